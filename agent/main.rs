@@ -1,0 +1,2 @@
+//! The `firstlight` program.
+fn main() {}
