@@ -6,8 +6,8 @@
 # Usage: install.sh [--check]   --check changes nothing; exit 1 and the names when something is missing.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=versions.env
 . "$here/versions.env"
+. "$here/build/opensearch/java.sh"
 
 packages=(
   # the cluster
@@ -24,16 +24,6 @@ missing_packages() {
   for package in "${packages[@]}"; do
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || echo "$package"
   done
-}
-
-# Prints the home of a JDK of version 21 or newer, with the tools that cut a runtime out of it.
-find_jdk() {
-  local home version
-  for home in ${JAVA_HOME:+"$JAVA_HOME"} /usr/lib/jvm/*/; do
-    version=$(sed -n 's/^JAVA_VERSION="\([0-9]*\).*/\1/p' "$home/release" 2>/dev/null || true)
-    [ "${version:-0}" -ge 21 ] && [ -x "$home/bin/jlink" ] && { echo "${home%/}"; return; }
-  done
-  return 1
 }
 
 # The first package with a JDK that is new enough and that this system's sources have.
@@ -103,9 +93,13 @@ check_go() {
   }
 }
 
-check_jdk() {
-  find_jdk >/dev/null || {
-    echo "install: no JDK 21 or newer with jlink: install one below /usr/lib/jvm or name it in JAVA_HOME (OpenSearch runs on it)" >&2
+check_java() {
+  java_home 21 99 jlink >/dev/null || {
+    echo "install: OpenSearch $OPENSEARCH_VERSION needs a JDK 21 or newer: install one below /usr/lib/jvm or name it in JAVA_HOME" >&2
+    return 1
+  }
+  java_home 11 23 java >/dev/null || {
+    echo "install: OpenSearch $OPENSEARCH_2_VERSION needs a Java of 11 to 23: install one below /usr/lib/jvm" >&2
     return 1
   }
 }
@@ -113,11 +107,12 @@ check_jdk() {
 mapfile -t missing < <(missing_packages)
 if [ "${1:-}" = --check ]; then
   [ ${#missing[@]} -eq 0 ] || echo "install: missing packages: ${missing[*]}" >&2
-  check_go && check_jdk && [ ${#missing[@]} -eq 0 ]
+  check_go && check_java && [ ${#missing[@]} -eq 0 ]
   exit
 fi
-find_jdk >/dev/null || mapfile -t -O ${#missing[@]} missing < <(jdk_package)
+java_home 21 99 jlink 2>/dev/null >&2 || mapfile -t -O ${#missing[@]} missing < <(jdk_package)
+java_home 11 23 java 2>/dev/null >&2 || missing+=(default-jre-headless)
 [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
 check_go || failed=1
-check_jdk || failed=1
+check_java || failed=1
 exit "${failed:-0}"

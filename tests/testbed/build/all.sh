@@ -9,5 +9,4 @@ here=$(cd "$(dirname "$0")" && pwd)
 for name; do
   [ -x "$here/$name/build.sh" ] || { echo "no such build: $name" >&2; exit 2; }
 done
-# xargs ends with 255 as soon as a command does, and starts nothing new then.
-printf '%s\n' "$@" | xargs -P 2 -I {} sh -c '"$0/$1/build.sh" || exit 255' "$here" {} || exit 1
+printf "$here/%s/build.sh\\0" "$@" | xargs -0 -P 2 -n 1 env || exit 1

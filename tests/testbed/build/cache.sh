@@ -7,7 +7,6 @@
 # CACHE is $FIRSTLIGHT_CACHE, else $XDG_CACHE_HOME/firstlight, else ~/.cache/firstlight.
 # shellcheck shell=bash
 TESTBED=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# shellcheck source=../versions.env
 . "$TESTBED/versions.env"
 CACHE=${FIRSTLIGHT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/firstlight}
 
@@ -52,7 +51,7 @@ build_into() {
   if [ $status -ne 0 ]; then
     echo "$name $version: failed after $SECONDS s; the end of $dir/build.log:" >&2
     tail -n 25 "$dir/build.log" >&2
-    exit 1
+    exit 255 # tells xargs in all.sh to start nothing more
   fi
   rm -rf "${dir:?}/$name"
   mv "$dir/work/$name" "$dir/$name"

@@ -3,7 +3,6 @@
 # The Go files, go.mod and go.sum are committed (mod.sh writes them), so nothing is resolved here.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=../cache.sh
 . "$here/../cache.sh"
 
 build() {

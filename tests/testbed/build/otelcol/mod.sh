@@ -4,7 +4,6 @@
 # builder would tidy: some modules that only tests need are not published.
 set -euo pipefail
 cd "$(dirname "$0")"
-# shellcheck source=../cache.sh
 . ../cache.sh
 tools=$(mktemp -d)
 trap 'rm -rf "$tools"' EXIT

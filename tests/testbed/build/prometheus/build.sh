@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds Prometheus and promtool from the Go module, without service discovery:
-# the folder $CACHE/prometheus/<version>/prometheus holds both.
+# Builds Prometheus from its Go module, without service discovery and without its web page (the
+# module does not carry it): $CACHE/prometheus/<version>/prometheus.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../cache.sh"
