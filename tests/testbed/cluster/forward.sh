@@ -15,7 +15,7 @@ case $address in
   */*) address=$("$BIN/kubectl" --kubeconfig "$DIR/kubeconfig" -n "${address%/*}" get service "${address#*/}" -o 'jsonpath={.spec.clusterIP}') ;;
 esac
 name=forward-$host_port-$address-$port
-if [ "$host_port" != 0 ] && kill -0 "$(cat "$DIR/pids/$name" 2>/dev/null || echo none)" 2>/dev/null; then
+if [ "$host_port" != 0 ] && alive "$DIR/pids/$name"; then
   echo "$host_port"
   exit
 fi

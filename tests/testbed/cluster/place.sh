@@ -52,6 +52,9 @@ inside_daemon() {
   daemon "$name" nsenter -t "$init" -m -n -p -u -i --wd="$DIR" "$@"
 }
 
+# Is the process there that this file names? One that nobody has reaped has no program any more.
+alive() { [ -e "$1" ] && [ -e "/proc/$(cat "$1")/exe" ]; }
+
 # wait_for WHAT COMMAND…: until the command succeeds. Fails at once when a daemon has ended, and
 # after WAIT seconds, in both cases with what there is to read.
 wait_for() {
@@ -59,7 +62,7 @@ wait_for() {
   shift
   until "$@" >/dev/null 2>&1; do
     for file in "$DIR"/pids/*; do
-      kill -0 "$(cat "$file")" 2>/dev/null || give_up "$(basename "$file") ended while waiting for $what" "$(basename "$file")"
+      alive "$file" || give_up "$(basename "$file") ended while waiting for $what" "$(basename "$file")"
     done
     [ $SECONDS -lt $deadline ] || give_up "no $what after ${WAIT:-120} s"
     sleep 0.05

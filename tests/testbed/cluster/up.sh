@@ -127,7 +127,8 @@ check_needs
   mapfile -t archives <<<"$archives"
   set -- "${archives[@]}"
 }
-"$scripts/store.sh" add "$@"
+# With the mark, so that down.sh ends it too.
+env "$MARK" "$scripts/store.sh" add "$@"
 "$scripts/down.sh" cluster
 lock
 API_PORT=${API_PORT:-$(free_port)}

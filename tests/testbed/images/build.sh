@@ -4,7 +4,7 @@
 #   --archives  builds nothing: prints the archives' paths; exit 1 when one is not built yet
 # An archive is $CACHE/images/<name>-<key>.tar; its key is a hash of what goes into it.
 # `grafana` needs GRAFANA_STAND_IN, the path of the static stand-in binary; without it that image
-# is left out of "all", which is said.
+# is left out of "all", which is said, and --archives prints the one that was built last.
 #
 # Each folder has a Containerfile and an image.sh, which defines
 #   reference       the name that manifests use
@@ -20,7 +20,7 @@ all_names() {
   local name
   for name in pause busybox coredns postgres opensearch prometheus jaeger otelcol grafana; do
     if [ $name = grafana ] && [ -z "${GRAFANA_STAND_IN:-}" ]; then
-      echo "image grafana: left out, GRAFANA_STAND_IN names no binary" >&2
+      [ -n "$print_only" ] || echo "image grafana: left out, GRAFANA_STAND_IN names no binary" >&2
     else
       echo $name
     fi
@@ -83,9 +83,13 @@ if [ "${1:-}" = --archives ]; then
   print_only=1
   shift
 fi
-[ $# -gt 0 ] || mapfile -t names < <(all_names)
 mkdir -p "$CACHE/images"
-for name in "${@:-${names[@]}}"; do
+if [ $# -eq 0 ]; then
+  mapfile -t names < <(all_names)
+  set -- "${names[@]}"
+  [ -z "$print_only" ] || [ -n "${GRAFANA_STAND_IN:-}" ] || find "$CACHE/images" -maxdepth 1 -name 'grafana-*.tar'
+fi
+for name; do
   [ -e "$images/$name/image.sh" ] || { echo "no such image: $name" >&2; exit 2; }
-  (set -e; image "$name")
+  (image "$name")
 done
