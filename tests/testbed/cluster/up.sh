@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Brings up a one-node Kubernetes: etcd, control plane, containerd, kubelet and kube-proxy in network,
 # process and mount namespaces of their own. Nothing leads out of them but the API server, which the
-# machine reaches at 127.0.0.1:API_PORT. Returns at once when the cluster is up already.
+# machine reaches at 127.0.0.1:API_PORT. When the cluster is up already it only imports what is new.
 #
 # Usage: up.sh [ARCHIVE…]   OCI archives of the images it shall have; when none is named, all of
 #                           images/build.sh (which must have been built)
@@ -24,7 +24,6 @@ is_up() {
 
 check_needs() {
   local command
-  need_root
   [ -x "$BIN/kubelet" ] || { echo "up: Kubernetes is not built: run build/all.sh kubernetes" >&2; exit 1; }
   for command in bc conntrack containerd ctr curl etcd ip nft nsenter openssl runc socat unshare; do
     command -v "$command" >/dev/null || { echo "up: the command $command is missing: run install.sh" >&2; exit 1; }
@@ -120,13 +119,26 @@ start_dns() {
   say "DNS ready"
 }
 
-[ "$(id -u)" != 0 ] || ! is_up || { echo "up already: KUBECONFIG=$DIR/kubeconfig"; exit 0; }
-check_needs
-[ $# -gt 0 ] || {
+# What was built since the cluster came up.
+import_new() {
+  local archive
+  for archive; do
+    grep -qxF "$archive" "$DIR/images" || { "$scripts/import.sh" "$archive" && echo "$archive" >>"$DIR/images"; }
+  done
+}
+
+need_root
+if [ $# -eq 0 ]; then
   archives=$("$scripts/../images/build.sh" --archives)
   mapfile -t archives <<<"$archives"
   set -- "${archives[@]}"
-}
+fi
+if is_up; then
+  import_new "$@"
+  echo "up already: KUBECONFIG=$DIR/kubeconfig"
+  exit
+fi
+check_needs
 # With the mark, so that down.sh ends it too.
 env "$MARK" "$scripts/store.sh" add "$@"
 "$scripts/down.sh" cluster
@@ -139,5 +151,6 @@ make_namespaces
 say "namespaces made"
 start_all
 start_dns
+printf '%s\n' "$@" >"$DIR/images"
 echo "$API_PORT" >"$DIR/ready"
 say "up: KUBECONFIG=$DIR/kubeconfig"

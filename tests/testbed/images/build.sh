@@ -27,8 +27,17 @@ all_names() {
   done
 }
 
-# The version of an installed package, as an input.
-package() { dpkg-query -W -f '${Package} ${Version}\n' "$@"; }
+# Asked once: dpkg reads its whole database each time.
+# shellcheck disable=SC2016 # dpkg's own variables
+installed=$(dpkg-query -W -f '${Package} ${Version}\n')
+
+# The versions of installed packages, as an input.
+package() {
+  local one
+  for one; do
+    grep -m1 "^$one " <<<"$installed" || { echo "image $name: the package $one is not installed: run install.sh" >&2; return 1; }
+  done
+}
 
 # What a cached build was made from, as an input; fails when it is not built.
 built() {
