@@ -10,6 +10,8 @@ TESTBED=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=../versions.env
 . "$TESTBED/versions.env"
 CACHE=${FIRSTLIGHT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/firstlight}
+# Git may refuse to be asked about a checkout of another user, and what it says is not needed.
+export GOFLAGS="${GOFLAGS:-} -buildvcs=false"
 
 # Prints one hash for the contents of the files given, and for the words given after `--`.
 hash_of() {

@@ -81,3 +81,30 @@ conntrack: { maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeo
 oomScoreAdj: 0
 C
 }
+
+# Volumes for claims of the default class, made in advance: there is no program that makes them on
+# demand. Like a disk, one takes the group of the pod that uses it, and is used for one claim only.
+volumes() {
+  cat <<C
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: { name: standard, annotations: { storageclass.kubernetes.io/is-default-class: "true" } }
+provisioner: kubernetes.io/no-provisioner
+volumeBindingMode: WaitForFirstConsumer
+C
+  local number
+  for number in $(seq 1 "$1"); do
+    cat <<C
+---
+apiVersion: v1
+kind: PersistentVolume
+metadata: { name: volume-$number }
+spec:
+  capacity: { storage: 100Gi }
+  accessModes: [ReadWriteOnce]
+  storageClassName: standard
+  local: { path: /var/lib/volumes/$number }
+  nodeAffinity: { required: { nodeSelectorTerms: [{ matchExpressions: [{ key: kubernetes.io/hostname, operator: In, values: [$NAME] }] }] } }
+C
+  done
+}

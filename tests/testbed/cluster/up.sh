@@ -32,7 +32,7 @@ check_needs() {
 }
 
 make_folders() {
-  mkdir -p "$DIR"/{pki,etc/cni,log,pids,sockets,etcd,var/lib/containerd}
+  mkdir -p "$DIR"/{pki,etc/cni,log,pids,sockets,etcd,var/lib/{containerd,volumes/{1..16}}}
   "$scripts/store.sh" clone "$DIR/var/lib/containerd"
   # A copy, because by its path it is told from every other cluster's.
   cp "$CACHE/pause/1/pause" "$DIR/init"
@@ -105,10 +105,11 @@ start_all() {
   inside_daemon kube-proxy kube-proxy --config="$DIR/etc/proxy.yaml"
 }
 
-start_dns() {
+# What runs in it from the start: DNS, and volumes to claim.
+fill() {
   # shellcheck disable=SC2016 # only this name is to be replaced, by sed
-  sed 's/\$COREDNS_VERSION/'"$COREDNS_VERSION/" "$scripts/coredns.yaml" |
-    "$BIN/kubectl" --kubeconfig "$DIR/kubeconfig" create --validate=false -f - >"$DIR/log/dns.log"
+  { sed 's/\$COREDNS_VERSION/'"$COREDNS_VERSION/" "$scripts/coredns.yaml" && echo --- && volumes 16; } |
+    "$BIN/kubectl" --kubeconfig "$DIR/kubeconfig" create --validate=false -f - >"$DIR/log/objects.log"
   node_ready() { api "/api/v1/nodes/$NAME" | jq -e '.status.conditions[] | select(.type == "Ready") | .status == "True"'; }
   wait_for "Ready node" node_ready
   say "node ready"
@@ -150,7 +151,7 @@ make_cgroups
 make_namespaces
 say "namespaces made"
 start_all
-start_dns
+fill
 printf '%s\n' "$@" >"$DIR/images"
 echo "$API_PORT" >"$DIR/ready"
 say "up: KUBECONFIG=$DIR/kubeconfig"

@@ -37,8 +37,6 @@ make_database() {
     echo "no database yet, and no superuser password for it: set POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE" >&2
     exit 1
   fi
-  mkdir -p "$PGDATA"
-  chmod 700 "$PGDATA" 2>/dev/null || true
   [ ! -d "$PGDATA/.making" ] || find "$PGDATA" -mindepth 1 -delete
   # shellcheck disable=SC2086 # several arguments in one variable
   printf '%s\n' "$POSTGRES_PASSWORD" | initdb -D "$PGDATA/.making" -U "$POSTGRES_USER" --pwfile=/dev/stdin \
@@ -66,5 +64,8 @@ from_file POSTGRES_PASSWORD ''
 from_file POSTGRES_DB "$POSTGRES_USER"
 from_file POSTGRES_INITDB_ARGS ''
 from_file POSTGRES_HOST_AUTH_METHOD scram-sha-256
+# Each start: a volume's fsGroup gives the group rights that the server refuses to see.
+mkdir -p "$PGDATA"
+chmod 700 "$PGDATA" 2>/dev/null || true
 [ -s "$PGDATA/PG_VERSION" ] || make_database
 exec "$@"
