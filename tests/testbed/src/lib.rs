@@ -1,1 +1,22 @@
-//! The real servers that the tests and the demo run against.
+//! The real servers that the tests and the demo run against, and what a test needs beside them.
+//!
+//! The servers are brought up once, outside the tests, by `cargo run -p testbed -- up`; a test
+//! finds them by [`Env::load`]. They stay up between runs of the tests, which makes the second
+//! run fast, until `cargo run -p testbed -- down` ends what was started and removes its data.
+//! A test never stops a shared server: it owns a [`Proxy`] in front of one, or a [`Postgres`]
+//! of its own, and works below a name of its own ([`unique`]).
+
+mod env;
+mod error;
+mod eventually;
+mod place;
+mod ports;
+mod proxy;
+mod record;
+mod unique;
+
+pub use env::{Cluster, Env, Grafana, Jaeger, OpenSearch, Otelcol, PostgresServer, Prometheus};
+pub use error::Error;
+pub use eventually::{Attempt, eventually};
+pub use proxy::Proxy;
+pub use unique::unique;
