@@ -1,13 +1,14 @@
-//! How a test finds the servers: the environment file that `up` writes.
+//! How a test finds the servers: by the addresses that `up` writes.
 
+use crate::address::{Cluster, Grafana, Jaeger, OpenSearch, Otelcol, PostgresServer, Prometheus};
 use crate::error::InFile;
 use crate::record::Record;
 use crate::{Error, place};
-use std::collections::BTreeMap;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 /// The servers of this checkout's test bed.
 ///
@@ -15,116 +16,24 @@ use std::str::FromStr;
 #[derive(Debug, Clone)]
 pub struct Env {
     state: PathBuf,
-    values: BTreeMap<String, String>,
-}
-
-/// Postgres 15: scram passwords, with TLS or without.
-#[derive(Debug, Clone)]
-pub struct PostgresServer {
-    /// An address; its certificate is for `localhost` and `127.0.0.1`.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-    /// A superuser.
-    pub user: String,
-    /// The superuser's password.
-    pub password: String,
-    /// The certificate authority that signed the server's certificate, as PEM.
-    pub ca_file: PathBuf,
-}
-
-/// An OpenSearch of one node.
-#[derive(Debug, Clone)]
-pub struct OpenSearch {
-    /// `http://127.0.0.1:port`, or https for the one with the security plugin.
-    pub url: String,
-    /// The administrator; `None` without the security plugin.
-    pub user: Option<String>,
-    /// The administrator's password; `None` without the security plugin.
-    pub password: Option<String>,
-    /// The certificate authority that signed the server's certificate, as PEM; `None` without TLS.
-    pub ca_file: Option<PathBuf>,
-}
-
-/// Jaeger 2, all in memory.
-#[derive(Debug, Clone)]
-pub struct Jaeger {
-    /// The base of `/api/v3`.
-    pub query_url: String,
-    /// Takes OTLP by gRPC.
-    pub otlp_grpc: String,
-    /// Takes OTLP by HTTP, below `/v1`.
-    pub otlp_http: String,
-}
-
-/// An OpenTelemetry Collector that writes all it gets to a file, and passes traces on to Jaeger
-/// and metrics to Prometheus.
-#[derive(Debug, Clone)]
-pub struct Otelcol {
-    /// Takes OTLP by gRPC.
-    pub otlp_grpc: String,
-    /// Takes OTLP by HTTP, below `/v1`.
-    pub otlp_http: String,
-    /// Everything it got, as OTLP/JSON, a line for each request, at most 200 ms late.
-    pub received_file: PathBuf,
-}
-
-/// Prometheus 3 with its OTLP receiver.
-#[derive(Debug, Clone)]
-pub struct Prometheus {
-    /// The base of `/api/v1`; it takes OTLP below `/api/v1/otlp`.
-    pub url: String,
-}
-
-/// Grafana, or the stand-in for it.
-#[derive(Debug, Clone)]
-pub struct Grafana {
-    /// The base of `/api`.
-    pub url: String,
-    /// An administrator.
-    pub user: String,
-    /// The administrator's password.
-    pub password: String,
-    /// Whether it is the stand-in of the test bed, not the Grafana that `GRAFANA_URL` names.
-    pub stand_in: bool,
-}
-
-/// A Kubernetes cluster.
-#[derive(Debug, Clone)]
-pub struct Cluster {
-    /// A kubeconfig of an administrator.
-    pub kubeconfig: PathBuf,
-    /// Keeps kubectl's discovery of this cluster apart from that of others: its `KUBECACHEDIR`.
-    pub kubectl_cache: PathBuf,
-    /// The scripts' state: pid files, logs and sockets of the cluster.
-    pub state: PathBuf,
 }
 
 impl Env {
-    /// Reads what `up` has written for this checkout.
+    /// Finds what `up` has written for this checkout.
     ///
     /// # Errors
-    /// [`Error::NotUp`] when nothing is up, [`Error::File`] when the file cannot be read.
+    /// [`Error::NotUp`] when nothing is up.
     pub fn load() -> Result<Self, Error> {
         Self::load_from(&place::state())
     }
 
     pub(crate) fn load_from(state: &Path) -> Result<Self, Error> {
         let path = file(state);
-        let text = fs::read_to_string(&path).map_err(|source| match source.kind() {
-            ErrorKind::NotFound => Error::NotUp { path: path.clone() },
-            _ => Error::File {
-                what: "read",
-                path: path.clone(),
-                source,
-            },
-        })?;
-        let values = parse(&text)
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .collect();
+        if !path.exists() {
+            return Err(Error::NotUp { path });
+        }
         Ok(Self {
             state: state.to_path_buf(),
-            values,
         })
     }
 
@@ -134,14 +43,7 @@ impl Env {
     /// As every server's: [`Error::Missing`] when it was not brought up, [`Error::Gone`] when it
     /// has ended since.
     pub fn postgres(&self) -> Result<PostgresServer, Error> {
-        let at = self.server("postgres")?;
-        Ok(PostgresServer {
-            host: at.value("HOST")?,
-            port: at.value("PORT")?,
-            user: at.value("USER")?,
-            password: at.value("PASSWORD")?,
-            ca_file: at.value("CA_FILE")?,
-        })
+        self.server("postgres")
     }
 
     /// OpenSearch 3, without TLS and users.
@@ -149,13 +51,7 @@ impl Env {
     /// # Errors
     /// See [`Env::postgres`].
     pub fn opensearch(&self) -> Result<OpenSearch, Error> {
-        let at = self.server("opensearch")?;
-        Ok(OpenSearch {
-            url: at.value("URL")?,
-            user: None,
-            password: None,
-            ca_file: None,
-        })
+        self.server("opensearch")
     }
 
     /// OpenSearch 2.19 with the security plugin: TLS and users.
@@ -163,13 +59,7 @@ impl Env {
     /// # Errors
     /// See [`Env::postgres`].
     pub fn opensearch_secure(&self) -> Result<OpenSearch, Error> {
-        let at = self.server("opensearch-secure")?;
-        Ok(OpenSearch {
-            url: at.value("URL")?,
-            user: Some(at.value("USER")?),
-            password: Some(at.value("PASSWORD")?),
-            ca_file: Some(at.value("CA_FILE")?),
-        })
+        self.server("opensearch-secure")
     }
 
     /// Jaeger.
@@ -177,12 +67,7 @@ impl Env {
     /// # Errors
     /// See [`Env::postgres`].
     pub fn jaeger(&self) -> Result<Jaeger, Error> {
-        let at = self.server("jaeger")?;
-        Ok(Jaeger {
-            query_url: at.value("QUERY_URL")?,
-            otlp_grpc: at.value("OTLP_GRPC")?,
-            otlp_http: at.value("OTLP_HTTP")?,
-        })
+        self.server("jaeger")
     }
 
     /// The OpenTelemetry Collector.
@@ -190,12 +75,7 @@ impl Env {
     /// # Errors
     /// See [`Env::postgres`].
     pub fn otelcol(&self) -> Result<Otelcol, Error> {
-        let at = self.server("otelcol")?;
-        Ok(Otelcol {
-            otlp_grpc: at.value("OTLP_GRPC")?,
-            otlp_http: at.value("OTLP_HTTP")?,
-            received_file: at.value("RECEIVED_FILE")?,
-        })
+        self.server("otelcol")
     }
 
     /// Prometheus.
@@ -203,10 +83,7 @@ impl Env {
     /// # Errors
     /// See [`Env::postgres`].
     pub fn prometheus(&self) -> Result<Prometheus, Error> {
-        let at = self.server("prometheus")?;
-        Ok(Prometheus {
-            url: at.value("URL")?,
-        })
+        self.server("prometheus")
     }
 
     /// The Grafana that `GRAFANA_URL`, `GRAFANA_USER` and `GRAFANA_PASSWORD` of the environment
@@ -216,20 +93,14 @@ impl Env {
     /// See [`Env::postgres`].
     pub fn grafana(&self) -> Result<Grafana, Error> {
         let named = |key| std::env::var(key).ok().filter(|value| !value.is_empty());
-        if let Some(url) = named("GRAFANA_URL") {
-            return Ok(Grafana {
-                url: url.trim_end_matches('/').to_owned(),
-                user: named("GRAFANA_USER").unwrap_or_else(|| "admin".to_owned()),
-                password: named("GRAFANA_PASSWORD").unwrap_or_else(|| "admin".to_owned()),
-                stand_in: false,
-            });
-        }
-        let at = self.server("grafana")?;
+        let Some(url) = named("GRAFANA_URL") else {
+            return self.server("grafana");
+        };
         Ok(Grafana {
-            url: at.value("URL")?,
-            user: at.value("USER")?,
-            password: at.value("PASSWORD")?,
-            stand_in: true,
+            url: url.trim_end_matches('/').to_owned(),
+            user: named("GRAFANA_USER").unwrap_or_else(|| "admin".to_owned()),
+            password: named("GRAFANA_PASSWORD").unwrap_or_else(|| "admin".to_owned()),
+            stand_in: false,
         })
     }
 
@@ -239,7 +110,7 @@ impl Env {
     /// # Errors
     /// See [`Env::postgres`].
     pub fn api_server(&self) -> Result<Cluster, Error> {
-        self.kubernetes("apiserver")
+        self.server("apiserver")
     }
 
     /// A Kubernetes cluster of one node with a real kubelet.
@@ -247,49 +118,22 @@ impl Env {
     /// # Errors
     /// See [`Env::postgres`].
     pub fn cluster(&self) -> Result<Cluster, Error> {
-        self.kubernetes("cluster")
+        self.server("cluster")
     }
 
-    fn kubernetes(&self, name: &'static str) -> Result<Cluster, Error> {
-        let at = self.server(name)?;
-        Ok(Cluster {
-            kubeconfig: at.value("KUBECONFIG")?,
-            kubectl_cache: at.value("KUBECACHEDIR")?,
-            state: at.value("STATE")?,
-        })
-    }
-
-    fn server(&self, name: &'static str) -> Result<Server<'_>, Error> {
+    fn server<T: DeserializeOwned>(&self, name: &'static str) -> Result<T, Error> {
         let folder = self.state.join(name);
-        match Record::read(&folder)? {
-            None => Err(Error::Missing { server: name }),
-            Some(record) if !record.is_running() => Err(Error::Gone {
+        let path = address(&folder);
+        let Ok(text) = fs::read_to_string(&path) else {
+            return Err(Error::Missing { server: name });
+        };
+        if !Record::read(&folder)?.is_some_and(|record| record.is_running()) {
+            return Err(Error::Gone {
                 server: name,
                 log: folder.join("log"),
-            }),
-            Some(_) => Ok(Server { env: self, name }),
+            });
         }
-    }
-}
-
-struct Server<'a> {
-    env: &'a Env,
-    name: &'static str,
-}
-
-impl Server<'_> {
-    fn value<T: FromStr>(&self, key: &str) -> Result<T, Error> {
-        let key = key_of(self.name, key);
-        let value = self
-            .env
-            .values
-            .get(&key)
-            .ok_or(Error::Missing { server: self.name })?;
-        value.parse().map_err(|_| Error::Malformed {
-            path: file(&self.env.state),
-            key,
-            value: value.clone(),
-        })
+        serde_json::from_str(&text).map_err(|source| Error::Malformed { path, source })
     }
 }
 
@@ -298,32 +142,65 @@ pub(crate) fn file(state: &Path) -> PathBuf {
     state.join("env")
 }
 
-/// `opensearch-secure`, `URL` → `TESTBED_OPENSEARCH_SECURE_URL`.
-pub(crate) fn key_of(server: &str, key: &str) -> String {
-    format!(
-        "TESTBED_{}_{key}",
-        server.to_ascii_uppercase().replace('-', "_")
-    )
+/// The file with a server's address; it is there from the moment when the server is ready.
+pub(crate) fn address(folder: &Path) -> PathBuf {
+    folder.join("address.json")
 }
 
-/// Writes the values of one server, beside those of the others, in one step.
-pub(crate) fn write(state: &Path, server: &str, values: &[(&str, String)]) -> Result<(), Error> {
-    let folder = state.join(server);
-    let own: Vec<String> = values
-        .iter()
-        .map(|(key, value)| format!("{}={value}\n", key_of(server, key)))
-        .collect();
-    replace(&folder.join("env"), &own.concat())?;
-    let mut all = String::from("# Written by `cargo run -p testbed -- up`.\n");
-    let mut parts = Vec::new();
+/// Writes the address of a server that is ready, for tests, and into the environment file.
+pub(crate) fn write(state: &Path, server: &str, value: &impl Serialize) -> Result<(), Error> {
+    let path = address(&state.join(server));
+    let text = serde_json::to_string_pretty(value).map_err(|source| Error::Malformed {
+        path: path.clone(),
+        source,
+    })?;
+    replace(&path, &text)?;
+    write_file(state)
+}
+
+/// Writes the environment file anew, from the addresses of all servers that are ready.
+pub(crate) fn write_file(state: &Path) -> Result<(), Error> {
+    let mut lines = vec!["# Written by `cargo run -p testbed -- up`.\n".to_owned()];
+    for folder in folders(state)? {
+        let path = address(&folder);
+        let (Some(name), Ok(text)) = (folder.file_name(), fs::read_to_string(&path)) else {
+            continue;
+        };
+        let fields: Map<String, Value> =
+            serde_json::from_str(&text).map_err(|source| Error::Malformed { path, source })?;
+        lines.extend(fields.iter().filter_map(|(key, value)| {
+            let value = match value {
+                Value::Null => return None,
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            Some(format!(
+                "{}={value}\n",
+                key_of(&name.to_string_lossy(), key)
+            ))
+        }));
+    }
+    replace(&file(state), &lines.concat())
+}
+
+/// The folders of the state, in the order of their names.
+pub(crate) fn folders(state: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut folders = Vec::new();
     for entry in fs::read_dir(state).file("read", state)? {
-        parts.push(entry.file("read", state)?.path().join("env"));
+        let path = entry.file("read", state)?.path();
+        if path.is_dir() {
+            folders.push(path);
+        }
     }
-    parts.sort();
-    for part in parts.iter().filter(|part| part.is_file()) {
-        all.push_str(&fs::read_to_string(part).file("read", part)?);
-    }
-    replace(&file(state), &all)
+    folders.sort();
+    Ok(folders)
+}
+
+/// `opensearch-secure`, `url` → `TESTBED_OPENSEARCH_SECURE_URL`.
+fn key_of(server: &str, key: &str) -> String {
+    format!("testbed_{server}_{key}")
+        .to_ascii_uppercase()
+        .replace('-', "_")
 }
 
 /// A reader sees the old text or the new one, never a half.
@@ -331,12 +208,6 @@ pub(crate) fn replace(path: &Path, text: &str) -> Result<(), Error> {
     let new = path.with_extension("new");
     fs::write(&new, text).file("write", &new)?;
     fs::rename(&new, path).file("write", path)
-}
-
-fn parse(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    text.lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| line.split_once('='))
 }
 
 #[cfg(test)]
@@ -347,7 +218,7 @@ mod tests {
     #[test]
     fn a_key_says_whose_it_is() {
         assert_eq!(
-            key_of("opensearch-secure", "URL"),
+            key_of("opensearch-secure", "url"),
             "TESTBED_OPENSEARCH_SECURE_URL"
         );
     }

@@ -31,17 +31,31 @@ pub enum Error {
         /// The file with its last words.
         log: PathBuf,
     },
-    /// The environment file holds what the test bed did not write.
+    /// A file of the test bed holds what the test bed did not write.
     #[error(
-        "{path}: {key} is not as `up` writes it: {value:?}; run `cargo run -p testbed -- down`, then `up`"
+        "{path} is not as the test bed writes it: run `cargo run -p testbed -- down`, then `up`"
     )]
     Malformed {
-        /// The environment file.
+        /// The file.
         path: PathBuf,
-        /// The line's key.
-        key: String,
-        /// The line's value.
-        value: String,
+        /// Why it cannot be read.
+        source: serde_json::Error,
+    },
+    /// The file with the pinned versions lacks one.
+    #[error("{path} has no {name}")]
+    NoVersion {
+        /// The file.
+        path: PathBuf,
+        /// The version's name.
+        name: String,
+    },
+    /// `/proc` is not as Linux has it.
+    #[error("{path} is not as Linux has it: {text}")]
+    Proc {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        text: String,
     },
     /// A question was not answered as hoped in time.
     #[error("{what}: not within {within:?} and {attempts} attempts; the last answer: {last}")]
@@ -78,6 +92,42 @@ pub enum Error {
         address: SocketAddr,
         /// Why.
         source: io::Error,
+    },
+    /// A program could not be started.
+    #[error("failed to start {program}")]
+    Program {
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A program that a server is made of is not installed.
+    #[error("{server} needs {program}, which is not installed: run `{install}`")]
+    NotInstalled {
+        /// Its name for `up`.
+        server: &'static str,
+        /// What is missing.
+        program: PathBuf,
+        /// What installs it.
+        install: String,
+    },
+    /// A server, or something that makes one, has ended early or was not ready in time.
+    #[error("failed to bring up {server}; the end of {log}:\n  {tail}\n")]
+    Start {
+        /// Its name for `up`.
+        server: &'static str,
+        /// The file with all that it said.
+        log: PathBuf,
+        /// The file's last lines.
+        tail: String,
+        /// What has happened.
+        source: Box<Error>,
+    },
+    /// A certificate could not be made.
+    #[error("failed to make a certificate")]
+    Certificate {
+        /// Why.
+        source: rcgen::Error,
     },
     /// A file could not be read, written, made or removed.
     #[error("failed to {what} {path}")]

@@ -6,16 +6,23 @@
 //! A test never stops a shared server: it owns a [`Proxy`] in front of one, or a [`Postgres`]
 //! of its own, and works below a name of its own ([`unique`]).
 
+mod address;
 mod env;
 mod error;
 mod eventually;
+mod launch;
+mod lock;
 mod place;
 mod ports;
+mod progress;
 mod proxy;
 mod record;
+mod room;
+mod stop;
 mod unique;
 
-pub use env::{Cluster, Env, Grafana, Jaeger, OpenSearch, Otelcol, PostgresServer, Prometheus};
+pub use address::{Cluster, Grafana, Jaeger, OpenSearch, Otelcol, PostgresServer, Prometheus};
+pub use env::Env;
 pub use error::Error;
 pub use eventually::{Attempt, eventually};
 pub use proxy::Proxy;

@@ -53,3 +53,46 @@ pub(crate) fn cache() -> PathBuf {
             .join("firstlight")
     })
 }
+
+/// A user without rights, as numbers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct User {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+/// Whom a server runs as that refuses root; `None` when the test bed does not run as root.
+pub(crate) fn nobody() -> Option<User> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let line = passwd.lines().find(|line| line.starts_with("nobody:"));
+    let mut numbers = line.into_iter().flat_map(|line| line.split(':').skip(2));
+    let mut next = || numbers.next().and_then(|number| number.parse().ok());
+    // What the kernel itself takes for a user that it does not know.
+    let unknown = User {
+        uid: 65_534,
+        gid: 65_534,
+    };
+    Some(
+        next()
+            .zip(next())
+            .map_or(unknown, |(uid, gid)| User { uid, gid }),
+    )
+}
+
+/// The versions that the test bed is made of, by their names in `versions.env`.
+pub(crate) fn version(name: &str) -> Result<String, crate::Error> {
+    use crate::error::InFile;
+    let path = scripts().join("versions.env");
+    let text = std::fs::read_to_string(&path).file("read", &path)?;
+    text.lines()
+        .filter_map(|line| line.split_once('='))
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value.trim_matches('"').to_owned())
+        .ok_or_else(|| crate::Error::NoVersion {
+            path,
+            name: name.to_owned(),
+        })
+}

@@ -25,6 +25,7 @@ pub(crate) struct Record {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Process {
     pub(crate) pid: i32,
+    pub(crate) parent: i32,
     pub(crate) session: i32,
     pub(crate) started: u64,
     pub(crate) zombie: bool,
@@ -36,11 +37,7 @@ impl Record {
         let pid = rustix::process::getpid().as_raw_nonzero().get();
         let stat = PathBuf::from(format!("/proc/{pid}/stat"));
         let text = fs::read_to_string(&stat).file("read", &stat)?;
-        let process = Process::parse(&text).ok_or_else(|| Error::Malformed {
-            path: stat,
-            key: "stat".to_owned(),
-            value: text.clone(),
-        })?;
+        let process = Process::parse(&text).ok_or(Error::Proc { path: stat, text })?;
         Ok(Self {
             pid,
             started: process.started,
@@ -56,12 +53,9 @@ impl Record {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             read => read.file("read", &path)?,
         };
-        let record = serde_json::from_str(&text).map_err(|_| Error::Malformed {
-            path,
-            key: "process".to_owned(),
-            value: text,
-        })?;
-        Ok(Some(record))
+        serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|source| Error::Malformed { path, source })
     }
 
     pub(crate) fn write(&self, folder: &Path) -> Result<(), Error> {
@@ -93,23 +87,38 @@ impl Record {
         }
     }
 
-    /// What is left of its session, itself included: all that descends from it and has not left it.
-    pub(crate) fn session(&self) -> Vec<Process> {
-        if boot().is_ok_and(|boot| boot != self.boot) {
-            return Vec::new();
-        }
+    /// It and all that descends from it at this moment.
+    pub(crate) fn family(&self) -> Vec<Process> {
         let all = Process::all();
-        // The kernel gives a number anew only when no session has it: then nothing of ours is left.
-        if all
-            .iter()
-            .any(|process| process.pid == self.pid && process.started != self.started)
-        {
-            return Vec::new();
+        let mut family: Vec<Process> = all.iter().filter(|one| self.is(one)).cloned().collect();
+        let mut seen = 0;
+        while let Some(parent) = family.get(seen).map(|parent| parent.pid) {
+            family.extend(all.iter().filter(|one| one.parent == parent).cloned());
+            seen += 1;
         }
+        family
+    }
+
+    /// What still runs of a family, and of the session that it led.
+    pub(crate) fn remaining(&self, family: &[Process]) -> Vec<Process> {
+        let all = Process::all();
+        // The kernel gives a number anew only when no session has it: then none of it is left.
+        let other = all
+            .iter()
+            .any(|one| one.pid == self.pid && one.started != self.started);
+        let led = !other && boot().is_ok_and(|boot| boot == self.boot);
         all.into_iter()
-            .filter(|process| process.session == self.pid && process.started >= self.started)
-            .filter(|process| !process.zombie)
+            .filter(|one| !one.zombie)
+            .filter(|one| {
+                let in_session = led && one.session == self.pid && one.started >= self.started;
+                in_session || family.iter().any(|member| member.same(one))
+            })
             .collect()
+    }
+
+    /// The memory that it and its descendants have in use, in bytes; shared pages count in each.
+    pub(crate) fn resident(&self) -> u64 {
+        self.family().iter().filter_map(Process::resident).sum()
     }
 }
 
@@ -128,6 +137,25 @@ impl Process {
         Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
+    fn same(&self, other: &Self) -> bool {
+        self.pid == other.pid && self.started == other.started
+    }
+
+    /// Kills it, if it is still that one.
+    pub(crate) fn kill(&self) {
+        if let Some(pid) = Pid::from_raw(self.pid)
+            && Self::read(self.pid).is_some_and(|now| now.same(self))
+        {
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+        }
+    }
+
+    fn resident(&self) -> Option<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/statm", self.pid)).ok()?;
+        let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
+        Some(pages * u64::try_from(rustix::param::page_size()).ok()?)
+    }
+
     /// The name in the second field may hold spaces and brackets, so what follows the last one counts.
     fn parse(stat: &str) -> Option<Self> {
         let pid = stat.split(' ').next()?.parse().ok()?;
@@ -135,6 +163,7 @@ impl Process {
         Some(Self {
             pid,
             zombie: matches!(*rest.first()?, "Z" | "X"),
+            parent: rest.get(1)?.parse().ok()?,
             session: rest.get(3)?.parse().ok()?,
             started: rest.get(19)?.parse().ok()?,
         })
