@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The servers of this checkout's test bed.
@@ -94,7 +95,7 @@ impl Env {
     pub fn grafana(&self) -> Result<Grafana, Error> {
         let named = |key| std::env::var(key).ok().filter(|value| !value.is_empty());
         let Some(url) = named("GRAFANA_URL") else {
-            return self.server("grafana");
+            return self.stand_in();
         };
         Ok(Grafana {
             url: url.trim_end_matches('/').to_owned(),
@@ -102,6 +103,10 @@ impl Env {
             password: named("GRAFANA_PASSWORD").unwrap_or_else(|| "admin".to_owned()),
             stand_in: false,
         })
+    }
+
+    pub(crate) fn stand_in(&self) -> Result<Grafana, Error> {
+        self.server("grafana")
     }
 
     /// A Kubernetes API server without nodes and controllers: objects, admission and RBAC are
@@ -122,7 +127,7 @@ impl Env {
     }
 
     fn server<T: DeserializeOwned>(&self, name: &'static str) -> Result<T, Error> {
-        let folder = self.state.join(name);
+        let folder = place::folder(&self.state, name);
         let path = address(&folder);
         let Ok(text) = fs::read_to_string(&path) else {
             return Err(Error::Missing { server: name });
@@ -149,7 +154,7 @@ pub(crate) fn address(folder: &Path) -> PathBuf {
 
 /// Writes the address of a server that is ready, for tests, and into the environment file.
 pub(crate) fn write(state: &Path, server: &str, value: &impl Serialize) -> Result<(), Error> {
-    let path = address(&state.join(server));
+    let path = address(&place::folder(state, server));
     let text = serde_json::to_string_pretty(value).map_err(|source| Error::Malformed {
         path: path.clone(),
         source,
@@ -183,14 +188,16 @@ pub(crate) fn write_file(state: &Path) -> Result<(), Error> {
     replace(&file(state), &lines.concat())
 }
 
-/// The folders of the state, in the order of their names.
+/// The folders of all that was started, in the order of their names.
 pub(crate) fn folders(state: &Path) -> Result<Vec<PathBuf>, Error> {
+    let parent = place::folders(state);
+    let entries = match fs::read_dir(&parent) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        read => read.file("read", &parent)?,
+    };
     let mut folders = Vec::new();
-    for entry in fs::read_dir(state).file("read", state)? {
-        let path = entry.file("read", state)?.path();
-        if path.is_dir() {
-            folders.push(path);
-        }
+    for entry in entries {
+        folders.push(entry.file("read", &parent)?.path());
     }
     folders.sort();
     Ok(folders)

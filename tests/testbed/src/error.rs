@@ -105,7 +105,7 @@ pub enum Error {
     #[error("{server} needs {program}, which is not installed: run `{install}`")]
     NotInstalled {
         /// Its name for `up`.
-        server: &'static str,
+        server: String,
         /// What is missing.
         program: PathBuf,
         /// What installs it.
@@ -115,13 +115,34 @@ pub enum Error {
     #[error("failed to bring up {server}; the end of {log}:\n  {tail}\n")]
     Start {
         /// Its name for `up`.
-        server: &'static str,
+        server: String,
         /// The file with all that it said.
         log: PathBuf,
         /// The file's last lines.
         tail: String,
         /// What has happened.
         source: Box<Error>,
+    },
+    /// `up` was told to stop.
+    #[error("stopped before all was up; `cargo run -p testbed -- down` ends what is up")]
+    Interrupted,
+    /// The async runtime could not be made.
+    #[error("failed to start the async runtime")]
+    Runtime {
+        /// Why.
+        source: io::Error,
+    },
+    /// More than one server has failed.
+    #[error("{} servers have failed", errors.len())]
+    Several {
+        /// Each failure.
+        errors: Vec<Error>,
+    },
+    /// An HTTP client could not be made.
+    #[error("failed to make an HTTP client")]
+    Http {
+        /// Why.
+        source: reqwest::Error,
     },
     /// A certificate could not be made.
     #[error("failed to make a certificate")]
@@ -139,6 +160,17 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+}
+
+impl Error {
+    /// Nothing, the one failure, or all of them.
+    pub(crate) fn several(mut errors: Vec<Self>) -> Result<(), Self> {
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(errors.remove(0)),
+            _ => Err(Self::Several { errors }),
+        }
+    }
 }
 
 /// Puts the file's name and what was tried into an error of the file system.

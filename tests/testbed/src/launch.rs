@@ -67,13 +67,20 @@ impl Launch {
         let mut command = Command::new(&self.program);
         command
             .args(&self.arguments)
-            .envs(self.environment.iter().cloned());
+            .envs(self.environment.iter().cloned())
+            // Where a server stands must be a place that it may enter, and keeps no folder in use.
+            .current_dir("/");
+        self.drop_rights(&mut command);
+        command
+    }
+
+    /// Makes a command run as the user that this launch asks for.
+    pub(crate) fn drop_rights(&self, command: &mut Command) {
         if self.unprivileged
             && let Some(nobody) = place::nobody()
         {
             command.uid(nobody.uid).gid(nobody.gid);
         }
-        command
     }
 
     /// Starts it on record in `folder`, where its output goes to the file `log`.

@@ -1,2 +1,7 @@
-//! The command line of the test bed.
-fn main() {}
+//! `cargo run -p testbed -- up`, `down`, `status` and `env`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    testbed::run()
+}

@@ -10,6 +10,16 @@ pub(crate) fn state() -> PathBuf {
     std::env::var_os("TESTBED_STATE").map_or_else(|| root().join("target/testbed"), PathBuf::from)
 }
 
+/// The folder of one server, or of something that servers are made of: its log and its record.
+pub(crate) fn folder(state: &Path, name: &str) -> PathBuf {
+    folders(state).join(name)
+}
+
+/// The folder of those folders. Beside it the scripts keep what is theirs.
+pub(crate) fn folders(state: &Path) -> PathBuf {
+    state.join("servers")
+}
+
 /// The root of the repository.
 pub(crate) fn root() -> PathBuf {
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -27,11 +37,11 @@ pub(crate) fn scripts() -> PathBuf {
 
 /// The folder of the servers' data.
 ///
-/// It is the state folder, but not for root: Postgres and OpenSearch then run as `nobody`, who
+/// It is below the state folder, but not for root: Postgres and OpenSearch then run as `nobody`, who
 /// cannot enter a checkout below `/root`.
 pub(crate) fn data(state: &Path) -> PathBuf {
     if !rustix::process::geteuid().is_root() {
-        return state.to_path_buf();
+        return state.join("data");
     }
     let mut hasher = DefaultHasher::new();
     state.hash(&mut hasher);
@@ -95,4 +105,16 @@ pub(crate) fn version(name: &str) -> Result<String, crate::Error> {
             path,
             name: name.to_owned(),
         })
+}
+
+/// A new password: 32 hexadecimal digits.
+pub(crate) fn secret() -> Result<String, crate::Error> {
+    use crate::error::InFile;
+    use std::io::Read;
+    let path = "/dev/urandom";
+    let mut bytes = [0; 16];
+    std::fs::File::open(path)
+        .and_then(|mut source| source.read_exact(&mut bytes))
+        .file("read", path)?;
+    Ok(bytes.map(|byte| format!("{byte:02x}")).concat())
 }

@@ -34,7 +34,11 @@ pub(crate) struct Process {
 impl Record {
     /// The record of the calling process, which is about to become `program`.
     pub(crate) fn of_myself(program: &Path) -> Result<Self, Error> {
-        let pid = rustix::process::getpid().as_raw_nonzero().get();
+        Self::of(rustix::process::getpid().as_raw_nonzero().get(), program)
+    }
+
+    /// The record of a process that runs `program`.
+    pub(crate) fn of(pid: i32, program: &Path) -> Result<Self, Error> {
         let stat = PathBuf::from(format!("/proc/{pid}/stat"));
         let text = fs::read_to_string(&stat).file("read", &stat)?;
         let process = Process::parse(&text).ok_or(Error::Proc { path: stat, text })?;

@@ -14,31 +14,26 @@ use std::time::Duration;
 /// The place of one server: its files, its ports, and the way to start it.
 #[derive(Debug, Clone)]
 pub(crate) struct Room<'a> {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     state: &'a Path,
     lock: &'a File,
     progress: &'a Progress,
 }
 
 impl<'a> Room<'a> {
-    pub(crate) fn new(
-        name: &'static str,
-        state: &'a Path,
-        lock: &'a File,
-        progress: &'a Progress,
-    ) -> Self {
+    pub(crate) fn new(name: &str, state: &'a Path, lock: &'a File, progress: &'a Progress) -> Self {
         Self {
-            name,
+            name: name.to_owned(),
             state,
             lock,
             progress,
         }
     }
 
-    /// The same for another server, on whose ports this one depends.
-    pub(crate) fn of(&self, name: &'static str) -> Self {
+    /// The same for another server, on whose ports this one depends, or for something that it is made of.
+    pub(crate) fn of(&self, name: &str) -> Self {
         Self {
-            name,
+            name: name.to_owned(),
             ..self.clone()
         }
     }
@@ -49,12 +44,12 @@ impl<'a> Room<'a> {
 
     /// Its log, records and small files; root's when root runs the test bed.
     pub(crate) fn folder(&self) -> PathBuf {
-        self.state.join(self.name)
+        place::folder(self.state, &self.name)
     }
 
     /// Its data; enough of a place of its own for a server that runs as nobody.
     pub(crate) fn data(&self) -> PathBuf {
-        place::data(self.state).join(self.name)
+        place::data(self.state).join(&self.name)
     }
 
     /// An empty data folder that belongs to whom the server runs as.
@@ -85,7 +80,7 @@ impl<'a> Room<'a> {
     }
 
     pub(crate) fn say(&self, text: &str) {
-        self.progress.line(self.name, text);
+        self.progress.line(&self.name, text);
     }
 
     /// Writes a small file of the server and tells where it is.
@@ -134,19 +129,21 @@ impl<'a> Room<'a> {
         ready.await.map_err(|error| self.failed(error))
     }
 
-    /// Adds the log's path and its end to an error.
     fn failed(&self, error: Error) -> Error {
-        let log = self.folder().join("log");
-        let text = fs::read(&log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().collect();
-        let tail = lines[lines.len().saturating_sub(20)..].join("\n  ");
-        Error::Start {
-            server: self.name,
-            log,
-            tail,
-            source: Box::new(error),
-        }
+        failed(&self.name, &self.folder().join("log"), error)
+    }
+}
+
+/// Adds a log's path and its end to an error.
+pub(crate) fn failed(server: &str, log: &Path, error: Error) -> Error {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    Error::Start {
+        server: server.to_owned(),
+        log: log.to_path_buf(),
+        tail: lines[lines.len().saturating_sub(20)..].join("\n  "),
+        source: Box::new(error),
     }
 }
 

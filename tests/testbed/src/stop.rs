@@ -32,6 +32,32 @@ pub(crate) async fn stop(folder: &Path, signal: Signal) -> Result<(), Error> {
     gone(&record, &family, KILLED).await
 }
 
+/// Ends the process that is on record in `folder`, but none that it has started.
+///
+/// # Errors
+/// [`Error::Late`] when a killed process does not end.
+pub(crate) async fn stop_alone(folder: &Path) -> Result<(), Error> {
+    let Some(record) = Record::read(folder)? else {
+        return Ok(());
+    };
+    let ended = async |within| {
+        eventually("the end of a running `up`", within, async || {
+            if record.is_running() {
+                Attempt::NotYet(format!("pid {} is still there", record.pid))
+            } else {
+                Attempt::Done(())
+            }
+        })
+        .await
+    };
+    record.signal(Signal::TERM);
+    if ended(GRACE * 2).await.is_ok() {
+        return Ok(());
+    }
+    record.signal(Signal::KILL);
+    ended(KILLED).await
+}
+
 async fn gone(
     record: &Record,
     family: &[crate::record::Process],
