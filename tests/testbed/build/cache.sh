@@ -38,25 +38,33 @@ cached() {
 
 # The part of `cached` that builds: one line at the start, one at the end, the rest into the log.
 build_into() {
-  local name=$1 version=$2 function=$3 dir=$4 status
+  local name=$1 version=$2 function=$3 dir=$4
   rm -rf "$dir/work" "$dir/inputs"
   mkdir "$dir/work"
   echo "$name $version: building, log in $dir/build.log"
   SECONDS=0
-  # Not `if (…)`: bash would then ignore `set -e` inside.
-  set +e
-  (set -e; cd "$dir/work"; "$function" "$dir/work/$name") >"$dir/build.log" 2>&1
-  status=$?
-  set -e
-  if [ $status -ne 0 ]; then
-    echo "$name $version: failed after $SECONDS s; the end of $dir/build.log:" >&2
-    tail -n 25 "$dir/build.log" >&2
-    exit 255 # tells xargs in all.sh to start nothing more
-  fi
+  cd "$dir/work"
+  logged "$name $version" "$dir/build.log" "$function" "$dir/work/$name"
+  cd "$dir"
   rm -rf "${dir:?}/$name"
   mv "$dir/work/$name" "$dir/$name"
   rm -rf "$dir/work"
   echo "$name $version: built in $SECONDS s, $(du -sh "$dir/$name" | cut -f1)"
+}
+
+# logged WHAT LOG COMMAND…: runs it with its output in LOG; when it fails, shows the end of that.
+logged() {
+  local what=$1 log=$2 status
+  shift 2
+  # Not `if (…)`: bash would then ignore `set -e` inside.
+  set +e
+  (set -e; "$@") >"$log" 2>&1
+  status=$?
+  set -e
+  [ $status -ne 0 ] || return 0
+  echo "$what: failed after $SECONDS s; the end of $log:" >&2
+  tail -n 25 "$log" >&2
+  exit 255 # tells xargs in all.sh to start nothing more
 }
 
 # go_module_source MODULE VERSION: prints the folder with the unpacked source of a Go module.

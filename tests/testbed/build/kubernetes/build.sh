@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds kube-apiserver, kube-controller-manager, kube-scheduler, kubelet, kube-proxy and kubectl
-# as one program that acts as what it is called as: $CACHE/kubernetes/<version>/kubernetes.
+# as one program that acts as what it is called as: $CACHE/kubernetes/<version>/kubernetes, with
+# a link for each name in bin/ beside it.
 # go.mod and go.sum are committed (mod.sh writes them), so nothing is resolved here.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -16,3 +17,10 @@ build() {
 }
 
 cached kubernetes "$KUBERNETES_VERSION" build "$here"/{build.sh,main.go,go.mod,go.sum}
+
+# What it is called as. kubectl is for tests and for people too.
+bin=$CACHE/kubernetes/$KUBERNETES_VERSION/bin
+mkdir -p "$bin"
+for name in kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet kubectl; do
+  ln -sfn ../kubernetes "$bin/$name"
+done

@@ -25,6 +25,8 @@ server() {
   fetch "$integ:$1:zip" unpacked
   mv unpacked/opensearch-* "$2"
   rm -f "$2"/bin/*.bat "$2"/bin/*.exe
+  # There is a Java in jdk/ in the end.
+  sed -i 's/^OPENSEARCH_BUNDLED_JDK=.*/OPENSEARCH_BUNDLED_JDK=true/' "$2/bin/opensearch-env"
 }
 
 build() {
