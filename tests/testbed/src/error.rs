@@ -112,16 +112,16 @@ pub enum Error {
         install: String,
     },
     /// A server, or something that makes one, has ended early or was not ready in time.
-    #[error("failed to bring up {server}; the end of {log}:\n  {tail}\n")]
+    #[error("{server}: {because}; the end of {log}:\n  {tail}")]
     Start {
         /// Its name for `up`.
         server: String,
+        /// What has happened.
+        because: String,
         /// The file with all that it said.
         log: PathBuf,
         /// The file's last lines.
         tail: String,
-        /// What has happened.
-        source: Box<Error>,
     },
     /// `up` was told to stop.
     #[error("stopped before all was up; `cargo run -p testbed -- down` ends what is up")]

@@ -105,6 +105,7 @@ async fn configure(
     let mut text = fs::read_to_string(&settings).file("read", &settings)?;
     text.push_str(&own_settings(data, port, room.port("transport")?));
     fs::write(&settings, text).file("write", &settings)?;
+    own_java_options(&config.join("jvm.options"), data)?;
     for name in ["data", "logs", "snapshots", "tmp"] {
         let folder = data.join(name);
         fs::create_dir(&folder).file("make", &folder)?;
@@ -130,6 +131,18 @@ path.repo: [{data}/snapshots]
 cluster.routing.allocation.disk.threshold_enabled: false
 "
     )
+}
+
+/// Java's own logs would go into the server's folder, which is not to be written.
+fn own_java_options(path: &Path, data: &Path) -> Result<(), Error> {
+    let logs = format!("{}/logs/", data.display());
+    let text = fs::read_to_string(path).file("read", path)?;
+    let kept: Vec<String> = text
+        .lines()
+        .filter(|line| !line.contains("HeapDump") && !line.contains("-Xlog:gc"))
+        .map(|line| line.replace("=logs/", &format!("={logs}")) + "\n")
+        .collect();
+    fs::write(path, kept.concat()).file("write", path)
 }
 
 fn give_away_tree(path: &Path) -> Result<(), Error> {

@@ -84,7 +84,7 @@ impl Postgres {
                 Err(error) => Attempt::never(&error),
             }
         });
-        ended.await.map_err(|error| failed(log, error))
+        ended.await.map_err(|error| failed(log, &error))
     }
 
     async fn wait_until_ready(&mut self, log: &Path) -> Result<(), Error> {
@@ -96,7 +96,7 @@ impl Postgres {
                 Err(error) => Attempt::never(&error),
             }
         });
-        ready.await.map_err(|error| failed(log, error))
+        ready.await.map_err(|error| failed(log, &error))
     }
 }
 
@@ -109,7 +109,7 @@ impl Drop for Postgres {
     }
 }
 
-fn failed(log: &Path, error: Error) -> Error {
+fn failed(log: &Path, error: &Error) -> Error {
     crate::room::failed("postgres", log, error)
 }
 

@@ -1,6 +1,7 @@
 //! What the bringing-up of one server has to work with.
 
 use crate::error::InFile;
+use crate::eventually::chain;
 use crate::launch::Launch;
 use crate::place;
 use crate::progress::Progress;
@@ -79,6 +80,15 @@ impl<'a> Room<'a> {
         Ok(port)
     }
 
+    /// Begins a new log; the one before is kept, for it may say why there is a new start.
+    pub(crate) fn new_log(&self) -> Result<(), Error> {
+        let log = self.folder().join("log");
+        if log.exists() {
+            fs::rename(&log, log.with_extension("before")).file("rename", &log)?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn say(&self, text: &str) {
         self.progress.line(&self.name, text);
     }
@@ -102,7 +112,7 @@ impl<'a> Room<'a> {
             Ok(None) => Attempt::NotYet("it still runs".to_owned()),
             Err(error) => Attempt::never(&error),
         });
-        ended.await.map_err(|error| self.failed(error))
+        ended.await.map_err(|error| self.failed(&error))
     }
 
     /// Starts a server on record.
@@ -126,16 +136,16 @@ impl<'a> Room<'a> {
             Ok(None) => ask().await,
             Err(error) => Attempt::never(&error),
         });
-        ready.await.map_err(|error| self.failed(error))
+        ready.await.map_err(|error| self.failed(&error))
     }
 
-    fn failed(&self, error: Error) -> Error {
+    fn failed(&self, error: &Error) -> Error {
         failed(&self.name, &self.folder().join("log"), error)
     }
 }
 
 /// Adds a log's path and its end to an error.
-pub(crate) fn failed(server: &str, log: &Path, error: Error) -> Error {
+pub(crate) fn failed(server: &str, log: &Path, error: &Error) -> Error {
     let text = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();
@@ -143,7 +153,7 @@ pub(crate) fn failed(server: &str, log: &Path, error: Error) -> Error {
         server: server.to_owned(),
         log: log.to_path_buf(),
         tail: lines[lines.len().saturating_sub(20)..].join("\n  "),
-        source: Box::new(error),
+        because: chain(error),
     }
 }
 

@@ -114,6 +114,7 @@ impl<'a> Work<'a> {
     async fn start(&self, server: Server, builds: &Builds) -> Result<(), Error> {
         let room = self.room(server.name());
         server.end(&room).await?;
+        room.new_log()?;
         let since = Instant::now();
         server.start(&room, builds).await.inspect_err(|_| {
             room.say("failed, see below");
