@@ -1,16 +1,18 @@
 //! Dashboards: every save makes a version, also one that changes nothing.
 
 use axum::Extension;
-use axum::extract::{Path, Query, State};
-use serde::{Deserialize, Serialize};
+use axum::extract::{Path, State};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::auth::Caller;
 use crate::errors::{Answer, Refusal, ok};
 use crate::folders::Folder;
 use crate::state::{App, Posted, Store, new_uid, now, slug, uid_mistake};
+use crate::versions::Saved;
 
-type Model = Map<String, Value>;
+/// What a client saved, as it is.
+pub(crate) type Model = Map<String, Value>;
 
 /// One dashboard; `folder` is empty in General. Its versions are kept, the newest last.
 pub(crate) struct Dashboard {
@@ -19,22 +21,6 @@ pub(crate) struct Dashboard {
     pub(crate) title: String,
     pub(crate) folder: String,
     pub(crate) versions: Vec<Saved>,
-}
-
-/// One saved state of a dashboard.
-#[derive(Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Saved {
-    id: i64,
-    dashboard_id: i64,
-    uid: String,
-    parent_version: i64,
-    restored_from: i64,
-    pub(crate) version: i64,
-    created: String,
-    message: String,
-    data: Model,
-    created_by: String,
 }
 
 impl Dashboard {
@@ -77,7 +63,8 @@ impl Store {
     }
 }
 
-fn missing() -> Refusal {
+/// There is no such dashboard.
+pub(crate) fn missing() -> Refusal {
     Refusal::traced(404, "Dashboard not found")
 }
 
@@ -93,12 +80,12 @@ pub(crate) struct PostedDashboard {
 }
 
 /// What is to be saved, and where.
-struct Save {
-    model: Model,
-    folder: String,
-    message: String,
-    overwrite: bool,
-    restored_from: i64,
+pub(crate) struct Save {
+    pub(crate) model: Model,
+    pub(crate) folder: String,
+    pub(crate) message: String,
+    pub(crate) overwrite: bool,
+    pub(crate) restored_from: i64,
 }
 
 /// `POST /api/dashboards/db`
@@ -151,7 +138,8 @@ pub(crate) async fn save(
     write(&mut store, &caller, save)
 }
 
-fn write(store: &mut Store, caller: &Caller, mut save: Save) -> Answer {
+/// Makes the next version.
+pub(crate) fn write(store: &mut Store, caller: &Caller, mut save: Save) -> Answer {
     let text = |key: &str| {
         save.model
             .get(key)
@@ -318,91 +306,6 @@ fn folder_meta(caller: &Caller, folder: &Folder) -> Value {
     (meta["created"], meta["updated"]) = (json!(folder.created), json!(folder.updated));
     (meta["createdBy"], meta["updatedBy"]) = (json!("admin"), json!("admin"));
     meta
-}
-
-#[derive(Deserialize)]
-pub(crate) struct Window {
-    limit: Option<usize>,
-    #[serde(default)]
-    start: usize,
-}
-
-/// `GET /api/dashboards/uid/{uid}/versions`: the newest first; here, and only here, the first one
-/// says "Initial save".
-pub(crate) async fn versions(
-    State(app): State<App>,
-    Path(uid): Path<String>,
-    Query(window): Query<Window>,
-) -> Answer {
-    let store = app.store();
-    let dashboard = store.dashboard(&uid).ok_or_else(missing)?;
-    let newest_first = dashboard.versions.iter().rev().cloned().map(|mut version| {
-        if version.version == 1 {
-            "Initial save".clone_into(&mut version.message);
-        }
-        version
-    });
-    let limit = window.limit.filter(|limit| *limit > 0).unwrap_or(1000);
-    Ok(ok(&newest_first
-        .skip(window.start)
-        .take(limit)
-        .collect::<Vec<Saved>>()))
-}
-
-/// `GET /api/dashboards/uid/{uid}/versions/{version}`
-pub(crate) async fn version(
-    State(app): State<App>,
-    Path((uid, number)): Path<(String, i64)>,
-) -> Answer {
-    let store = app.store();
-    let dashboard = store.dashboard(&uid).ok_or_else(missing)?;
-    let found = dashboard
-        .versions
-        .iter()
-        .find(|version| version.version == number);
-    let mut version = found.cloned().ok_or_else(|| {
-        let id = dashboard.id;
-        Refusal::traced(
-            500,
-            &format!("Dashboard version {number} not found for dashboardId {id}"),
-        )
-    })?;
-    version.data.insert("id".to_owned(), json!(dashboard.id));
-    Ok(ok(&version))
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(crate) struct Restore {
-    version: i64,
-}
-
-/// `POST /api/dashboards/uid/{uid}/restore`: an old version saved anew.
-pub(crate) async fn restore(
-    State(app): State<App>,
-    Extension(caller): Extension<Caller>,
-    Path(uid): Path<String>,
-    posted: Posted,
-) -> Answer {
-    caller.needs("dashboards:write")?;
-    let Restore { version } = posted.read()?;
-    let mut store = app.store();
-    let dashboard = store.dashboard(&uid).ok_or_else(missing)?;
-    let old = dashboard.versions.iter().find(|old| old.version == version);
-    let model = old
-        .ok_or_else(|| Refusal::plain(404, "Dashboard version not found"))?
-        .data
-        .clone();
-    let message = format!("Restored from version {version}");
-    let folder = dashboard.folder.clone();
-    let save = Save {
-        model,
-        folder,
-        message,
-        overwrite: true,
-        restored_from: version,
-    };
-    write(&mut store, &caller, save)
 }
 
 /// `DELETE /api/dashboards/uid/{uid}`

@@ -11,6 +11,7 @@ mod page;
 mod probe;
 mod search;
 mod state;
+mod versions;
 
 use std::io::Write;
 
@@ -141,18 +142,12 @@ fn dashboard_routes() -> Router<App> {
             "/api/dashboards/uid/{uid}",
             get(dashboards::get).delete(dashboards::delete),
         )
-        .route(
-            "/api/dashboards/uid/{uid}/versions",
-            get(dashboards::versions),
-        )
+        .route("/api/dashboards/uid/{uid}/versions", get(versions::list))
         .route(
             "/api/dashboards/uid/{uid}/versions/{version}",
-            get(dashboards::version),
+            get(versions::get),
         )
-        .route(
-            "/api/dashboards/uid/{uid}/restore",
-            post(dashboards::restore),
-        )
+        .route("/api/dashboards/uid/{uid}/restore", post(versions::restore))
         .route("/api/search", get(search::search))
         .route("/api/search/sorting", get(search::sorting))
 }
