@@ -178,70 +178,77 @@ const OLD_JAEGER: &[(&str, &str)] = &[
 ];
 const WEB_PAGE: &[(&str, &str)] = &[("/api/v1/query", "<html>"), ("/api/v3/services", "<html>")];
 
-#[tokio::test]
-async fn data_sources_are_really_asked() -> Outcome<()> {
-    let (client, server) = (client()?, Server::start("admin").await?);
-    let page = serve(WEB_PAGE).await?;
-    let dead = "http://127.0.0.1:1";
-    let (refused, tls) = ("connection refused", json!({"sslmode": "verify-full"}));
-    let cases = [
-        (
-            "prometheus",
-            serve(PROMETHEUS).await?,
-            json!({"httpMethod": "GET"}),
-            "OK",
-            "queried",
+/// A data source, and what its health must say.
+struct Case {
+    kind: &'static str,
+    url: String,
+    options: Value,
+    status: &'static str,
+    words: &'static str,
+}
+
+fn case(kind: &'static str, url: &str, status: &'static str, words: &'static str) -> Case {
+    Case {
+        kind,
+        url: url.to_owned(),
+        options: json!({}),
+        status,
+        words,
+    }
+}
+
+async fn cases() -> Outcome<Vec<Case>> {
+    let (dead, page, refused) = (
+        "http://127.0.0.1:1",
+        serve(WEB_PAGE).await?,
+        "connection refused",
+    );
+    let with = |options: Value, case: Case| Case { options, ..case };
+    let (get, tls) = (
+        json!({"httpMethod": "GET"}),
+        json!({"sslmode": "verify-full"}),
+    );
+    Ok(vec![
+        with(
+            get,
+            case("prometheus", &serve(PROMETHEUS).await?, "OK", "queried"),
         ),
-        (
-            "prometheus",
-            page.clone(),
-            json!({}),
-            "ERROR",
-            "not one of Prometheus",
-        ),
-        (
+        case("prometheus", &page, "ERROR", "not one of Prometheus"),
+        case(
             "grafana-opensearch-datasource",
-            serve(OPENSEARCH).await?,
-            json!({}),
+            &serve(OPENSEARCH).await?,
             "OK",
             "healthy",
         ),
-        (
-            "elasticsearch",
-            dead.to_owned(),
-            json!({}),
-            "ERROR",
-            refused,
-        ),
-        ("jaeger", serve(JAEGER).await?, json!({}), "OK", "working"),
-        (
-            "jaeger",
-            serve(OLD_JAEGER).await?,
-            json!({}),
-            "OK",
-            "working",
-        ),
-        ("jaeger", page, json!({}), "ERROR", "404"),
-        ("jaeger", dead.to_owned(), json!({}), "ERROR", refused),
-        (
-            "postgres",
-            "127.0.0.1:1".to_owned(),
-            json!({}),
-            "ERROR",
-            refused,
-        ),
-        (
-            "postgres",
-            "127.0.0.1:1".to_owned(),
+        case("elasticsearch", dead, "ERROR", refused),
+        case("jaeger", &serve(JAEGER).await?, "OK", "working"),
+        case("jaeger", &serve(OLD_JAEGER).await?, "OK", "working"),
+        case("jaeger", &page, "ERROR", "404"),
+        case("jaeger", dead, "ERROR", refused),
+        case("postgres", "127.0.0.1:1", "ERROR", refused),
+        with(
             tls,
-            "ERROR",
-            "verify-full is unsupported",
+            case(
+                "postgres",
+                "127.0.0.1:1",
+                "ERROR",
+                "verify-full is unsupported",
+            ),
         ),
-    ];
-    for (number, (kind, url, options, status, words)) in cases.into_iter().enumerate() {
-        let (name, uid) = (format!("<{kind}> {number}"), format!("source-{number}"));
+    ])
+}
+
+#[tokio::test]
+async fn data_sources_are_really_asked() -> Outcome<()> {
+    let (client, server) = (client()?, Server::start("admin").await?);
+    for (number, case) in cases().await?.into_iter().enumerate() {
+        let (name, uid) = (
+            format!("<{}> {number}", case.kind),
+            format!("source-{number}"),
+        );
         let body = json!({
-            "name": name, "uid": uid, "type": kind, "access": "proxy", "url": url, "jsonData": options
+            "name": name, "uid": uid, "type": case.kind, "access": "proxy", "url": case.url,
+            "jsonData": case.options
         });
         let (made, said) = post(&client, &server.url, "/api/datasources", &body).await?;
         assert_eq!(made, 200, "{said}");
@@ -251,13 +258,11 @@ async fn data_sources_are_really_asked() -> Outcome<()> {
             .basic_auth("admin", Some("admin"))
             .send()
             .await?;
-        assert_eq!(got.status().is_success(), status == "OK", "{name}");
+        assert_eq!(got.status().is_success(), case.status == "OK", "{name}");
         let verdict: Value = serde_json::from_str(&got.text().await?)?;
         let message = verdict["message"].as_str().unwrap_or_default();
-        assert!(
-            verdict["status"] == status && message.contains(words),
-            "{name}: {verdict}"
-        );
+        let right = verdict["status"] == case.status && message.contains(case.words);
+        assert!(right, "{name}: {verdict}");
     }
     let home = client
         .get(format!("{}/", server.url))

@@ -92,7 +92,12 @@ async fn send(
     form: Option<&'static str>,
 ) -> Result<Response, String> {
     let url = format!("{}{path}", source.url.trim_end_matches('/'));
-    let client = client(source).map_err(|error| cause(&error))?;
+    let client = client(source).map_err(|error| {
+        let why = cause(&error);
+        format!(
+            "no TLS for {url}: {why}; set jsonData.tlsAuthWithCACert and secureJsonData.tlsCACert"
+        )
+    })?;
     let mut request = client
         .request(method.clone(), &url)
         .headers(headers(source)?);
