@@ -109,8 +109,8 @@ impl Env {
         self.server("grafana")
     }
 
-    /// A Kubernetes API server without nodes and controllers: objects, admission and RBAC are
-    /// real, but nothing runs and nothing becomes ready by itself.
+    /// A Kubernetes API server without nodes: objects, admission, RBAC, namespaces and garbage
+    /// collection are real, but no pod runs and no workload becomes ready by itself.
     ///
     /// # Errors
     /// See [`Env::postgres`].

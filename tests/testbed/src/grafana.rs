@@ -5,12 +5,13 @@ use crate::error::InFile;
 use crate::launch::Launch;
 use crate::room::Room;
 use crate::{Attempt, Error, http, place};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const READY: Duration = Duration::from_secs(30);
 const BUILD: Duration = Duration::from_mins(20);
 const STAND_IN: &str = "grafana-stand-in";
+const STATIC: &str = "x86_64-unknown-linux-musl";
 
 pub(crate) async fn start(room: &Room<'_>) -> Result<Grafana, Error> {
     let program = program(room).await?;
@@ -32,10 +33,25 @@ pub(crate) async fn start(room: &Room<'_>) -> Result<Grafana, Error> {
     Ok(server)
 }
 
-/// Cargo knows whether it is as its source; it lies beside this program.
+/// Built by Cargo, which knows whether it is as its source.
 async fn program(room: &Room<'_>) -> Result<PathBuf, Error> {
+    let target = target_folder()?;
+    let build = cargo(&target);
+    room.of("build-grafana").run(&build, BUILD).await?;
+    Ok(target.join("debug").join(STAND_IN))
+}
+
+/// The stand-in as a static program, for an image without libraries.
+pub(crate) async fn static_program(room: &Room<'_>) -> Result<PathBuf, Error> {
+    let target = target_folder()?;
+    let build = cargo(&target).arguments(["--release", "--target", STATIC]);
+    room.of("build-grafana-static").run(&build, BUILD).await?;
+    Ok(target.join(STATIC).join("release").join(STAND_IN))
+}
+
+fn cargo(target: &Path) -> Launch {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let build = Launch::new(PathBuf::from(cargo))
+    Launch::new(PathBuf::from(cargo))
         .arguments([
             "build",
             "--quiet",
@@ -45,10 +61,16 @@ async fn program(room: &Room<'_>) -> Result<PathBuf, Error> {
             STAND_IN,
         ])
         .argument("--manifest-path")
-        .argument(place::root().join("Cargo.toml"));
-    room.of("build-grafana").run(&build, BUILD).await?;
+        .argument(place::root().join("Cargo.toml"))
+        .argument("--target-dir")
+        .argument(target)
+}
+
+/// Where Cargo has put this program, two folders up.
+fn target_folder() -> Result<PathBuf, Error> {
     let myself = std::env::current_exe().file("find", "the test bed's own program")?;
-    Ok(myself.with_file_name(STAND_IN))
+    let folder = myself.ancestors().nth(2).unwrap_or(&myself);
+    Ok(folder.to_path_buf())
 }
 
 /// Whether it is well and knows its administrator.

@@ -7,7 +7,7 @@ use crate::launch::Launch;
 use crate::record::Record;
 use crate::room::Room;
 use crate::stop::stop;
-use crate::{Error, place};
+use crate::{Error, grafana, place};
 use rustix::process::Signal;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,8 @@ pub(crate) async fn start_apiserver(room: &Room<'_>, builds: &Builds) -> Result<
 
 /// A whole cluster of one node, with the images of the quickstart.
 pub(crate) async fn start_cluster(room: &Room<'_>, builds: &Builds) -> Result<Cluster, Error> {
-    futures::try_join!(
+    let (stand_in, ..) = futures::try_join!(
+        grafana::static_program(room),
         builds.program(room, "kubernetes", "KUBERNETES_VERSION"),
         builds.program(room, "coredns", "COREDNS_VERSION"),
         builds.program(room, "opensearch", "OPENSEARCH_VERSION"),
@@ -35,7 +36,8 @@ pub(crate) async fn start_cluster(room: &Room<'_>, builds: &Builds) -> Result<Cl
         builds.program(room, "otelcol", "OTELCOL_VERSION"),
         builds.program(room, "prometheus", "PROMETHEUS_VERSION"),
     )?;
-    let images = Launch::new(place::scripts().join("images/build.sh"));
+    let images = Launch::new(place::scripts().join("images/build.sh"))
+        .variable("GRAFANA_STAND_IN", stand_in);
     room.of("build-images").run(&images, IMAGES).await?;
     bring_up(room, "up.sh", "init.pid").await
 }

@@ -1,0 +1,21 @@
+//! The one loop, and the graph it runs over. Knows no backend and no telemetry library.
+
+mod chain;
+mod converge;
+mod error;
+mod graph;
+mod report;
+mod resource;
+
+mod step;
+
+pub use chain::Chain;
+pub use converge::{Mode, Pacing};
+pub use error::{BoxError, Class, Failure, Stage, StepError};
+pub use graph::{Graph, GraphBuilder, StepOptions};
+pub use report::{
+    Because, Event, EventKind, Outcome, Report, Reporter, Reporters, RunInfo, StepReport, Took,
+};
+pub use resource::{Difference, FieldChange, Plan, Resource, Verb, Waiting};
+
+pub use step::StepId;
