@@ -1,8 +1,9 @@
 //! The command line of the test bed.
 
 use crate::eventually::chain;
+use crate::launch::{Launch, become_program};
 use crate::server::Server;
-use crate::{Error, down, launch, status, up};
+use crate::{Error, down, status, up};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -39,9 +40,12 @@ enum Command {
         #[arg(long)]
         folder: PathBuf,
         #[arg(long)]
+        stands_in: PathBuf,
+        #[arg(long)]
         unprivileged: bool,
+        program: PathBuf,
         #[arg(last = true)]
-        words: Vec<OsString>,
+        arguments: Vec<OsString>,
     },
 }
 
@@ -55,9 +59,21 @@ pub fn run() -> ExitCode {
         Command::Env => status::print_env(),
         Command::Launch {
             folder,
+            stands_in,
             unprivileged,
-            words,
-        } => Err(launch::become_program(&folder, unprivileged, &words)),
+            program,
+            arguments,
+        } => {
+            let launch = Launch::new(program)
+                .arguments(arguments)
+                .stands_in(stands_in);
+            let launch = if unprivileged {
+                launch.unprivileged()
+            } else {
+                launch
+            };
+            Err(become_program(&folder, &launch))
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -60,10 +60,10 @@ fn cargo(target: &Path) -> Launch {
             "--bin",
             STAND_IN,
         ])
-        .argument("--manifest-path")
-        .argument(place::root().join("Cargo.toml"))
         .argument("--target-dir")
         .argument(target)
+        // The toolchain that is pinned there is the one to build with.
+        .stands_in(place::root())
 }
 
 /// Where Cargo has put this program, two folders up.

@@ -22,11 +22,13 @@ pub(crate) async fn start_apiserver(room: &Room<'_>, builds: &Builds) -> Result<
     builds
         .program(room, "kubernetes", "KUBERNETES_VERSION")
         .await?;
-    bring_up(room, "apiserver-up.sh", "pids/kube-apiserver").await
+    let script = cluster_script(room, "apiserver-up.sh");
+    bring_up(room, &script, "pids/kube-apiserver").await
 }
 
 /// A whole cluster of one node, with the images of the quickstart.
 pub(crate) async fn start_cluster(room: &Room<'_>, builds: &Builds) -> Result<Cluster, Error> {
+    room.say("building what is not built yet");
     let (stand_in, ..) = futures::try_join!(
         grafana::static_program(room),
         builds.program(room, "kubernetes", "KUBERNETES_VERSION"),
@@ -37,15 +39,18 @@ pub(crate) async fn start_cluster(room: &Room<'_>, builds: &Builds) -> Result<Cl
         builds.program(room, "prometheus", "PROMETHEUS_VERSION"),
     )?;
     let images = Launch::new(place::scripts().join("images/build.sh"))
-        .variable("GRAFANA_STAND_IN", stand_in);
+        .variable("GRAFANA_STAND_IN", &stand_in);
+    room.say("making the images that are not made yet");
     room.of("build-images").run(&images, IMAGES).await?;
-    bring_up(room, "up.sh", "init.pid").await
+    let script = cluster_script(room, "up.sh").variable("GRAFANA_STAND_IN", &stand_in);
+    room.say("starting the node");
+    bring_up(room, &script, "init.pid").await
 }
 
 /// Runs the script, then puts the process that stands for the cluster on record.
-async fn bring_up(room: &Room<'_>, script: &str, pid_file: &str) -> Result<Cluster, Error> {
+async fn bring_up(room: &Room<'_>, script: &Launch, pid_file: &str) -> Result<Cluster, Error> {
     let state = room.state().join(&room.name);
-    room.run(&cluster_script(room, script), UP).await?;
+    room.run(script, UP).await?;
     adopt(&state.join(pid_file), &room.folder())?;
     Ok(Cluster {
         kubeconfig: state.join("kubeconfig"),

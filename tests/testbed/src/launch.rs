@@ -20,6 +20,8 @@ pub(crate) struct Launch {
     program: PathBuf,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
+    /// Where a server stands must be a place that it may enter, and keeps no folder in use.
+    stands_in: PathBuf,
     /// It refuses to run as root.
     unprivileged: bool,
 }
@@ -30,6 +32,7 @@ impl Launch {
             program: program.into(),
             arguments: Vec::new(),
             environment: Vec::new(),
+            stands_in: PathBuf::from("/"),
             unprivileged: false,
         }
     }
@@ -52,6 +55,12 @@ impl Launch {
         self
     }
 
+    /// Runs it in a folder that means something to it.
+    pub(crate) fn stands_in(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.stands_in = folder.into();
+        self
+    }
+
     /// Runs it as `nobody` when the test bed runs as root.
     pub(crate) fn unprivileged(mut self) -> Self {
         self.unprivileged = true;
@@ -68,8 +77,7 @@ impl Launch {
         command
             .args(&self.arguments)
             .envs(self.environment.iter().cloned())
-            // Where a server stands must be a place that it may enter, and keeps no folder in use.
-            .current_dir("/");
+            .current_dir(&self.stands_in);
         self.drop_rights(&mut command);
         command
     }
@@ -99,8 +107,10 @@ impl Launch {
             launcher.arg("--unprivileged");
         }
         launcher
-            .arg("--")
+            .arg("--stands-in")
+            .arg(&self.stands_in)
             .arg(&self.program)
+            .arg("--")
             .args(&self.arguments)
             .envs(self.environment.iter().cloned())
             .stdin(lock.try_clone().file("open", folder)?)
@@ -115,21 +125,15 @@ impl Launch {
 }
 
 /// The launcher's own work: records this process in `folder` and becomes the program.
-pub(crate) fn become_program(folder: &Path, unprivileged: bool, words: &[OsString]) -> Error {
-    let Some((program, arguments)) = words.split_first() else {
-        return Error::Program {
-            program: PathBuf::new(),
-            source: std::io::ErrorKind::InvalidInput.into(),
-        };
-    };
-    let program = PathBuf::from(program);
+pub(crate) fn become_program(folder: &Path, launch: &Launch) -> Error {
     // Fails only where this is a leader already, which is as good.
     let _ = rustix::process::setsid();
-    if let Err(error) = Record::of_myself(&program).and_then(|record| record.write(folder)) {
+    if let Err(error) = Record::of_myself(&launch.program).and_then(|own| own.write(folder)) {
         return error;
     }
-    let mut launch = Launch::new(&program).arguments(arguments);
-    launch.unprivileged = unprivileged;
     let source = launch.command().stdin(Stdio::null()).exec();
-    Error::Program { program, source }
+    Error::Program {
+        program: launch.program.clone(),
+        source,
+    }
 }

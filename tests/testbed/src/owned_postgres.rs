@@ -43,8 +43,8 @@ impl Postgres {
     pub async fn start() -> Result<Self, Error> {
         let name = unique("postgres");
         let programs = postgres::programs(&name)?;
-        let data = place::data(&place::state()).join(&name);
-        fs::create_dir_all(&data).file("make", &data)?;
+        let data = place::make_data(&place::state())?.join(&name);
+        fs::create_dir(&data).file("make", &data)?;
         crate::room::give_away(&data)?;
         let files = postgres::Files::prepare(&data)?;
         let log = data.join("log");

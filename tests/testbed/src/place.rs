@@ -51,6 +51,16 @@ pub(crate) fn data(state: &Path) -> PathBuf {
     ))
 }
 
+/// Makes the data folder, with a note of whose it is.
+pub(crate) fn make_data(state: &Path) -> Result<PathBuf, crate::Error> {
+    use crate::error::InFile;
+    let data = data(state);
+    std::fs::create_dir_all(&data).file("make", &data)?;
+    let note = data.join("state");
+    std::fs::write(&note, format!("{}\n", state.display())).file("write", &note)?;
+    Ok(data)
+}
+
 /// What is built or downloaded once a machine, by name and version.
 pub(crate) fn cache() -> PathBuf {
     let named = std::env::var_os("FIRSTLIGHT_CACHE").map(PathBuf::from);

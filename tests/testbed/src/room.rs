@@ -48,18 +48,13 @@ impl<'a> Room<'a> {
         place::folder(self.state, &self.name)
     }
 
-    /// Its data; enough of a place of its own for a server that runs as nobody.
-    pub(crate) fn data(&self) -> PathBuf {
-        place::data(self.state).join(&self.name)
-    }
-
     /// An empty data folder that belongs to whom the server runs as.
     pub(crate) fn fresh_data(&self) -> Result<PathBuf, Error> {
-        let data = self.data();
+        let data = place::make_data(self.state)?.join(&self.name);
         if data.exists() {
             fs::remove_dir_all(&data).file("remove", &data)?;
         }
-        fs::create_dir_all(&data).file("make", &data)?;
+        fs::create_dir(&data).file("make", &data)?;
         give_away(&data)?;
         Ok(data)
     }

@@ -1,7 +1,7 @@
 //! `status` and `env`: what is up, and where.
 
 use crate::error::InFile;
-use crate::progress::mebibytes;
+use crate::progress::{mebibytes, say};
 use crate::record::Record;
 use crate::server::Server;
 use crate::{Error, env, place};
@@ -10,6 +10,7 @@ use std::fs;
 /// A line for each server.
 pub(crate) fn status() -> Result<(), Error> {
     let state = place::state();
+    let mut lines = Vec::new();
     for server in Server::ALL {
         let folder = place::folder(&state, server.name());
         let ready = env::address(&folder).exists();
@@ -24,8 +25,9 @@ pub(crate) fn status() -> Result<(), Error> {
             None if ready => format!("ended, log {}", folder.join("log").display()),
             None => "down".to_owned(),
         };
-        println!("{:<17}  {text}", server.name());
+        lines.push(format!("{:<17}  {text}\n", server.name()));
     }
+    say(&lines.concat());
     Ok(())
 }
 
@@ -35,6 +37,6 @@ pub(crate) fn print_env() -> Result<(), Error> {
     if !path.exists() {
         return Err(Error::NotUp { path });
     }
-    print!("{}", fs::read_to_string(&path).file("read", &path)?);
+    say(&fs::read_to_string(&path).file("read", &path)?);
     Ok(())
 }

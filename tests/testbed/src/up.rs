@@ -2,7 +2,7 @@
 
 use crate::builds::Builds;
 use crate::launch::Launch;
-use crate::progress::{Progress, mebibytes};
+use crate::progress::{Progress, mebibytes, say};
 use crate::record::Record;
 use crate::room::Room;
 use crate::server::Server;
@@ -41,7 +41,7 @@ pub(crate) async fn up(named: &[Server]) -> Result<(), Error> {
     };
     work.end_unfinished().await?;
     done?;
-    println!("{}", env::file(&state).display());
+    say(&format!("{}\n", env::file(&state).display()));
     Ok(())
 }
 
