@@ -79,11 +79,11 @@ impl Export {
             ways: Vec::new(),
             tasks: JoinSet::new(),
         };
-        let traces = otel
+        let sampled = otel
             .traces
             .as_ref()
             .filter(|_| is_sampled(otel.sampler, parent, trace));
-        let tracer = traces.and_then(|to| setup.tracer(to, ids, parent));
+        let tracer = sampled.and_then(|to| setup.tracer(to, ids, parent));
         let logger = otel.logs.as_ref().and_then(|to| setup.logger(to));
         let meter = otel
             .metrics

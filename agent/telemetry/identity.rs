@@ -55,10 +55,9 @@ pub(super) fn is_sampled(sampler: Sampler, parent: Option<Parent>, trace: TraceI
         return parent.sampled;
     }
     // As the standard has it: by the lower half of the id, so that all who see a trace agree.
-    let [.., a, b, c, d, e, f, g, h] = trace.to_bytes();
-    let dice = u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 11;
+    let lower = u128::from_be_bytes(trace.to_bytes()) & u128::from(u64::MAX);
     #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double")]
-    let dice = dice as f64 / (1_u64 << 53) as f64;
+    let dice = (lower >> 11) as f64 / (1_u64 << 53) as f64;
     dice < sampler.ratio
 }
 

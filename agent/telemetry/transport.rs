@@ -14,7 +14,7 @@ use std::time::Duration;
 /// A way to one endpoint.
 pub(super) enum Transport {
     Http(http::Http),
-    Grpc(grpc::Grpc),
+    Grpc(Box<grpc::Grpc>),
 }
 
 /// What of a request that was taken was refused all the same.
@@ -58,7 +58,9 @@ impl Transport {
         let tls = Tls::read(endpoint)?;
         match endpoint.protocol {
             Protocol::HttpProtobuf => http::Http::new(endpoint, &tls).map(Self::Http),
-            Protocol::Grpc => grpc::Grpc::new(endpoint, signal, tls).map(Self::Grpc),
+            Protocol::Grpc => {
+                grpc::Grpc::new(endpoint, signal, tls).map(|grpc| Self::Grpc(Box::new(grpc)))
+            }
         }
         .map_err(TransportError::Setup)
     }
