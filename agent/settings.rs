@@ -141,9 +141,13 @@ impl Settings {
 }
 
 /// Every variable that is text; others are not ours.
-#[expect(clippy::disallowed_methods, reason = "this is the reader of the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the reader of the environment"
+)]
 fn variables() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 #[cfg(test)]
