@@ -8,7 +8,16 @@ mod graph;
 mod report;
 mod resource;
 
+mod runner;
 mod step;
+mod wait;
+
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the clock of these tests is paused"
+)]
+mod tests;
 
 pub use chain::Chain;
 pub use converge::{Mode, Pacing};
@@ -20,4 +29,5 @@ pub use report::{
 };
 pub use resource::{Difference, FieldChange, Plan, Resource, Verb, Waiting};
 
+pub use runner::{Run, run};
 pub use step::StepId;
