@@ -213,9 +213,14 @@ impl Node {
                 let spinner = style.busy(SPINNER[time.1 % SPINNER.len()]);
                 let elapsed = style.dim(Took(time.0.saturating_duration_since(*since)));
                 let text = waiting.clone().unwrap_or_else(|| working(*changes));
+                let text = if text.is_empty() {
+                    text
+                } else {
+                    format!("  {}", cut(&text, room))
+                };
                 format!(
-                    "{indent}{spinner} {name}{inside} {elapsed}  {}",
-                    style.dim(cut(&text, room))
+                    "{indent}{spinner} {name}{inside} {elapsed}{}",
+                    style.dim(text)
                 )
             }
             State::Ended { sign, text, took } => {
@@ -366,7 +371,7 @@ mod tests {
         insta::assert_snapshot!(lines, @r"
         ⠋ workloads 2/3 12.0s
           ✗ postgres 1.2s  waited 3.0s for: x
-          ⠋ grafana 12.0s  Deployment lens/grafana: 0 of 1 pods ready and s…
+          ⠋ grafana 12.0s  Deployment lens/grafana: 0 of 1 pods ready and…
         · schema 1/1
         · search 0/0
         ");

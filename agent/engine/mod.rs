@@ -3,6 +3,7 @@
 mod chain;
 mod converge;
 mod error;
+mod fields;
 mod graph;
 mod report;
 mod resource;
@@ -21,6 +22,7 @@ mod tests;
 pub use chain::Chain;
 pub use converge::{Mode, Pacing};
 pub use error::{BoxError, Class, Failure, Stage, StepError};
+pub use fields::{Extent, differences};
 pub use graph::{Graph, GraphBuilder, StepOptions};
 pub use report::{
     Because, Event, EventKind, Outcome, Report, Reporter, Reporters, RunInfo, StepReport, Took,
