@@ -101,11 +101,11 @@ fn is_default(key: &str, wanted: &Value, field: &Map<String, Value>) -> bool {
         | ("similarity", "BM25")
         | ("term_vector", "no")
         | ("format", "strict_date_optional_time||epoch_millis")
-        | ("boost", "1" | "1.0") => true,
+        | ("boost", "1" | "1.0")
+        | (_, "{}" | "[]") => true,
         ("norms", "true") => kind == "text",
         ("norms", "false") => kind == "keyword",
         ("index_options", options) => options == if kind == "text" { "positions" } else { "docs" },
-        (_, "{}" | "[]") => true,
         _ => false,
     }
 }
