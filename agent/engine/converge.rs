@@ -266,6 +266,7 @@ impl<'a, R: Resource> Loop<'a, R> {
             class,
             kind: error.kind(),
             hints: error.hints(),
+            excerpt: error.excerpt(),
             source: Box::new(error),
         };
         if class.is_transient() {
