@@ -1,1 +1,19 @@
-//! Firstlight.
+//! Firstlight brings a freshly installed platform to life.
+//!
+//! Everything the agent does (wait for an operator, apply an object, run a migration, put an
+//! index template, post a dashboard, ask a question) is one *resource* made current by one
+//! loop: observe, plan, apply, look again ([`engine`]). A *bundle* of files says which resources
+//! there are ([`bundle`]); [`assemble`] turns it into a graph of steps over the [`providers`];
+//! [`cli`] runs the graph, [`console`] and [`telemetry`] tell people and machines about it.
+
+pub mod assemble;
+pub mod bundle;
+pub mod cli;
+pub mod console;
+pub mod engine;
+pub mod needs;
+pub mod providers;
+pub mod record;
+pub mod secret;
+pub mod settings;
+pub mod telemetry;

@@ -1,0 +1,1 @@
+//! From a bundle and clients to a graph. No I/O.

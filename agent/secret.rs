@@ -1,0 +1,114 @@
+//! Reading a key of a Secret, for whoever needs credentials: a leaf that knows no backend.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::engine::{BoxError, Class};
+
+/// Names one key of one Secret in the namespace of the installation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SecretRef {
+    /// The Secret's name.
+    pub secret: String,
+    /// The key in its data.
+    pub key: String,
+}
+
+impl fmt::Display for SecretRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "key {} of Secret {}", self.key, self.secret)
+    }
+}
+
+/// A value that must not be shown: it has no `Display`, and its `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Sensitive(String);
+
+impl Sensitive {
+    /// Wraps a value.
+    #[must_use]
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value itself, for the one place that sends it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Sensitive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(sensitive)")
+    }
+}
+
+/// Why a Secret's key could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The Secret is not there, yet.
+    #[error("Secret {} does not exist", .0.secret)]
+    Missing(SecretRef),
+    /// The Secret is there and the key is not, yet.
+    #[error("Secret {} has no key {}", .0.secret, .0.key)]
+    MissingKey(SecretRef),
+    /// The value is not text.
+    #[error("{0} is not UTF-8 text")]
+    NotText(SecretRef),
+    /// The place where Secrets are kept did not answer.
+    #[error("failed to read {reference}")]
+    Unreadable {
+        /// What was to be read.
+        reference: SecretRef,
+        /// What the failure means for the run.
+        class: Class,
+        /// Why.
+        source: BoxError,
+    },
+}
+
+impl SecretError {
+    /// What this failure means for the run: what is missing may still appear.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Missing(_) | Self::MissingKey(_) => Class::Unavailable,
+            Self::NotText(_) => Class::Invalid,
+            Self::Unreadable { class, .. } => *class,
+        }
+    }
+}
+
+/// What [`Secrets::read`] returns; boxed because providers hold the reader as a trait object.
+pub type ReadSecret<'a> = Pin<Box<dyn Future<Output = Result<Sensitive, SecretError>> + Send + 'a>>;
+
+/// Reads keys of Secrets. The Kubernetes provider implements it.
+pub trait Secrets: Send + Sync {
+    /// Reads one key, anew at each call: a rotated password must be seen.
+    fn read<'a>(&'a self, reference: &'a SecretRef) -> ReadSecret<'a>;
+}
+
+/// A credential: either from a Secret or given in the values (for tests and tools, never in a bundle).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// Read from a Secret when it is needed.
+    Secret(SecretRef),
+    /// Known already.
+    Plain(Sensitive),
+}
+
+impl Credential {
+    /// The value, read now.
+    ///
+    /// # Errors
+    /// When the Secret or its key is not there or cannot be read.
+    pub async fn resolve(&self, secrets: &Arc<dyn Secrets>) -> Result<Sensitive, SecretError> {
+        match self {
+            Self::Secret(reference) => secrets.read(reference).await,
+            Self::Plain(value) => Ok(value.clone()),
+        }
+    }
+}
