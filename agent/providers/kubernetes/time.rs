@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use k8s_openapi::jiff::Timestamp;
+use jiff::Timestamp;
 
 /// `2026-01-31T08:00:00Z`
 pub(super) fn rfc3339(at: SystemTime) -> String {
