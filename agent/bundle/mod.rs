@@ -7,12 +7,19 @@
 
 mod duration;
 mod files;
+mod json;
+mod lines;
 mod load;
 mod mistakes;
 mod model;
+mod reader;
+mod rendering;
 mod scalar;
+mod schema;
+mod set;
 mod suggest;
 mod template;
+mod values;
 mod yaml;
 
 pub use load::Options;

@@ -213,11 +213,13 @@ fn single_expression(text: &str) -> Option<Range<usize>> {
     Some(start + skip..start + skip + inner.len())
 }
 
-/// The bytes of `path` inside a range, else the range itself.
+/// The bytes of `path` where they touch the range, else the range itself: the engine's range is
+/// only a part of a path with dots.
 fn narrow(source: &str, range: Option<Range<usize>>, path: &str) -> Option<Range<usize>> {
     let from = range.as_ref().map_or(0, |range| range.start);
-    match source.get(from..).and_then(|rest| rest.find(path)) {
-        Some(at) => Some(from + at..from + at + path.len()),
+    let mut places = source.match_indices(path);
+    match places.find(|(at, _)| at + path.len() > from) {
+        Some((at, _)) => Some(at..at + path.len()),
         None => range,
     }
 }
@@ -250,7 +252,7 @@ mod tests {
                 json!("quick-lens-c1"),
             ),
             ("{{ 'a }}' }}", json!("a }}")),
-            ("{{ values.list | tojson }}x", json!("[\"a\",\"b\"]x")),
+            ("{{ values.list | tojson }}x", json!("[\"a\", \"b\"]x")),
         ];
         for (source, expected) in table {
             assert_eq!(templates().scalar(source), Ok(expected), "{source}");

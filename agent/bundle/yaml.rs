@@ -4,10 +4,12 @@
 //! with a leading zero is octal (`defaultMode: 0644`). Anchors, aliases and `<<` are understood.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use serde_json::{Map, Value};
 use serde_saphyr::granit_parser::{Event, Options, Parser, ScalarStyle, Span};
 
+use super::mistakes::{Mistake, Place};
 use super::scalar::{self, Scalar};
 
 /// Where something stands in a text.
@@ -81,6 +83,14 @@ pub(super) struct Problem {
     pub(super) at: Spot,
     pub(super) what: String,
     pub(super) hint: Option<&'static str>,
+}
+
+impl Problem {
+    /// The mistake in a file that has this text.
+    pub(super) fn into_mistake(self, file: &Path) -> Mistake {
+        let mistake = Mistake::new(Place::at(file, self.at), self.what);
+        mistake.hint_if(self.hint.map(str::to_owned))
+    }
 }
 
 /// More nodes than these come from aliases of aliases, not from a person.
