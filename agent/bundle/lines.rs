@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn trimming_and_tags_over_several_lines_change_nothing() {
         let template = "a:\n  {%- if not values.on %} 1{% endif %}\n{{ values.map\n   | tojson }}\nb: {{-\n values.list[0] }}\n  c: 5\n";
-        let expected = [(1, false), (1, false), (5, false), (7, true)];
+        let expected = [(1, false), (5, false), (7, true)];
         assert_eq!(origins(template), expected);
     }
 }

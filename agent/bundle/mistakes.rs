@@ -157,6 +157,10 @@ fn window(line: &str, column: usize, length: usize) -> (String, String, String) 
 pub struct Mistakes(Vec<Mistake>);
 
 impl Mistakes {
+    pub(super) fn one(mistake: Mistake) -> Self {
+        Self(vec![mistake])
+    }
+
     /// The mistakes, in the order of their places.
     pub fn iter(&self) -> std::slice::Iter<'_, Mistake> {
         self.0.iter()

@@ -7,16 +7,21 @@
 
 mod duration;
 mod files;
+mod implied;
 mod json;
 mod lines;
 mod load;
 mod mistakes;
 mod model;
+mod needs;
+mod phases;
 mod reader;
 mod rendering;
 mod scalar;
 mod schema;
+mod servers;
 mod set;
+mod steps;
 mod suggest;
 mod template;
 mod values;

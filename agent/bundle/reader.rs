@@ -180,6 +180,11 @@ pub(super) struct Fields<'n> {
 }
 
 impl<'n> Fields<'n> {
+    /// The keys of a map that were looked at already.
+    pub(super) fn new(reader: Reader<'n>, what: &'static str, node: &'n Node) -> Self {
+        Self { reader, what, node }
+    }
+
     pub(super) fn at(&self) -> Spot {
         self.node.at
     }

@@ -127,7 +127,13 @@ impl Templates {
         let range = error
             .range()
             .filter(|range| source.get(range.clone()).is_some());
-        if error.kind() != ErrorKind::UndefinedError {
+        // The engine names what is undefined in backticks, also behind another error.
+        let detail = error.detail().unwrap_or_default();
+        let named = detail
+            .contains("` is undefined")
+            .then(|| detail.split('`').nth(1));
+        let named = named.flatten();
+        if error.kind() != ErrorKind::UndefinedError && named.is_none() {
             let what = match error.detail() {
                 Some(detail) => format!("bad template: {}: {detail}", error.kind()),
                 None => format!("bad template: {}", error.kind()),
@@ -138,8 +144,6 @@ impl Templates {
                 range,
             };
         }
-        // The engine names the expression in backticks; without it the range has to do.
-        let named = error.detail().and_then(|detail| detail.split('`').nth(1));
         let shown = range.clone().and_then(|range| source.get(range));
         let path = named.or(shown).unwrap_or("something").trim().to_owned();
         let range = narrow(source, range, &path);

@@ -16,6 +16,9 @@ const PROFILES: &str = "manifests/profiles";
 /// The merged values, and where each of them was said.
 pub(super) struct Values {
     pub(super) merged: Value,
+    /// Whether every file and argument could be read. If not, templates would miss values that
+    /// are there, and say so once for each.
+    pub(super) complete: bool,
     layers: Vec<Layer>,
 }
 
@@ -35,6 +38,7 @@ impl Values {
     pub(super) fn load(options: &Options, files: &Files, found: &Found) -> Self {
         let mut values = Self {
             merged: Value::Object(Map::new()),
+            complete: true,
             layers: Vec::new(),
         };
         if files.exists(Path::new(DEFAULTS)) {
@@ -51,7 +55,8 @@ impl Values {
         for argument in &options.set {
             values.add_set(argument, found);
         }
-        if found.is_empty() {
+        values.complete = found.is_empty();
+        if values.complete {
             schema::check(&values, files, found);
         }
         values
@@ -251,6 +256,7 @@ mod tests {
         let set = "a.c=5".to_owned();
         let values = Values {
             merged: Value::Null,
+            complete: true,
             layers: vec![
                 file("defaults", "a:\n  b: 1\n  c: 2\nz: 1\n"),
                 file("profile", "a: { b: 3 }\n"),
