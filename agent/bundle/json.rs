@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::files::Files;
 use super::mistakes::{Found, Mistake, Place};
-use super::yaml::Spot;
+use super::yaml::{self, Spot};
 
 /// Reads a file as JSON; none after a mistake.
 pub(super) fn read(path: &Path, files: &Files, found: &Found) -> Option<Value> {
@@ -24,6 +24,21 @@ pub(super) fn read(path: &Path, files: &Files, found: &Found) -> Option<Value> {
             None
         }
     }
+}
+
+/// Where a key of a file's outermost map stands; without it, where the map does. JSON is YAML
+/// enough for that.
+pub(super) fn place(path: &Path, key: &str, files: &Files, found: &Found) -> Place {
+    let text = files.read(path, found).unwrap_or_default();
+    let root = yaml::parse(&text).0.into_iter().next();
+    let spot = root.as_ref().map(|root| match root.entry(key) {
+        Some((key, _)) => key.at,
+        None => Spot {
+            length: 1,
+            ..root.at
+        },
+    });
+    Place::at(path, spot.unwrap_or_default())
 }
 
 /// The spot of a column that counts bytes.

@@ -40,10 +40,11 @@ impl<'a> Lines<'a> {
 
     /// The spot in the template; of a line that reads differently there, its first character.
     fn spot(&self, at: Spot) -> Spot {
+        // What is missing at the end of a text is said of the line behind its last one.
         let origin = at
             .line
             .checked_sub(1)
-            .and_then(|line| self.origins.get(line));
+            .and_then(|line| self.origins.get(line).or(self.origins.last()));
         let Some((line, same)) = origin.copied() else {
             return at;
         };

@@ -90,7 +90,7 @@ fn load(options: &Options, files: &Files, found: &Found) -> Option<Bundle> {
 /// The one document of a bundle.
 fn document(text: &str, reader: Reader<'_>) -> Option<Yaml> {
     let (mut documents, problems) = yaml::parse(text);
-    let whole = problems.is_empty();
+    let readable = problems.is_empty();
     for problem in problems {
         reader.found.add(problem.into_mistake(reader.file));
     }
@@ -100,9 +100,8 @@ fn document(text: &str, reader: Reader<'_>) -> Option<Yaml> {
             "a bundle is one document, and here starts another",
         );
     }
-    // What is left of a file that is not YAML would only give mistakes that are none.
-    if documents.is_empty() || !whole {
-        if whole {
+    if documents.is_empty() {
+        if readable {
             let what = "the bundle is empty";
             reader
                 .found

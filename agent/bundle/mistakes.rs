@@ -201,15 +201,24 @@ impl std::error::Error for Mistakes {}
 
 /// Gathers mistakes while a bundle is read, so that the first does not hide the others.
 #[derive(Debug, Default)]
-pub(super) struct Found(RefCell<Vec<Mistake>>);
+pub(super) struct Found {
+    list: RefCell<Vec<Mistake>>,
+    /// What no excerpt may show.
+    hidden: RefCell<Vec<Place>>,
+}
 
 impl Found {
     pub(super) fn add(&self, mistake: Mistake) {
-        self.0.borrow_mut().push(mistake);
+        self.list.borrow_mut().push(mistake);
+    }
+
+    /// Keeps a text that should have been a secret out of all excerpts, which end up in logs.
+    pub(super) fn hide(&self, place: Place) {
+        self.hidden.borrow_mut().push(place);
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
+        self.list.borrow().is_empty()
     }
 
     /// Sorts what was found and puts the line of each mistake beside it.
@@ -217,9 +226,11 @@ impl Found {
     /// # Errors
     /// When anything was found.
     pub(super) fn into_result(self, texts: &HashMap<PathBuf, String>) -> Result<(), Mistakes> {
-        let mut list = self.0.into_inner();
+        let mut list = self.list.into_inner();
+        let hidden = self.hidden.into_inner();
         for mistake in &mut list {
-            mistake.excerpt = excerpt(&mistake.place, texts);
+            let line = excerpt(&mistake.place, texts);
+            mistake.excerpt = line.map(|line| masked(line, &mistake.place, &hidden));
         }
         list.sort();
         list.dedup();
@@ -237,6 +248,17 @@ fn excerpt(place: &Place, texts: &HashMap<PathBuf, String>) -> Option<String> {
         Origin::File(file) => texts.get(file)?.lines().nth(place.line.checked_sub(1)?)?,
     };
     Some(line.trim_end().to_owned())
+}
+
+/// A line without what is hidden in it.
+fn masked(line: String, place: &Place, hidden: &[Place]) -> String {
+    let in_line = |hidden: &&Place| (&hidden.origin, hidden.line) == (&place.origin, place.line);
+    hidden.iter().filter(in_line).fold(line, |line, hidden| {
+        let meant = hidden.column..hidden.column + hidden.length;
+        let characters = line.chars().enumerate();
+        let character = |(at, c)| if meant.contains(&(at + 1)) { '*' } else { c };
+        characters.map(character).collect()
+    })
 }
 
 #[cfg(test)]
@@ -277,6 +299,20 @@ mod tests {
         let text = found.into_result(&texts()).expect_err("two").to_string();
         let expected = "2 mistakes in the bundle\n\n1. a.yaml:1:1: first\n   1 | one: 1\n     | ^^^^\n\n2. a.yaml:2:3: second\n   2 |   need: x\n     |   ^^^^";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn what_is_hidden_is_in_no_excerpt() {
+        let found = Found::default();
+        let secret = mistake(2, 9, "a plain password");
+        found.hide(Place {
+            length: 1,
+            ..secret.place.clone()
+        });
+        found.add(secret);
+        found.add(mistake(2, 3, "unknown key"));
+        let text = found.into_result(&texts()).expect_err("two").to_string();
+        assert_eq!(text.matches("  need: *\n").count(), 2, "{text}");
     }
 
     #[test]

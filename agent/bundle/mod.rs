@@ -16,6 +16,7 @@ mod model;
 mod needs;
 mod phases;
 mod reader;
+pub mod render;
 mod rendering;
 mod scalar;
 mod schema;

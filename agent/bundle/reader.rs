@@ -44,7 +44,11 @@ impl<'a> Reader<'a> {
     /// Says that a node is not what it has to be.
     fn wrong(&self, node: &Node, name: &str, wanted: &str) {
         if !matches!(node.content, Content::Broken) {
-            let what = format!("`{name}` must be {wanted}, but is {}", node.kind());
+            let name = match name.contains(' ') {
+                true => name.to_owned(),
+                false => format!("`{name}`"),
+            };
+            let what = format!("{name} must be {wanted}, but is {}", node.kind());
             self.add(node.at, what);
         }
     }
@@ -63,7 +67,7 @@ impl<'a> Reader<'a> {
         for (key, _) in entries {
             if !allowed.contains(&key.text.as_str()) {
                 let hint = suggest::hint(&key.text, allowed.iter().copied());
-                let mistake = self.mistake(key.at, format!("{what} has no key `{}`", key.text));
+                let mistake = self.mistake(key.at, format!("unknown key `{}` in {what}", key.text));
                 self.found.add(mistake.hint_if(hint));
             }
         }
@@ -145,6 +149,7 @@ impl<'a> Reader<'a> {
     /// A key of a Secret, by reference.
     pub(super) fn secret(&self, node: &Node, name: &str) -> Option<Credential> {
         if matches!(node.content, Content::Scalar(_)) {
+            self.found.hide(self.place(node.at));
             let what = format!("`{name}` must name a key of a Secret, and never be in the bundle");
             let mistake = self.mistake(node.at, what);
             self.found
@@ -285,7 +290,7 @@ mod tests {
             found,
             [
                 "f:1:1: a thing needs `name`",
-                "f:1:1: a thing has no key `nmae`\n  hint: did you mean `name`?",
+                "f:1:1: unknown key `nmae` in a thing\n  hint: did you mean `name`?",
                 "f:2:7: `wait` must be true or false, but is a number",
                 "f:3:7: `size` must be a whole number from 1 to 256, but is 300",
                 "f:4:8: `after` is not a duration: soon\n  hint: write a number and a unit, like 90s, 5m or 1h30m",

@@ -80,7 +80,7 @@ fn unknown(
     let mut full = path.to_vec();
     full.push(Step::Key(key.to_owned()));
     let what = format!("there is no value `{}`", show(&full));
-    Mistake::new(values.place(&full), what).hint_if(suggest::hint(key, known))
+    Mistake::new(values.key_place(&full), what).hint_if(suggest::hint(key, known))
 }
 
 /// What is wrong with a value, as the end of a sentence.

@@ -131,6 +131,7 @@ pub(super) fn url(node: &Node, name: &str, reader: Reader<'_>) -> Option<String>
             None
         }
         Some(host) if host.contains('@') => {
+            reader.found.hide(reader.place(node.at));
             let mistake = reader.mistake(node.at, format!("`{name}` has credentials in it"));
             reader
                 .found

@@ -125,9 +125,18 @@ impl Values {
 
     /// Where the value at a path was said last; of what was never said, where its parent was.
     pub(super) fn place(&self, path: &[Step]) -> Place {
+        self.find(path, false)
+    }
+
+    /// Where the key at the end of a path was said last.
+    pub(super) fn key_place(&self, path: &[Step]) -> Place {
+        self.find(path, true)
+    }
+
+    fn find(&self, path: &[Step], key: bool) -> Place {
         let paths = (0..=path.len()).rev().map(|length| &path[..length]);
         for path in paths {
-            let mut places = self.layers.iter().rev().map(|layer| layer.place(path));
+            let mut places = self.layers.iter().rev().map(|layer| layer.place(path, key));
             if let Some(place) = places.find_map(|place| place) {
                 return place;
             }
@@ -142,9 +151,11 @@ impl Values {
 }
 
 impl Layer {
-    fn place(&self, path: &[Step]) -> Option<Place> {
+    fn place(&self, path: &[Step], key: bool) -> Option<Place> {
         match self {
-            Self::File { path: file, root } => locate(root, path).map(|spot| Place::at(file, spot)),
+            Self::File { path: file, root } => {
+                locate(root, path, key).map(|spot| Place::at(file, spot))
+            }
             Self::Set { argument, list } => {
                 let said = |a: &&Assignment| {
                     !path.is_empty() && (a.path.starts_with(path) || path.starts_with(&a.path))
@@ -165,8 +176,8 @@ fn set_place(argument: &str, column: usize, length: usize) -> Place {
     }
 }
 
-/// Where a value stands: a scalar itself, of a map or a list its key.
-fn locate(root: &Node, path: &[Step]) -> Option<Spot> {
+/// Where a value stands: a scalar itself, of a map or a list its key; or always its key.
+fn locate(root: &Node, path: &[Step], of_key: bool) -> Option<Spot> {
     let mut at = root.at;
     let mut node = root;
     for step in path {
@@ -177,7 +188,7 @@ fn locate(root: &Node, path: &[Step]) -> Option<Spot> {
                     next.content,
                     yaml::Content::Mapping(_) | yaml::Content::Sequence(_)
                 );
-                at = if nested || next.is_null() {
+                at = if of_key || nested || next.is_null() {
                     key.at
                 } else {
                     next.at

@@ -75,6 +75,7 @@ pub(super) enum Content {
 pub(super) struct Key {
     pub(super) at: Spot,
     pub(super) text: String,
+    is_broken: bool,
 }
 
 /// What is wrong with a text.
@@ -191,11 +192,17 @@ impl Builder {
             None => self.documents.push(node),
             Some(Frame::Sequence(_, _, items)) => items.push(node),
             Some(Frame::Mapping(_, _, entries, key @ Some(_))) => {
-                entries.extend(key.take().map(|key| (key, node)));
+                // A key that is none was reported; its value would only give more mistakes.
+                let key = key.take().filter(|key| !key.is_broken);
+                entries.extend(key.map(|key| (key, node)));
             }
             Some(Frame::Mapping(_, _, entries, key)) => {
                 let (text, problem) = key_text(&node, entries);
-                *key = Some(Key { at: node.at, text });
+                *key = Some(Key {
+                    at: node.at,
+                    is_broken: problem.is_some(),
+                    text,
+                });
                 self.problems.extend(problem);
             }
         }
@@ -290,7 +297,12 @@ impl Node {
             }
             Value::Object(entries) => {
                 let entries = entries.into_iter();
-                let entry = |(text, value)| (Key { at, text }, Self::from_value(at, value));
+                let key = |text| Key {
+                    at,
+                    text,
+                    is_broken: false,
+                };
+                let entry = |(text, value)| (key(text), Self::from_value(at, value));
                 Content::Mapping(entries.map(entry).collect())
             }
         };

@@ -237,24 +237,30 @@ fn dashboard(
 ) -> Option<Part> {
     let uid = file.file_stem()?.to_str()?.to_owned();
     let model = json::read(file, context.files(), context.found())?;
-    let wrong = |what: String| Mistake::new(Place::whole(file), what);
+    let wrong = |key: &str, what: String| {
+        Mistake::new(
+            json::place(file, key, context.files(), context.found()),
+            what,
+        )
+    };
     let own = model.get("uid").and_then(Value::as_str);
     let title = model.get("title").and_then(Value::as_str);
     let mut mistakes = Vec::new();
     if let Err(what) = check_uid(&uid) {
-        mistakes.push(wrong(what).hint("the uid is the name of the file"));
+        mistakes
+            .push(Mistake::new(Place::whole(file), what).hint("the uid is the name of the file"));
     }
     if title.is_none_or(str::is_empty) {
-        mistakes.push(wrong("the dashboard has no `title`".to_owned()));
+        mistakes.push(wrong("title", "the dashboard has no `title`".to_owned()));
     }
     if let Some(own) = own.filter(|own| !own.is_empty() && *own != uid) {
         let what = format!("the dashboard's `uid` is `{own}`, and its file is named {uid}.json");
-        mistakes.push(wrong(what).hint(format!("name the file {own}.json")));
+        mistakes.push(wrong("uid", what).hint(format!("name the file {own}.json")));
     }
     if model.get("__inputs").is_some() {
         let what = "the dashboard was exported for sharing: its datasources are placeholders";
         let hint = "export it again without \"Export for sharing externally\"";
-        mistakes.push(wrong(what.to_owned()).hint(hint));
+        mistakes.push(wrong("__inputs", what.to_owned()).hint(hint));
     }
     if !mistakes.is_empty() {
         mistakes

@@ -166,7 +166,7 @@ fn unknown_key(text: &str, at: Spot, reader: Reader<'_>) {
     let words = || KINDS.into_iter().chain(COMMON);
     let common = suggest::nearest(text, words()).is_some_and(|near| COMMON.contains(&near));
     let mistake = if common {
-        reader.mistake(at, format!("a step has no key `{text}`"))
+        reader.mistake(at, format!("unknown key `{text}` in a step"))
     } else {
         reader.mistake(at, format!("there is no kind of step `{text}`"))
     };
