@@ -56,7 +56,7 @@ fn entries(file: &Path, key: &'static str, context: Context<'_>) -> Vec<Node> {
         let Content::Mapping(map) = document.content else {
             continue;
         };
-        for (Key { text, at }, node) in map {
+        for (Key { text, at, .. }, node) in map {
             if text == key {
                 let items = reader.items(&node, key);
                 entries.extend(items.unwrap_or_default().iter().cloned());

@@ -127,7 +127,7 @@ pub(super) fn kind<'n>(step: &'n Yaml, reader: Reader<'_>) -> Option<(&'static s
     let entries = reader.entries(step, "a step")?;
     let mut kinds: Vec<(&'static str, Spot, &Yaml)> = Vec::new();
     let mut unknown = false;
-    for (Key { at, text }, node) in entries {
+    for (Key { at, text, .. }, node) in entries {
         match KINDS.iter().find(|kind| *kind == text) {
             Some(kind) => kinds.push((kind, *at, node)),
             None if COMMON.contains(&text.as_str()) => {}

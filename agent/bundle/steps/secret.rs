@@ -18,7 +18,7 @@ pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
     let mut generate = BTreeMap::new();
     let keys = fields.get("generate");
     let keys = keys.and_then(|node| reader.entries(node, "generate"));
-    for (Key { text, at }, length) in keys.unwrap_or_default() {
+    for (Key { text, at, .. }, length) in keys.unwrap_or_default() {
         if values.contains_key(text) {
             reader.add(*at, format!("`{text}` is both generated and given"));
         }
