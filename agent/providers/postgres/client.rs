@@ -191,7 +191,7 @@ impl Server {
             .keepalives_idle(Duration::from_secs(30))
             .keepalives_interval(Duration::from_secs(10))
             .keepalives_retries(3)
-            .tcp_user_timeout(Duration::from_secs(60));
+            .tcp_user_timeout(Duration::from_mins(1));
         let mut connection = match self.connector().await? {
             None => {
                 config.ssl_mode(SslMode::Disable);

@@ -237,14 +237,14 @@ pub enum Error {
 
 /// `file:line:column: message (code)`, the line with a caret, and what else the server said.
 fn in_text(excerpt: &Excerpt, fault: &Fault) -> String {
-    let mut text = format!("{}: {} ({})", excerpt.place(), fault.message, fault.code);
-    text.push_str(&format!("\n{excerpt}"));
-    for (word, more) in [("detail", &fault.detail), ("context", &fault.context)] {
-        for line in more.iter().flat_map(|more| more.lines()).take(5) {
-            text.push_str(&format!("\n  {word}: {line}"));
-        }
-    }
-    text
+    let more = [("detail", &fault.detail), ("context", &fault.context)];
+    let lines = more.into_iter().flat_map(|(word, more)| {
+        let lines = more.iter().flat_map(|more| more.lines()).take(5);
+        lines.map(move |line| format!("\n  {word}: {line}"))
+    });
+    let said = format!("{} ({})", fault.message, fault.code);
+    let more: String = lines.collect();
+    format!("{}: {said}\n{excerpt}{more}", excerpt.place())
 }
 
 impl Error {

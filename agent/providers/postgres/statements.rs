@@ -24,7 +24,6 @@ pub(super) fn split(sql: &str) -> Vec<Statement<'_>> {
     let mut lexer = Lexer {
         rest: sql,
         at: 0,
-        found: Vec::new(),
     };
     let mut statements = Vec::new();
     while let Some(statement) = lexer.statement() {
@@ -90,7 +89,6 @@ struct Lexer<'a> {
     rest: &'a str,
     /// How many characters are behind.
     at: usize,
-    found: Vec<&'a str>,
 }
 
 impl<'a> Lexer<'a> {

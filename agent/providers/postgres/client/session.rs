@@ -274,7 +274,7 @@ pub(super) fn fault(said: &DbError) -> Fault {
 }
 
 fn is_io(error: &tokio_postgres::Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
+    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
 }
 
 /// A row of an answer in text, none where it is null.
