@@ -6,9 +6,8 @@ use crate::error::InFile;
 use crate::launch::Launch;
 use crate::record::Record;
 use crate::room::Room;
-use crate::stop::stop;
+use crate::stop::stop_script;
 use crate::{Error, grafana, place};
-use rustix::process::Signal;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -100,7 +99,7 @@ pub(crate) async fn end(room: &Room<'_>) -> Result<(), Error> {
     let folder = room.folder();
     if !crate::env::address(&folder).exists() {
         // What is on record is the script that was cut short, not the cluster.
-        stop(&folder, Signal::TERM).await?;
+        stop_script(&folder).await?;
     }
     if !room.state().join(&room.name).exists() {
         return Ok(());
