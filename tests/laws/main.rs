@@ -8,3 +8,4 @@
 mod grafana;
 mod law;
 mod opensearch;
+mod probe;
