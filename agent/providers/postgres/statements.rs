@@ -21,10 +21,7 @@ pub(super) struct Refusal {
 
 /// The statements of a text, without the empty ones.
 pub(super) fn split(sql: &str) -> Vec<Statement<'_>> {
-    let mut lexer = Lexer {
-        rest: sql,
-        at: 0,
-    };
+    let mut lexer = Lexer { rest: sql, at: 0 };
     let mut statements = Vec::new();
     while let Some(statement) = lexer.statement() {
         statements.push(statement);
