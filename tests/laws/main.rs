@@ -9,4 +9,5 @@ mod content;
 mod grafana;
 mod law;
 mod opensearch;
+mod postgres;
 mod probe;
