@@ -80,11 +80,11 @@ async fn watched(
         reporters,
         stop,
     });
-    let step = report.await.steps.pop().expect("there is one step");
-    step.outcome
+    let mut steps = report.await.steps;
+    steps.pop().expect("there is one step").outcome
 }
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Law 1: before it is there, a preview says that it would be made.
 pub(crate) async fn fresh(resource: impl Resource) {

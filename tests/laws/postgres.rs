@@ -170,20 +170,20 @@ async fn a_role_is_finished_later_and_made_once() {
 async fn a_database_obeys_the_laws() {
     let bed = Bed::shared();
     let (name, owner) = (unique("database"), unique("owner"));
-    let owned = || bed.database_of(&name, &owner);
+    let database = || bed.database_of(&name, &owner);
     law::settles(bed.role(&owner, "password")).await;
-    law::fresh(owned()).await;
+    law::fresh(database()).await;
     let created = [format!("create database {name}")];
-    assert_eq!(law::changes(owned()).await, created);
-    law::unchanged(owned()).await;
+    assert_eq!(law::changes(database()).await, created);
+    law::unchanged(database()).await;
     bed.execute(
         "postgres",
         &format!("ALTER DATABASE {name} OWNER TO postgres"),
     )
     .await;
     let updated = [format!("update database {name}")];
-    assert_eq!(law::changes(owned()).await, updated);
-    law::unchanged(owned()).await;
+    assert_eq!(law::changes(database()).await, updated);
+    law::unchanged(database()).await;
 }
 
 #[tokio::test]
