@@ -6,5 +6,6 @@
 //! The servers are brought up before: `cargo run -p testbed -- up`.
 
 mod grafana;
+mod kubernetes;
 mod law;
 mod opensearch;

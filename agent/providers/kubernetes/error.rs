@@ -61,6 +61,14 @@ pub enum Error {
         /// The server's words.
         message: String,
     },
+    /// The server failed without a reason: it is in trouble, or the document is.
+    #[error("failed to {request}: the API server failed without a reason: {message}")]
+    Unexplained {
+        /// What was asked.
+        request: String,
+        /// The server's words.
+        message: String,
+    },
     /// An answer that is not what Kubernetes says.
     #[error("failed to {request}: cannot read the answer")]
     Unreadable {
@@ -187,6 +195,7 @@ impl Failure for Error {
             Self::Unreachable { .. }
             | Self::Silent { .. }
             | Self::Unable { .. }
+            | Self::Unexplained { .. }
             | Self::Unreadable { .. }
             | Self::NotFound { .. }
             | Self::NotServed { .. } => Class::Unavailable,
@@ -211,6 +220,7 @@ impl Failure for Error {
             Self::Untrusted { .. } => "kubernetes.untrusted",
             Self::Silent { .. } => "kubernetes.silent",
             Self::Unable { .. } => "kubernetes.unable",
+            Self::Unexplained { .. } => "kubernetes.unexplained",
             Self::Unreadable { .. } => "kubernetes.unreadable",
             Self::Unauthenticated { .. } => "kubernetes.unauthenticated",
             Self::Forbidden { .. } => "kubernetes.forbidden",
