@@ -153,7 +153,10 @@ impl Client {
         let request = Request::list(kind, namespace, labels, fields);
         match self.send(request).await {
             Ok(mut answer) => Ok(match answer["items"].take() {
-                Value::Array(items) => items.into_iter().map(Live::new).collect(),
+                Value::Array(items) => items
+                    .into_iter()
+                    .map(|item| Live::of_kind(kind, item))
+                    .collect(),
                 _ => Vec::new(),
             }),
             Err(Error::NotFound { .. }) => Ok(Vec::new()),
@@ -400,14 +403,17 @@ fn read<T: serde::de::DeserializeOwned>(request: &Request, answer: Value) -> Res
 fn is_about_certificates(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        let inner = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref)
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        if let Some(tls) = inner.or_else(|| error.downcast_ref()) {
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
             return matches!(tls, rustls::Error::InvalidCertificate(_));
         }
-        cause = error.source();
+        // An I/O error names the source of what it holds, and leaves out what it holds.
+        let held = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        cause = match held {
+            Some(held) => Some(held),
+            None => error.source(),
+        };
     }
     false
 }

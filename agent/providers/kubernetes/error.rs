@@ -160,9 +160,9 @@ pub enum Error {
         reason: String,
     },
     /// Another run holds the lock.
-    #[error("another run is at work: {holder} holds Lease {lease} since {since}")]
+    #[error("another run is at work: {holder} holds {lease} since {since}")]
     Held {
-        /// The Lease, with its namespace.
+        /// `Lease NAMESPACE/NAME`
         lease: String,
         /// Pod and Job.
         holder: String,
@@ -170,9 +170,9 @@ pub enum Error {
         since: String,
     },
     /// The lock of this run was lost.
-    #[error("lost Lease {lease}: {reason}")]
+    #[error("lost {lease}: {reason}")]
     Lost {
-        /// The Lease, with its namespace.
+        /// `Lease NAMESPACE/NAME`
         lease: String,
         /// How.
         reason: String,

@@ -1,7 +1,5 @@
 //! A namespace of the test's own, and the API server behind the provider's back.
 
-use std::path::PathBuf;
-
 use firstlight::providers::kubernetes::{Client, Object, ObjectOptions};
 use http::Method;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -139,7 +137,7 @@ impl Bed {
             .post(&format!("{accounts}/{name}/token"), json!({ "spec": {} }))
             .await;
         let token = token["status"]["token"].as_str().expect("a token");
-        self.with_token(token, None).await
+        self.with_token(token).await
     }
 
     /// A client that may only read.
@@ -147,8 +145,8 @@ impl Bed {
         self.user(&["get", "list", "watch"]).await
     }
 
-    /// A client with this token, that connects to `server` instead of the real address.
-    pub(super) async fn with_token(&self, token: &str, server: Option<&str>) -> Client {
+    /// A client with this token.
+    pub(super) async fn with_token(&self, token: &str) -> Client {
         let mut kubeconfig = self.kubeconfig.clone();
         for named in &mut kubeconfig.auth_infos {
             named.auth_info = Some(kube::config::AuthInfo {
@@ -156,35 +154,37 @@ impl Bed {
                 ..Default::default()
             });
         }
-        self.with_kubeconfig(kubeconfig, server).await
+        self.with_kubeconfig(&kubeconfig).await
     }
 
     /// The administrator, through another address.
     pub(super) async fn at(&self, server: &str) -> Client {
-        self.with_kubeconfig(self.kubeconfig.clone(), Some(server))
+        let server = server.to_owned();
+        self.with_cluster(|cluster| cluster.server = Some(server))
             .await
     }
 
-    async fn with_kubeconfig(&self, mut kubeconfig: Kubeconfig, server: Option<&str>) -> Client {
-        for cluster in kubeconfig
-            .clusters
-            .iter_mut()
-            .filter_map(|it| it.cluster.as_mut())
-        {
-            if let Some(server) = server {
-                cluster.server = Some(server.to_owned());
-            }
-        }
-        let file = self.file(&unique("kubeconfig"));
-        let text = serde_json::to_string(&kubeconfig).expect("it is data");
+    /// The administrator, who expects another name in the server's certificate.
+    pub(super) async fn expecting(&self, name: &str) -> Client {
+        let name = name.to_owned();
+        self.with_cluster(|cluster| cluster.tls_server_name = Some(name))
+            .await
+    }
+
+    async fn with_cluster(&self, change: impl FnOnce(&mut kube::config::Cluster)) -> Client {
+        let mut kubeconfig = self.kubeconfig.clone();
+        let cluster = kubeconfig.clusters[0].cluster.as_mut();
+        change(cluster.expect("a cluster"));
+        self.with_kubeconfig(&kubeconfig).await
+    }
+
+    async fn with_kubeconfig(&self, kubeconfig: &Kubeconfig) -> Client {
+        let file = self.files.path().join(unique("kubeconfig"));
+        let text = serde_json::to_string(kubeconfig).expect("it is data");
         std::fs::write(&file, text).expect("a file");
         Client::with_kubeconfig(&file, Some(self.namespace.clone()))
             .await
             .expect("a client")
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.files.path().join(name)
     }
 
     /// `host:port` of the API server.
