@@ -5,6 +5,7 @@
 //!
 //! The servers are brought up before: `cargo run -p testbed -- up`.
 
+mod content;
 mod grafana;
 mod law;
 mod opensearch;

@@ -48,7 +48,10 @@ COMMENT ON SCHEMA firstlight IS 'What firstlight remembers of this database.';
 COMMENT ON TABLE firstlight.schema_history IS
     'The migrations that this database has had; each row was written in the transaction of its file.';
 COMMENT ON COLUMN firstlight.schema_history.checksum IS
-    'Algorithm, its version and value, over the bytes without byte order mark and carriage returns.';";
+    'Algorithm, its version and value, over the bytes without byte order mark and carriage returns.';
+-- It holds no secret, and dashboards show it.
+GRANT USAGE ON SCHEMA firstlight TO PUBLIC;
+GRANT SELECT ON firstlight.schema_history TO PUBLIC;";
 
 /// All of the history; empty where there is none.
 pub(super) async fn read(session: &mut Session) -> Result<Vec<Applied>, Error> {
