@@ -5,7 +5,9 @@
 //!
 //! The servers are brought up before: `cargo run -p testbed -- up`.
 
+mod content;
 mod grafana;
 mod kubernetes;
 mod law;
 mod opensearch;
+mod probe;

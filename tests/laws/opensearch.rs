@@ -128,15 +128,15 @@ async fn component_template() {
                         "level": {"type": "keyword", "ignore_above": 64},
                         "node": {"type": "object", "properties": {"name": {"type": "keyword"}}},
                     }},
-                    "aliases": {"some": {"routing": 1}},
+                    "aliases": {"some": {"routing": "1"}},
                 },
                 "_meta": {"managed_by": "test"},
             }),
         };
         let path = format!("/_component_template/{name}");
         law::fresh(make(&name)).await;
-        let made = law::changes(make(&name)).await;
-        assert_eq!(made, [format!("create component template {name}")]);
+        let changes = law::changes(make(&name)).await;
+        assert_eq!(changes, [format!("create component template {name}")]);
         bed.no_write(|| make(&name)).await;
 
         let drifted = json!({"template": {"settings": {"number_of_shards": 2, "hidden": true}}});
@@ -234,8 +234,8 @@ async fn index_behind_a_write_alias() {
         let first = format!("{alias}-000001");
         let make = |alias: &str| first_index(bed.server(), alias);
         law::fresh(make(&alias)).await;
-        let made = law::changes(make(&alias)).await;
-        assert_eq!(made, [format!("create index {first}")]);
+        let changes = law::changes(make(&alias)).await;
+        assert_eq!(changes, [format!("create index {first}")]);
         bed.no_write(|| make(&alias)).await;
 
         bed.put(

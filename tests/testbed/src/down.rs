@@ -4,10 +4,9 @@ use crate::error::InFile;
 use crate::progress::Progress;
 use crate::room::Room;
 use crate::server::Server;
-use crate::stop::{stop, stop_alone};
+use crate::stop::{stop_alone, stop_script};
 use crate::{Error, env, lock, place};
 use futures::future::join_all;
-use rustix::process::Signal;
 use std::fs::{self, File};
 use std::path::Path;
 use std::time::Duration;
@@ -61,7 +60,7 @@ pub(crate) async fn end(
         let room = Room::new(&name, state, lock, progress);
         match Server::ALL.into_iter().find(|server| server.name() == name) {
             Some(server) => server.end(&room).await,
-            None => stop(folder, Signal::TERM).await,
+            None => stop_script(folder).await,
         }
     });
     let failures = join_all(ends).await.into_iter().filter_map(Result::err);

@@ -145,12 +145,12 @@ impl Process {
         self.pid == other.pid && self.started == other.started
     }
 
-    /// Kills it, if it is still that one.
-    pub(crate) fn kill(&self) {
+    /// Sends it a signal, if it is still that one.
+    pub(crate) fn signal(&self, signal: Signal) {
         if let Some(pid) = Pid::from_raw(self.pid)
             && Self::read(self.pid).is_some_and(|now| now.same(self))
         {
-            let _ = rustix::process::kill_process(pid, Signal::KILL);
+            let _ = rustix::process::kill_process(pid, signal);
         }
     }
 

@@ -10,7 +10,8 @@ inputs() {
 }
 
 context() {
-  ! ldd "$GRAFANA_STAND_IN" >/dev/null 2>&1 || { echo "image grafana: $GRAFANA_STAND_IN is not a static binary" >&2; return 1; }
+  # Of a static program ldd says so, with or without an error.
+  ! ldd "$GRAFANA_STAND_IN" 2>/dev/null | grep -q "=>" || { echo "image grafana: $GRAFANA_STAND_IN is not a static binary" >&2; return 1; }
   skeleton "$1/rootfs" grafana:472:/var/lib/grafana
   busybox_into "$1/rootfs"
   mkdir "$1/data"
