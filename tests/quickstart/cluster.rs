@@ -8,16 +8,16 @@ use serde_json::Value;
 use testbed::{Attempt, Cluster, Env, eventually};
 
 /// The namespace of manifests/bootstrap.yaml.
-pub const NAMESPACE: &str = "lens";
+pub(crate) const NAMESPACE: &str = "lens";
 
 /// A cluster and what was asked of it.
-pub struct Bed {
+pub(crate) struct Bed {
     cluster: Cluster,
 }
 
 impl Bed {
     /// The test bed's cluster, with the agent's image and without an earlier installation.
-    pub async fn clean() -> Self {
+    pub(crate) async fn clean() -> Self {
         let bed = Self {
             cluster: Env::load()
                 .and_then(|env| env.cluster())
@@ -37,12 +37,12 @@ impl Bed {
     }
 
     /// What kubectl prints; its failure fails the test.
-    pub fn kubectl(&self, arguments: &[&str]) -> String {
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
         self.kubectl_with(arguments, None)
     }
 
     /// The same with a document on its standard input.
-    pub fn kubectl_with(&self, arguments: &[&str], document: Option<&str>) -> String {
+    pub(crate) fn kubectl_with(&self, arguments: &[&str], document: Option<&str>) -> String {
         let mut command = self.cluster.kubectl().expect("kubectl");
         let input = if document.is_some() {
             Stdio::piped()
@@ -70,14 +70,14 @@ impl Bed {
     }
 
     /// An object, or a list, of the installation's namespace.
-    pub fn get(&self, what: &[&str]) -> Value {
+    pub(crate) fn get(&self, what: &[&str]) -> Value {
         let mut arguments = vec!["-n", NAMESPACE, "get", "-o", "json"];
         arguments.extend(what);
         serde_json::from_str(&self.kubectl(&arguments)).expect("JSON")
     }
 
     /// The one Job of a rendering of the chart.
-    pub fn job_of(&self, manifest: &str) -> String {
+    pub(crate) fn job_of(&self, manifest: &str) -> String {
         let arguments = ["create", "--dry-run=client", "-o", "name", "-f", "-"];
         let names = self.kubectl_with(&arguments, Some(manifest));
         let job = names
@@ -87,13 +87,13 @@ impl Bed {
     }
 
     /// Runs the CronJob's template once more, as the README says.
-    pub fn rerun(&self, name: &str) {
+    pub(crate) fn rerun(&self, name: &str) {
         let from = "--from=cronjob/firstlight";
         self.kubectl(&["-n", NAMESPACE, "create", "job", name, from]);
     }
 
     /// Waits until the Job has succeeded; if it fails, what there is to see fails the test.
-    pub async fn succeeded(&self, job: &str, within: Duration) {
+    pub(crate) async fn succeeded(&self, job: &str, within: Duration) {
         let what = format!("job {job} completes");
         let result = eventually(&what, within, async || {
             let status = self.get(&["job", job])["status"].clone();
@@ -133,25 +133,25 @@ impl Bed {
     }
 
     /// The log of the Job's last pod.
-    pub fn log(&self, job: &str) -> String {
+    pub(crate) fn log(&self, job: &str) -> String {
         self.kubectl(&["-n", NAMESPACE, "logs", &format!("job/{job}")])
     }
 
     /// The record of the last run.
-    pub fn record(&self) -> Value {
+    pub(crate) fn record(&self) -> Value {
         let map = self.get(&["configmap", "firstlight-lens"]);
         let text = map["data"]["record.json"].as_str().expect("a record");
         serde_json::from_str(text).expect("JSON")
     }
 
     /// A key of a Secret.
-    pub fn secret(&self, name: &str, key: &str) -> String {
+    pub(crate) fn secret(&self, name: &str, key: &str) -> String {
         let path = format!("-o=go-template={{{{index .data \"{key}\" | base64decode}}}}");
         self.kubectl(&["-n", NAMESPACE, "get", "secret", name, &path])
     }
 
     /// The port of this machine that leads to a Service's.
-    pub fn forward(&self, service: &str, port: u16) -> u16 {
+    pub(crate) fn forward(&self, service: &str, port: u16) -> u16 {
         let service = format!("{NAMESPACE}/{service}");
         self.cluster
             .forward(&service, port)
@@ -160,7 +160,7 @@ impl Bed {
 }
 
 /// The chart rendered with further settings.
-pub fn render(settings: &[&str]) -> String {
+pub(crate) fn render(settings: &[&str]) -> String {
     let output = Command::new(testbed::program("helm").expect("helm"))
         .args([
             "template",
@@ -182,6 +182,6 @@ pub fn render(settings: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-pub fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }

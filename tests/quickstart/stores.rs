@@ -8,7 +8,7 @@ use crate::cluster::{Bed, NAMESPACE};
 
 /// Everything that a write of the agent would move.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Stores {
+pub(crate) struct Stores {
     objects: BTreeMap<String, String>,
     postgres: String,
     search: String,
@@ -16,7 +16,7 @@ pub struct Stores {
 }
 
 impl Stores {
-    pub async fn look(bed: &Bed) -> Self {
+    pub(crate) async fn look(bed: &Bed) -> Self {
         Self {
             objects: objects(bed),
             postgres: postgres(bed).await,
@@ -117,7 +117,7 @@ async fn json(url: &str, login: Option<(String, String)>) -> Value {
 }
 
 /// Deletes an index behind the agent's back.
-pub async fn drop_index(bed: &Bed, index: &str) {
+pub(crate) async fn drop_index(bed: &Bed, index: &str) {
     let url = format!(
         "http://127.0.0.1:{}/{index}",
         bed.forward("opensearch", 9200)
