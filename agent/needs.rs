@@ -58,7 +58,8 @@ pub fn check(nodes: &[(String, Vec<String>)]) -> Vec<NeedsMistake> {
     for node in 0..nodes.len() {
         if let Some(path) = search.visit(Moment::End(node)) {
             mistakes.push(NeedsMistake::Cycle { path });
-            break;
+            // What was on the way to the cycle is not looked at again, so each is told once.
+            search.done.extend(search.path.drain(..));
         }
     }
     mistakes

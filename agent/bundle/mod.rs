@@ -1,7 +1,35 @@
 //! From files to a validated [`Bundle`]. No client, no async.
+//!
+//! [`Bundle::load`] reads `manifests/bundle.yaml` and everything it names, and reports *all*
+//! [`Mistakes`] at once, each with its place, the line, and what to do. Its stages are `values`
+//! (merged as Helm merges them, checked by `schema`), `template`, `phases` with one file for each
+//! kind of step in `steps`, and `needs`.
 
+mod duration;
+mod files;
+mod implied;
+mod json;
+mod lines;
+mod load;
+mod mistakes;
 mod model;
+mod needs;
+mod phases;
+mod reader;
+pub mod render;
+mod rendering;
+mod scalar;
+mod schema;
+mod servers;
+mod set;
+mod steps;
+mod suggest;
+mod template;
+mod values;
+mod yaml;
 
+pub use load::Options;
+pub use mistakes::{Mistake, Mistakes, Origin, Place};
 pub use model::{
     Action, Body, Bundle, Check, Dashboard, Database, Datasource, Expect, Extension, Folder,
     GeneratedSecret, HttpServer, Location, Manifest, MigrationFile, Migrations, Node, OperatorGate,

@@ -185,7 +185,7 @@ mod tests {
             spool.push(batch(name, 1));
         }
         spool.settle(Attempt::Postponed);
-        assert_eq!(drain(&mut spool), ["six", "ten"]);
+        assert_eq!(drain(&mut spool), ["one", "ten"]);
         assert_eq!(
             spool.tally(),
             Tally {

@@ -1,6 +1,7 @@
 //! The one place that talks to Grafana.
 
 use std::fmt::Write as _;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +34,13 @@ pub struct Server {
 #[derive(Clone)]
 struct Session {
     client: Client,
-    login: Option<(Sensitive, Sensitive)>,
+    login: Option<Login>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Login {
+    user: Sensitive,
+    password: Sensitive,
 }
 
 /// What the server has said.
@@ -156,14 +163,13 @@ impl Server {
     async fn call(&self, request: Request) -> Result<Answer, Error> {
         let line = format!("{} {}", request.method, request.path);
         let answers = request.answers;
-        let (session, fresh) = self.session().await?;
+        let session = self.session().await?;
         let sent = self.build(&session, request)?.send().await;
         let response = sent.map_err(|source| self.unreachable(source))?;
         let status = response.status().as_u16();
         Span::current().record("http.response.status_code", status);
         if status == 401 {
-            *self.open.lock().await = None;
-            return Err(self.login_refused(fresh));
+            return Err(self.login_refused(session.login.as_ref()).await);
         }
         let text = self.text(response).await?;
         let json = serde_json::from_str::<Value>(&text).unwrap_or_default();
@@ -180,7 +186,7 @@ impl Server {
             source: source.into(),
         })?;
         let mut builder = session.client.request(request.method, url);
-        if let Some((user, password)) = &session.login {
+        if let Some(Login { user, password }) = &session.login {
             builder = builder.basic_auth(user.expose(), Some(password.expose()));
         }
         Ok(match &request.body {
@@ -194,15 +200,14 @@ impl Server {
         text.map_err(|source| self.unreachable(source))
     }
 
-    /// The open session, and whether its login was read for this very call.
-    async fn session(&self) -> Result<(Session, bool), Error> {
+    async fn session(&self) -> Result<Session, Error> {
         let mut open = self.open.lock().await;
         if let Some(session) = open.as_ref() {
-            return Ok((session.clone(), false));
+            return Ok(session.clone());
         }
         let session = self.connect().await?;
         *open = Some(session.clone());
-        Ok((session, true))
+        Ok(session)
     }
 
     async fn connect(&self) -> Result<Session, Error> {
@@ -222,13 +227,7 @@ impl Server {
         let client = builder.build().map_err(|source| Error::Client {
             source: source.into(),
         })?;
-        let login = match &self.login {
-            Some((user, password)) => {
-                let user = user.resolve(&self.secrets).await?;
-                Some((user, password.resolve(&self.secrets).await?))
-            }
-            None => None,
-        };
+        let login = self.read_login().await?;
         Ok(Session { client, login })
     }
 
@@ -248,34 +247,52 @@ impl Server {
         }
     }
 
-    fn login_refused(&self, fresh: bool) -> Error {
-        let from = self.login.as_ref().map(|(_, password)| match password {
+    /// Reads the login, anew: its Secret may have changed.
+    async fn read_login(&self) -> Result<Option<Login>, Error> {
+        let Some((user, password)) = &self.login else {
+            return Ok(None);
+        };
+        let user = user.resolve(&self.secrets).await?;
+        let password = password.resolve(&self.secrets).await?;
+        Ok(Some(Login { user, password }))
+    }
+
+    /// Says whether it helps to look again: only if the Secret holds another login by now.
+    async fn login_refused(&self, sent: Option<&Login>) -> Error {
+        *self.open.lock().await = None;
+        let now = match self.read_login().await {
+            Ok(now) => now,
+            Err(error) => return error,
+        };
+        let url = self.url.clone();
+        let Some((_, password)) = &self.login else {
+            return Error::LoginMissing { url };
+        };
+        let from = match password {
             Credential::Secret(reference) => reference.to_string(),
             Credential::Plain(_) => "the values".to_owned(),
-        });
-        let url = self.url.clone();
-        match from {
-            None => Error::LoginMissing { url },
-            Some(from) if fresh => Error::Login { url, from },
-            Some(from) => Error::LoginStale { url, from },
+        };
+        if now.as_ref() == sent {
+            Error::Login { url, from }
+        } else {
+            Error::LoginStale { url, from }
         }
     }
 }
 
 /// Whether a call failed because the server's certificate was not accepted: that does not mend itself.
 fn refuses_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let inner = error.downcast_ref::<std::io::Error>();
-        let inner = inner.and_then(|error| error.get_ref());
-        let tls = inner.and_then(|error| error.downcast_ref::<rustls::Error>());
-        let tls = tls.or_else(|| error.downcast_ref::<rustls::Error>());
-        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
-            return true;
-        }
-        next = error.source();
+    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+        return matches!(tls, rustls::Error::InvalidCertificate(_));
     }
-    false
+    // An `io::Error` hides from `source` what it wraps.
+    let wrapped = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref);
+    match wrapped {
+        Some(wrapped) => refuses_certificate(wrapped),
+        None => error.source().is_some_and(refuses_certificate),
+    }
 }
 
 fn fill(template: &str, names: &[&str]) -> String {

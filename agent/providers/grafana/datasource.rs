@@ -64,6 +64,8 @@ impl Resource for Datasource {
         let by_name = Request::get("/api/datasources/name/{name}", &[&self.name]);
         Ok(match self.server.send(by_name).await?.found() {
             None => Observed::Absent,
+            // Somebody made it between the two questions.
+            Some(found) if found["uid"] == self.uid.as_str() => Observed::Present(found),
             Some(holder) => {
                 Observed::NameTaken(holder["uid"].as_str().unwrap_or_default().to_owned())
             }

@@ -1,6 +1,7 @@
 //! The one place that talks to OpenSearch.
 
 use std::fmt::Write as _;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use tracing::{Instrument, Span};
 use super::complaint::Complaint;
 use super::error::{Error, Refusal};
 use crate::engine::Failure;
-use crate::secret::{Credential, Secrets};
+use crate::secret::{Credential, Secrets, Sensitive};
 
 /// Longer than the half minute that the server itself waits for its cluster manager.
 const TIMEOUT: Duration = Duration::from_secs(40);
@@ -33,7 +34,20 @@ pub struct Server {
     login: Option<(Credential, Credential)>,
     ca: Option<Credential>,
     secrets: Arc<dyn Secrets>,
-    open: Mutex<Option<Transport>>,
+    open: Mutex<Option<Session>>,
+}
+
+/// A transport and the login that it sends.
+#[derive(Clone)]
+struct Session {
+    transport: Transport,
+    login: Option<Login>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Login {
+    user: Sensitive,
+    password: Sensitive,
 }
 
 /// What the server has said.
@@ -183,9 +197,9 @@ impl Server {
     }
 
     async fn call(&self, request: &Request) -> Result<Answer, Error> {
-        let (transport, fresh) = self.transport().await?;
+        let session = self.session().await?;
         let body = request.body.as_ref().map(JsonBody::new);
-        let sent = transport.send(
+        let sent = session.transport.send(
             request.method,
             &request.path,
             HeaderMap::new(),
@@ -197,8 +211,7 @@ impl Server {
         let status = response.status_code().as_u16();
         Span::current().record("http.response.status_code", status);
         if status == 401 {
-            *self.open.lock().await = None;
-            return Err(self.login_refused(fresh));
+            return Err(self.login_refused(session.login.as_ref()).await);
         }
         self.answer(request, response).await
     }
@@ -225,29 +238,27 @@ impl Server {
         }
     }
 
-    /// The open transport, and whether its login was read for this very call.
-    async fn transport(&self) -> Result<(Transport, bool), Error> {
+    async fn session(&self) -> Result<Session, Error> {
         let mut open = self.open.lock().await;
-        if let Some(transport) = open.as_ref() {
-            return Ok((transport.clone(), false));
+        if let Some(session) = open.as_ref() {
+            return Ok(session.clone());
         }
-        let transport = self.connect().await?;
-        *open = Some(transport.clone());
-        Ok((transport, true))
+        let session = self.connect().await?;
+        *open = Some(session.clone());
+        Ok(session)
     }
 
-    async fn connect(&self) -> Result<Transport, Error> {
+    async fn connect(&self) -> Result<Session, Error> {
         let url = Url::parse(&self.url).map_err(|source| Error::Url {
             url: self.url.clone(),
             source: source.into(),
         })?;
         let pool = SingleNodeConnectionPool::new(url);
         let mut builder = TransportBuilder::new(pool).disable_proxy().timeout(TIMEOUT);
-        if let Some((user, password)) = &self.login {
-            let user = user.resolve(&self.secrets).await?;
-            let password = password.resolve(&self.secrets).await?;
-            let user = user.expose().to_owned();
-            builder = builder.auth(Credentials::Basic(user, password.expose().to_owned()));
+        let login = self.read_login().await?;
+        if let Some(Login { user, password }) = &login {
+            let (user, password) = (user.expose().to_owned(), password.expose().to_owned());
+            builder = builder.auth(Credentials::Basic(user, password));
         }
         if let Some(ca) = &self.ca {
             let pem = ca.resolve(&self.secrets).await?;
@@ -257,9 +268,10 @@ impl Server {
             })?;
             builder = builder.cert_validation(CertificateValidation::Full(authority));
         }
-        builder.build().map_err(|source| Error::Client {
+        let transport = builder.build().map_err(|source| Error::Client {
             source: source.into(),
-        })
+        })?;
+        Ok(Session { transport, login })
     }
 
     fn unreachable(&self, source: opensearch::Error) -> Error {
@@ -276,34 +288,52 @@ impl Server {
         }
     }
 
-    fn login_refused(&self, fresh: bool) -> Error {
-        let from = self.login.as_ref().map(|(_, password)| match password {
+    /// Reads the login, anew: its Secret may have changed.
+    async fn read_login(&self) -> Result<Option<Login>, Error> {
+        let Some((user, password)) = &self.login else {
+            return Ok(None);
+        };
+        let user = user.resolve(&self.secrets).await?;
+        let password = password.resolve(&self.secrets).await?;
+        Ok(Some(Login { user, password }))
+    }
+
+    /// Says whether it helps to look again: only if the Secret holds another login by now.
+    async fn login_refused(&self, sent: Option<&Login>) -> Error {
+        *self.open.lock().await = None;
+        let now = match self.read_login().await {
+            Ok(now) => now,
+            Err(error) => return error,
+        };
+        let url = self.url.clone();
+        let Some((_, password)) = &self.login else {
+            return Error::LoginMissing { url };
+        };
+        let from = match password {
             Credential::Secret(reference) => reference.to_string(),
             Credential::Plain(_) => "the values".to_owned(),
-        });
-        let url = self.url.clone();
-        match from {
-            None => Error::LoginMissing { url },
-            Some(from) if fresh => Error::Login { url, from },
-            Some(from) => Error::LoginStale { url, from },
+        };
+        if now.as_ref() == sent {
+            Error::Login { url, from }
+        } else {
+            Error::LoginStale { url, from }
         }
     }
 }
 
 /// Whether a call failed because the server's certificate was not accepted: that does not mend itself.
 fn refuses_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let inner = error.downcast_ref::<std::io::Error>();
-        let inner = inner.and_then(|error| error.get_ref());
-        let tls = inner.and_then(|error| error.downcast_ref::<rustls::Error>());
-        let tls = tls.or_else(|| error.downcast_ref::<rustls::Error>());
-        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
-            return true;
-        }
-        next = error.source();
+    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+        return matches!(tls, rustls::Error::InvalidCertificate(_));
     }
-    false
+    // An `io::Error` hides from `source` what it wraps.
+    let wrapped = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref);
+    match wrapped {
+        Some(wrapped) => refuses_certificate(wrapped),
+        None => error.source().is_some_and(refuses_certificate),
+    }
 }
 
 fn word(method: Method) -> &'static str {

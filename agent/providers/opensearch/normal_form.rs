@@ -132,8 +132,7 @@ pub(super) fn aliases(aliases: &Value) -> Value {
         };
         if let Some(routing) = options.remove("routing") {
             for key in ["index_routing", "search_routing"] {
-                let option = options.entry(key).or_insert_with(|| routing.clone());
-                *option = words(option);
+                options.entry(key).or_insert_with(|| routing.clone());
             }
         }
     }
@@ -180,7 +179,7 @@ mod tests {
             "composed_of": [],
             "template": {
                 "settings": {"number_of_shards": 1, "index": {"hidden": true}, "index.codec": "best"},
-                "aliases": {"a": {"routing": 1}, "b": {}},
+                "aliases": {"a": {"routing": "1"}, "b": {}},
                 "mappings": {},
             },
             "_meta": {"owner": "us", "gone": null},

@@ -12,6 +12,7 @@ part=apiserver
 . "$(dirname "$0")/place.sh"
 . "$scripts/certificates.sh"
 . "$scripts/control-plane.sh"
+. "$scripts/remove.sh"
 
 is_up() { [ -e "$DIR/ready" ] && API_PORT=$(cat "$DIR/ready") && api /readyz >/dev/null; }
 
@@ -47,10 +48,10 @@ start_all() {
 }
 
 # Each certificate and folder is made anew: what a killed `up` left is of no use.
+lock
 ! is_up || { echo "up already: KUBECONFIG=$DIR/kubeconfig"; exit 0; }
 check_needs
-"$scripts/down.sh" apiserver
-lock
+remove
 API_PORT=$(free_port)
 write_configuration
 start_all

@@ -94,7 +94,9 @@ free_port() {
 lock() {
   mkdir -p "$CACHE/locks"
   exec 9>"$CACHE/locks/$CGROUP"
-  flock -n 9 || { echo "waiting for another up or down of $DIR" >&2; flock -w 300 9; }
+  flock -n 9 && return
+  echo "waiting for another up or down of $DIR" >&2
+  flock -w 600 9 || { echo "it still has not ended after 600 s" >&2; exit 1; }
 }
 
 need_root() { [ "$(id -u)" = 0 ] || { echo "$(basename "$0"): run as root: it makes namespaces and mounts" >&2; exit 1; }; }

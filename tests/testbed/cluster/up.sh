@@ -17,6 +17,7 @@ part=cluster
 . "$scripts/certificates.sh"
 . "$scripts/config.sh"
 . "$scripts/control-plane.sh"
+. "$scripts/remove.sh"
 
 is_up() {
   init=$(init_pid) && [ -e "$DIR/ready" ] && API_PORT=$(cat "$DIR/ready") && api /readyz >/dev/null
@@ -134,17 +135,18 @@ if [ $# -eq 0 ]; then
   mapfile -t archives <<<"$archives"
   set -- "${archives[@]}"
 fi
+lock
+wanted_port=${API_PORT:-}
 if is_up; then
   import_new "$@"
   echo "up already: KUBECONFIG=$DIR/kubeconfig"
   exit
 fi
 check_needs
+remove
 # With the mark, so that down.sh ends it too.
 env "$MARK" "$scripts/store.sh" add "$@"
-"$scripts/down.sh" cluster
-lock
-API_PORT=${API_PORT:-$(free_port)}
+API_PORT=${wanted_port:-$(free_port)}
 make_folders
 write_configuration
 make_cgroups

@@ -64,6 +64,7 @@ image() {
   exec 9>"$CACHE/images/$name.lock"
   flock 9
   if [ -e "$archive" ]; then
+    touch "$archive"
     echo "image $reference: cached"
     return
   fi
@@ -73,8 +74,9 @@ image() {
   trap "rm -rf --one-file-system '$work'" EXIT
   mkdir "$work/context"
   logged "image $reference" "$CACHE/images/$name.log" make_archive "$work"
-  rm -f "$CACHE/images/$name"-*.tar
   mv "$work/image.tar" "$archive"
+  # The last three used stay: checkouts of several revisions share the cache.
+  find "$CACHE/images" -name "$name-*.tar" -printf '%T@ %p\n' | sort -rn | tail -n +4 | cut -d' ' -f2- | xargs -r -d '\n' rm -f
   echo "image $reference: built in $SECONDS s, $(du -h "$archive" | cut -f1)"
 }
 

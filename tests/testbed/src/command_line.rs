@@ -3,7 +3,7 @@
 use crate::eventually::chain;
 use crate::launch::{Launch, become_program};
 use crate::server::Server;
-use crate::{Error, down, status, up};
+use crate::{Error, Trace, down, status, up};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -34,6 +34,14 @@ enum Command {
     Status,
     /// Prints where the servers are, as KEY=VALUE
     Env,
+    /// Prints a trace as a tree with durations
+    Trace {
+        /// The base URL of Jaeger's query service
+        #[arg(long)]
+        jaeger: String,
+        /// The trace, in hex
+        id: String,
+    },
     /// Becomes a program, after having put itself on record
     #[command(hide = true)]
     Launch {
@@ -57,6 +65,7 @@ pub fn run() -> ExitCode {
         Command::Down => in_runtime(down::down()),
         Command::Status => status::status(),
         Command::Env => status::print_env(),
+        Command::Trace { jaeger, id } => in_runtime(print_trace(&jaeger, &id)),
         Command::Launch {
             folder,
             stands_in,
@@ -88,6 +97,11 @@ pub fn run() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+async fn print_trace(jaeger: &str, id: &str) -> Result<(), Error> {
+    println!("{}", Trace::of_jaeger(jaeger, id).await?);
+    Ok(())
 }
 
 /// One thread is enough: the servers do the work.

@@ -10,11 +10,55 @@ use crate::stop::stop_script;
 use crate::{Error, grafana, place};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 const UP: Duration = Duration::from_mins(15);
 const DOWN: Duration = Duration::from_mins(3);
 const IMAGES: Duration = Duration::from_mins(30);
+
+impl Cluster {
+    /// The kubectl that was built with this cluster, as its administrator.
+    ///
+    /// # Errors
+    /// When the file of versions has none of Kubernetes.
+    pub fn kubectl(&self) -> Result<Command, Error> {
+        let version = place::version("KUBERNETES_VERSION")?;
+        let program = place::cache()
+            .join("kubernetes")
+            .join(version)
+            .join("bin/kubectl");
+        let mut command = Command::new(program);
+        command
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .env("KUBECACHEDIR", &self.kubectl_cache);
+        Ok(command)
+    }
+
+    /// Makes a port of a Service reachable at 127.0.0.1 until the cluster ends, and gives the
+    /// port there. Only clusters with nodes have something to reach.
+    ///
+    /// # Errors
+    /// When the script that forwards cannot be run or fails.
+    pub fn forward(&self, service: &str, port: u16) -> Result<u16, Error> {
+        let program = place::scripts().join("cluster/forward.sh");
+        let state = self.state.parent().unwrap_or(&self.state);
+        let mut command = Command::new(&program);
+        command
+            .env("TESTBED_STATE", state)
+            .args(["0", service])
+            .arg(port.to_string());
+        let output = command
+            .output()
+            .map_err(|source| Error::Program { program, source })?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        said.trim().parse().map_err(|_| Error::Never {
+            what: format!("{service} cannot be forwarded"),
+            because: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        })
+    }
+}
 
 /// Only the API server and its store.
 pub(crate) async fn start_apiserver(room: &Room<'_>, builds: &Builds) -> Result<Cluster, Error> {
@@ -74,17 +118,11 @@ fn cluster_script(room: &Room<'_>, script: &str) -> Launch {
 
 /// Whether its API server says that it is ready.
 pub(crate) async fn ask(cluster: &Cluster) -> Result<(), Error> {
-    let ready = tokio::process::Command::new("kubectl")
-        .arg("--kubeconfig")
-        .arg(&cluster.kubeconfig)
-        .args(["--request-timeout=10s", "get", "--raw", "/readyz"])
-        .env("KUBECACHEDIR", &cluster.kubectl_cache)
-        .output()
-        .await
-        .map_err(|source| Error::Program {
-            program: PathBuf::from("kubectl"),
-            source,
-        })?;
+    let mut kubectl = tokio::process::Command::from(cluster.kubectl()?);
+    kubectl.args(["--request-timeout=10s", "get", "--raw", "/readyz"]);
+    let program = PathBuf::from("kubectl");
+    let ready = kubectl.output().await;
+    let ready = ready.map_err(|source| Error::Program { program, source })?;
     if ready.status.success() {
         return Ok(());
     }

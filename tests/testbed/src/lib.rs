@@ -34,6 +34,7 @@ mod server;
 mod status;
 mod stop;
 mod tls;
+mod trace;
 mod unique;
 mod up;
 
@@ -44,4 +45,5 @@ pub use error::Error;
 pub use eventually::{Attempt, eventually};
 pub use owned_postgres::Postgres;
 pub use proxy::Proxy;
+pub use trace::{Span, Trace};
 pub use unique::unique;

@@ -1,0 +1,257 @@
+//! A resolved bundle as text, for people and for other tools. Secrets are never in it: what is
+//! read from a Secret is shown as a reference, and what goes into one is hidden.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    Action, Body, Bundle, Check, Expect, GeneratedSecret, HttpServer, Node, PostgresServer,
+    PostgresTls, Role, SearchKind, SearchObject, Servers, Step, duration,
+};
+use crate::secret::Credential;
+
+const HIDDEN: &str = "(sensitive)";
+
+/// One document of a rendering.
+struct Document<'a> {
+    node: &'a Node,
+    step: &'a Step,
+    content: Value,
+}
+
+/// The bundle as YAML: what it is, then a document for each step in the bundle's order, with its
+/// id, place and needs as comments. The Kubernetes objects are as they would be sent.
+///
+/// # Errors
+/// When a value cannot be written as YAML, which would be a bug.
+pub fn yaml(bundle: &Bundle) -> Result<String, serde_saphyr::SerializeError> {
+    let mut text = serde_saphyr::to_string(&header(bundle))?;
+    for document in documents(bundle) {
+        let Document { node, step, .. } = &document;
+        let location = match &step.action {
+            Action::Object(manifest) => &manifest.location,
+            _ => &node.location,
+        };
+        text.push_str(&format!("---\n# {} ({location})\n", node.id));
+        if !node.needs.is_empty() {
+            text.push_str(&format!("# needs: {}\n", node.needs.join(", ")));
+        }
+        text.push_str(&serde_saphyr::to_string(&document.content)?);
+    }
+    Ok(text)
+}
+
+/// The bundle as one JSON document.
+#[must_use]
+pub fn json(bundle: &Bundle) -> Value {
+    let mut whole = header(bundle);
+    let steps = documents(bundle).into_iter().map(|document| {
+        let Document {
+            node,
+            step,
+            content,
+        } = document;
+        json!({
+            "id": node.id,
+            "needs": node.needs,
+            "location": node.location.to_string(),
+            "timeout": duration::show(step.timeout),
+            "noProgressTimeout": step.no_progress.map(duration::show),
+            "optional": step.optional,
+            "content": content,
+        })
+    });
+    whole["steps"] = steps.collect();
+    whole
+}
+
+fn header(bundle: &Bundle) -> Value {
+    let phases = bundle.phases.iter();
+    let phases = phases.map(|phase| json!({ "name": phase.id, "needs": phase.needs }));
+    json!({
+        "bundle": bundle.name,
+        "profile": bundle.profile,
+        "namespace": bundle.namespace,
+        "servers": servers(&bundle.servers),
+        "phases": phases.collect::<Value>(),
+    })
+}
+
+fn documents(bundle: &Bundle) -> Vec<Document<'_>> {
+    super::needs::flat(&bundle.phases)
+        .filter_map(|node| match &node.body {
+            Body::Group(_) => None,
+            Body::Step(step) => Some(Document {
+                node,
+                step,
+                content: content(&step.action),
+            }),
+        })
+        .collect()
+}
+
+fn content(action: &Action) -> Value {
+    match action {
+        Action::Object(manifest) => object(&manifest.object),
+        Action::Operator(gate) => json!({ "operator": {
+            "name": gate.name, "namespace": gate.namespace,
+            "selector": gate.selector, "crds": gate.crds,
+        } }),
+        Action::Secret(secret) => json!({ "secret": generated(secret) }),
+        Action::Role(role) => json!({ "role": postgres_role(role) }),
+        Action::Database(database) => json!({ "database": {
+            "name": database.name, "owner": database.owner,
+        } }),
+        Action::Extension(extension) => json!({ "extension": {
+            "name": extension.name, "database": extension.database,
+        } }),
+        Action::Migrations(migrations) => {
+            let files = migrations.files.iter();
+            let files = files.map(|file| json!(file.file.display().to_string()));
+            json!({ "migrate": {
+                "database": migrations.database, "files": files.collect::<Value>(),
+            } })
+        }
+        Action::Search(object) => search(object),
+        Action::Folder(folder) => json!({ "folder": {
+            "uid": folder.uid, "title": folder.title, "parent": folder.parent,
+        } }),
+        Action::Datasource(datasource) => {
+            let secrets = datasource.secrets.iter();
+            let secrets = secrets.map(|(key, from)| (key.clone(), credential(from)));
+            json!({ "datasource": datasource.body, "secrets": Value::Object(secrets.collect()) })
+        }
+        Action::Dashboard(dashboard) => json!({ "dashboard": {
+            "uid": dashboard.uid, "folder": dashboard.folder, "model": dashboard.model,
+        } }),
+        Action::Check(check) => json!({ "check": question(check) }),
+    }
+}
+
+/// A Kubernetes object, without what a Secret holds.
+fn object(object: &Value) -> Value {
+    let mut shown = object.clone();
+    if object.get("kind").and_then(Value::as_str) == Some("Secret") {
+        for field in ["data", "stringData"] {
+            let entries = shown.get_mut(field).and_then(Value::as_object_mut);
+            for value in entries.into_iter().flat_map(Map::values_mut) {
+                *value = json!(HIDDEN);
+            }
+        }
+    }
+    shown
+}
+
+fn generated(secret: &GeneratedSecret) -> Value {
+    let values = secret.values.keys().map(|key| (key.clone(), json!(HIDDEN)));
+    json!({
+        "name": secret.name,
+        "generate": secret.generate,
+        "values": Value::Object(values.collect()),
+    })
+}
+
+fn postgres_role(role: &Role) -> Value {
+    json!({
+        "name": role.name,
+        "login": role.login,
+        "password": role.password.as_ref().map(credential),
+        "memberOf": role.member_of,
+    })
+}
+
+fn search(object: &SearchObject) -> Value {
+    let kind = match object.kind {
+        SearchKind::ComponentTemplate => "componentTemplate",
+        SearchKind::IndexTemplate => "indexTemplate",
+        SearchKind::Pipeline => "pipeline",
+        SearchKind::Index => "index",
+        SearchKind::Document => "document",
+    };
+    json!({ kind: { "name": object.name, "body": object.body } })
+}
+
+fn question(check: &Check) -> Value {
+    match check {
+        Check::Http {
+            url,
+            status,
+            contains,
+        } => {
+            json!({ "http": { "url": url, "status": status, "contains": contains } })
+        }
+        Check::Sql {
+            database,
+            query,
+            expect,
+        } => {
+            let (key, expected) = match expect {
+                Expect::Value(value) => ("expect", json!(value)),
+                Expect::AtLeast(least) => ("atLeast", json!(least)),
+            };
+            json!({ "sql": { "database": database, "query": query, key: expected } })
+        }
+        Check::Promql { url, query } => json!({ "promql": { "url": url, "query": query } }),
+        Check::Search {
+            index,
+            query,
+            at_least,
+        } => {
+            json!({ "search": { "index": index, "query": query, "atLeast": at_least } })
+        }
+        Check::Trace { url, send } => json!({ "trace": { "url": url, "send": send } }),
+        Check::Datasource { uid } => json!({ "datasource": { "uid": uid } }),
+    }
+}
+
+fn servers(servers: &Servers) -> Value {
+    json!({
+        "postgres": servers.postgres.as_ref().map(postgres),
+        "opensearch": servers.opensearch.as_ref().map(http),
+        "grafana": servers.grafana.as_ref().map(http),
+    })
+}
+
+fn postgres(server: &PostgresServer) -> Value {
+    let tls = match &server.tls {
+        PostgresTls::Disable => json!({ "mode": "disable" }),
+        PostgresTls::VerifyCa { ca } => json!({ "mode": "verify-ca", "ca": credential(ca) }),
+        PostgresTls::VerifyFull { ca, server_name } => json!({
+            "mode": "verify-full",
+            "ca": ca.as_ref().map(credential),
+            "serverName": server_name,
+        }),
+    };
+    json!({
+        "host": server.host,
+        "port": server.port,
+        "user": user(&server.user),
+        "password": credential(&server.password),
+        "database": server.database,
+        "tls": tls,
+    })
+}
+
+fn http(server: &HttpServer) -> Value {
+    let login = server.login.as_ref();
+    json!({
+        "url": server.url,
+        "user": login.map(|(name, _)| user(name)),
+        "password": login.map(|(_, password)| credential(password)),
+        "ca": server.ca.as_ref().map(credential),
+    })
+}
+
+/// A user's name is no secret when the bundle gives it.
+fn user(credential_of: &Credential) -> Value {
+    match credential_of {
+        Credential::Plain(name) => json!(name.expose()),
+        Credential::Secret(_) => credential(credential_of),
+    }
+}
+
+fn credential(credential: &Credential) -> Value {
+    match credential {
+        Credential::Secret(from) => json!({ "secret": from.secret, "key": from.key }),
+        Credential::Plain(_) => json!(HIDDEN),
+    }
+}

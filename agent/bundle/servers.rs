@@ -1,0 +1,143 @@
+//! Where the backends are.
+
+use super::reader::{Fields, Reader};
+use super::yaml::{Content, Node};
+use super::{HttpServer, PostgresServer, PostgresTls, Servers, suggest};
+use crate::secret::{Credential, Sensitive};
+
+const POSTGRES_PORT: u64 = 5432;
+const TLS_MODES: [&str; 3] = ["disable", "verify-ca", "verify-full"];
+
+/// Reads the servers; one with a mistake is left out.
+pub(super) fn read(node: &Node, reader: Reader<'_>) -> Option<Servers> {
+    let fields = reader.fields(node, "servers", &["postgres", "opensearch", "grafana"])?;
+    Some(Servers {
+        postgres: fields.get("postgres").and_then(|n| postgres(n, reader)),
+        opensearch: fields
+            .get("opensearch")
+            .and_then(|n| http(n, "the server opensearch", reader)),
+        grafana: fields
+            .get("grafana")
+            .and_then(|n| http(n, "the server grafana", reader)),
+    })
+}
+
+fn postgres(node: &Node, reader: Reader<'_>) -> Option<PostgresServer> {
+    let allowed = &["host", "port", "user", "password", "database", "tls"];
+    let fields = reader.fields(node, "the server postgres", allowed)?;
+    let host = fields.need_text("host");
+    let port = fields.number("port", 1, u64::from(u16::MAX));
+    let user = fields.need("user").and_then(|n| user(n, reader));
+    let password = fields.need("password");
+    let password = password.and_then(|n| reader.secret(n, "password"));
+    let database = fields.text("database");
+    let tls = match fields.get("tls") {
+        Some(node) => postgres_tls(node, reader),
+        None => Some(PostgresTls::VerifyFull {
+            ca: None,
+            server_name: None,
+        }),
+    };
+    Some(PostgresServer {
+        host: host?,
+        port: u16::try_from(port.unwrap_or(POSTGRES_PORT)).ok()?,
+        user: user?,
+        password: password?,
+        database: database.unwrap_or_else(|| "postgres".to_owned()),
+        tls: tls?,
+    })
+}
+
+fn postgres_tls(node: &Node, reader: Reader<'_>) -> Option<PostgresTls> {
+    let fields = reader.fields(node, "tls", &["mode", "ca", "serverName"])?;
+    let mode = fields.need_text("mode")?;
+    let refuse = |key: &str| {
+        if let Some(node) = fields.get(key) {
+            reader.add(node.at, format!("`{key}` has no use with mode {mode}"));
+        }
+    };
+    match mode.as_str() {
+        "disable" => {
+            refuse("ca");
+            refuse("serverName");
+            Some(PostgresTls::Disable)
+        }
+        "verify-ca" => {
+            refuse("serverName");
+            let ca = fields.need("ca").and_then(|n| reader.secret(n, "ca"))?;
+            Some(PostgresTls::VerifyCa { ca })
+        }
+        "verify-full" => Some(PostgresTls::VerifyFull {
+            ca: fields.secret("ca"),
+            server_name: fields.text("serverName"),
+        }),
+        other => {
+            let at = fields.need("mode")?.at;
+            let mistake = reader.mistake(at, format!("there is no mode `{other}`"));
+            reader
+                .found
+                .add(mistake.hint_if(suggest::hint(other, TLS_MODES)));
+            None
+        }
+    }
+}
+
+fn http(node: &Node, what: &'static str, reader: Reader<'_>) -> Option<HttpServer> {
+    let fields = reader.fields(node, what, &["url", "user", "password", "tls"])?;
+    let url = fields.need("url").and_then(|n| url(n, "url", reader));
+    let tls = fields.get("tls");
+    let tls = tls.and_then(|node| reader.fields(node, "tls", &["ca"]));
+    Some(HttpServer {
+        login: login(&fields),
+        ca: tls.and_then(|tls| tls.secret("ca")),
+        url: url?,
+    })
+}
+
+fn login(fields: &Fields<'_>) -> Option<(Credential, Credential)> {
+    let reader = fields.reader;
+    let password = fields.get("password");
+    if fields.get("user").is_none() && password.is_none() {
+        return None;
+    }
+    let user = fields.need("user").and_then(|n| user(n, reader));
+    let password = fields.need("password");
+    let password = password.and_then(|n| reader.secret(n, "password"));
+    Some((user?, password?))
+}
+
+/// A user's name is no secret, so it may be plain.
+fn user(node: &Node, reader: Reader<'_>) -> Option<Credential> {
+    if let Content::Scalar(_) = node.content {
+        let name = reader.text(node, "user")?;
+        return Some(Credential::Plain(Sensitive::new(name)));
+    }
+    reader.secret(node, "user")
+}
+
+/// A URL of HTTP, without credentials, without a slash at its end.
+pub(super) fn url(node: &Node, name: &str, reader: Reader<'_>) -> Option<String> {
+    let text = reader.text(node, name)?;
+    let rest = text
+        .strip_prefix("http://")
+        .or(text.strip_prefix("https://"));
+    let host = rest.and_then(|rest| rest.split(['/', '?']).next());
+    match host {
+        None | Some("") => {
+            let mistake = reader.mistake(node.at, format!("`{name}` is not a URL: {text}"));
+            reader
+                .found
+                .add(mistake.hint("it starts with http:// or https:// and a host"));
+            None
+        }
+        Some(host) if host.contains('@') => {
+            reader.found.hide(reader.place(node.at));
+            let mistake = reader.mistake(node.at, format!("`{name}` has credentials in it"));
+            reader
+                .found
+                .add(mistake.hint("say them as `user` and `password`"));
+            None
+        }
+        Some(_) => Some(text.trim_end_matches('/').to_owned()),
+    }
+}

@@ -1,0 +1,348 @@
+//! What can go wrong with Postgres, and what to do about it.
+
+use crate::engine::{BoxError, Class, Failure};
+use crate::secret::SecretError;
+
+use super::fault::{Excerpt, Fault};
+use super::hints;
+
+/// Why Postgres could not be read or changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A credential could not be read.
+    #[error("failed to read the credentials for {server}")]
+    Secret {
+        /// `host:port`
+        server: String,
+        /// Why.
+        source: SecretError,
+    },
+    /// The certificate authority is not usable.
+    #[error("{from} holds no certificate authority")]
+    Authority {
+        /// Where it was read.
+        from: String,
+        /// Why.
+        source: BoxError,
+    },
+    /// Nobody answers.
+    #[error("failed to connect to {server}")]
+    Unreachable {
+        /// `host:port`
+        server: String,
+        /// Why.
+        source: BoxError,
+    },
+    /// Somebody is there and says nothing.
+    #[error("{server} accepts connections but does not answer within {seconds}s")]
+    Silent {
+        /// `host:port`
+        server: String,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// The server speaks no TLS.
+    #[error("{server} does not offer TLS")]
+    Plaintext {
+        /// `host:port`
+        server: String,
+    },
+    /// The server's certificate does not convince.
+    #[error("TLS with {server} failed")]
+    Untrusted {
+        /// `host:port`
+        server: String,
+        /// Why.
+        source: BoxError,
+    },
+    /// Server and client have no way of logging in that both know, or the server is an impostor.
+    #[error("{server} and firstlight cannot agree on how to log in as {user}")]
+    Authentication {
+        /// `host:port`
+        server: String,
+        /// Who.
+        user: String,
+        /// Why.
+        source: BoxError,
+    },
+    /// The server does not let us in.
+    #[error("failed to log in to database {database} of {server} as {user}")]
+    Login {
+        /// `host:port`
+        server: String,
+        /// Where to.
+        database: String,
+        /// Who.
+        user: String,
+        /// Where the password comes from.
+        password_from: String,
+        /// What the server said.
+        source: Box<Fault>,
+    },
+    /// The connection broke.
+    #[error("lost the connection to {server} during {summary}")]
+    Lost {
+        /// `host:port`
+        server: String,
+        /// What was done.
+        summary: String,
+        /// Why.
+        source: BoxError,
+    },
+    /// The server answers otherwise than Postgres does.
+    #[error("unexpected answer to {summary}")]
+    Answer {
+        /// What was asked.
+        summary: String,
+        /// Why.
+        source: BoxError,
+    },
+    /// The server refuses a statement of ours.
+    #[error("the server refuses {summary}")]
+    Statement {
+        /// What was to be done.
+        summary: String,
+        /// The right that this needs.
+        needs: Option<String>,
+        /// What the server said.
+        source: Box<Fault>,
+    },
+    /// Another session made the same thing at the same time.
+    #[error("another session was faster with {summary}")]
+    Faster {
+        /// What was to be done.
+        summary: String,
+        /// What the server said.
+        source: Box<Fault>,
+    },
+    /// The server refuses a statement of the bundle.
+    #[error("{}: {fault}", .excerpt.place())]
+    Text {
+        /// Where.
+        excerpt: Box<Excerpt>,
+        /// What the server said.
+        fault: Box<Fault>,
+    },
+    /// A statement of the bundle is not sent, because of what it would do.
+    #[error("{}: {why}", .excerpt.place())]
+    Refused {
+        /// Where.
+        excerpt: Box<Excerpt>,
+        /// Why not.
+        why: &'static str,
+        /// What to do instead.
+        instead: &'static str,
+    },
+    /// A name that the server would cut off.
+    #[error("{name:?} is no name for a {what}: it has {} bytes, and Postgres takes 1 to 63", .name.len())]
+    Name {
+        /// What it is the name of.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// The remains of an interrupted `DROP DATABASE`.
+    #[error("database {name} is what an interrupted DROP DATABASE has left")]
+    HalfDropped {
+        /// Its name.
+        name: String,
+    },
+    /// An extension whose files the server does not have.
+    #[error("extension {name} is not installed on the server")]
+    NotInstalled {
+        /// Its name.
+        name: String,
+    },
+    /// An extension that only a superuser may create.
+    #[error("extension {name} is not trusted: only a superuser may create it, and {user} is none")]
+    NotTrusted {
+        /// Its name.
+        name: String,
+        /// The connected role.
+        user: String,
+    },
+    /// An extension in a database where we may create nothing.
+    #[error("{user} may not create extension {name} in database {database}")]
+    NoCreate {
+        /// Its name.
+        name: String,
+        /// Where.
+        database: String,
+        /// The connected role.
+        user: String,
+    },
+    /// Another run migrates the same database.
+    #[error("another run migrates database {database}: {holder}")]
+    Locked {
+        /// Which one.
+        database: String,
+        /// Who.
+        holder: String,
+    },
+    /// The history moved between the look and the lock.
+    #[error("the history of database {database} has changed since it was read")]
+    Moved {
+        /// Which one.
+        database: String,
+    },
+    /// A migration was edited after it had been applied.
+    #[error(
+        "{file} was changed after it was applied: its checksum is {now}, applied was {applied}"
+    )]
+    Edited {
+        /// Which one.
+        file: String,
+        /// The short checksum of the file.
+        now: String,
+        /// The short checksum in the history.
+        applied: String,
+    },
+    /// A migration was applied that the bundle has not.
+    #[error(
+        "database {database} has migration {file}, checksum {applied}, which the bundle does not have"
+    )]
+    Unknown {
+        /// Which database.
+        database: String,
+        /// Which migration.
+        file: String,
+        /// The short checksum in the history.
+        applied: String,
+        /// Whether it is newer than everything in the bundle.
+        newer: bool,
+    },
+    /// A pending migration is older than an applied one.
+    #[error(
+        "{file} (checksum {now}) is not applied, and {newest} (checksum {applied}) after it is"
+    )]
+    OutOfOrder {
+        /// The pending one.
+        file: String,
+        /// Its short checksum.
+        now: String,
+        /// The newest applied one.
+        newest: String,
+        /// The short checksum in the history.
+        applied: String,
+    },
+    /// Two files have one version.
+    #[error("{first} and {second} have the same version")]
+    SameVersion {
+        /// One.
+        first: String,
+        /// The other.
+        second: String,
+    },
+}
+
+impl Error {
+    /// What the server said, if it was the server.
+    #[must_use]
+    pub fn fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Login { source, .. }
+            | Self::Statement { source, .. }
+            | Self::Faster { source, .. } => Some(source),
+            Self::Text { fault, .. } => Some(fault),
+            _ => None,
+        }
+    }
+
+    /// Whether the database that was to be opened does not exist.
+    pub(super) fn is_no_database(&self) -> bool {
+        matches!(self, Self::Login { source, .. } if source.code == "3D000")
+    }
+
+    /// Names the right that the statement needed.
+    pub(super) fn needing(mut self, right: impl Into<String>) -> Self {
+        if let Self::Statement { needs, .. } = &mut self {
+            *needs = Some(right.into());
+        }
+        self
+    }
+
+    /// Says that another session was faster, if that is what it was.
+    pub(super) fn or_faster(self) -> Self {
+        match self {
+            Self::Statement {
+                summary, source, ..
+            } if source.is_duplicate() => Self::Faster { summary, source },
+            other => other,
+        }
+    }
+}
+
+impl Failure for Error {
+    fn class(&self) -> Class {
+        match self {
+            Self::Secret { source, .. } => source.class(),
+            Self::Unreachable { .. } | Self::Silent { .. } | Self::Lost { .. } => {
+                Class::Unavailable
+            }
+            Self::Faster { .. } | Self::Locked { .. } | Self::Moved { .. } => Class::Busy,
+            Self::Login { source, .. } | Self::Statement { source, .. } => source.class(),
+            Self::Text { fault, .. } => fault.class(),
+            Self::Answer { .. } => Class::Bug,
+            Self::HalfDropped { .. }
+            | Self::Edited { .. }
+            | Self::Unknown { .. }
+            | Self::OutOfOrder { .. } => Class::Diverged,
+            Self::NotTrusted { .. } | Self::NoCreate { .. } => Class::Forbidden,
+            Self::Authority { .. }
+            | Self::Plaintext { .. }
+            | Self::Untrusted { .. }
+            | Self::Authentication { .. }
+            | Self::Refused { .. }
+            | Self::Name { .. }
+            | Self::NotInstalled { .. }
+            | Self::SameVersion { .. } => Class::Invalid,
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Secret { .. } => "no_credentials",
+            Self::Authority { .. } => "bad_authority",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Silent { .. } => "silent",
+            Self::Plaintext { .. } | Self::Untrusted { .. } => "tls",
+            Self::Authentication { .. } => "authentication",
+            Self::Lost { .. } => "connection",
+            Self::Answer { .. } => "unexpected_answer",
+            Self::Login { source, .. } | Self::Statement { source, .. } => source.kind(),
+            Self::Text { fault, .. } => fault.kind(),
+            Self::Faster { .. } => "faster",
+            Self::Refused { .. } => "refused_statement",
+            Self::Name { .. } => "bad_name",
+            Self::HalfDropped { .. } => "half_dropped",
+            Self::NotInstalled { .. } => "extension_not_installed",
+            Self::NotTrusted { .. } => "extension_not_trusted",
+            Self::NoCreate { .. } => "extension_no_create",
+            Self::Locked { .. } => "locked",
+            Self::Moved { .. } => "moved",
+            Self::Edited { .. } => "checksum",
+            Self::Unknown { .. } => "unknown_migration",
+            Self::OutOfOrder { .. } => "out_of_order",
+            Self::SameVersion { .. } => "same_version",
+        }
+    }
+
+    fn excerpt(&self) -> Option<String> {
+        match self {
+            Self::Text { excerpt, fault } => {
+                let mut lines = vec![excerpt.to_string()];
+                let context = fault.context.iter().flat_map(|context| context.lines());
+                lines.extend(context.take(5).map(|line| format!("in {line}")));
+                Some(lines.join("\n"))
+            }
+            Self::Refused { excerpt, .. } => Some(excerpt.to_string()),
+            _ => None,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let advice = self.fault().and_then(|fault| fault.hint.clone());
+        hints::own(self).into_iter().chain(advice).collect()
+    }
+}

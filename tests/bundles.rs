@@ -1,0 +1,210 @@
+//! Bundles from files: one that is right, and many that are wrong, each in its own way.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use firstlight::bundle::{Action, Body, Bundle, Node, Options, render};
+
+fn options(case: &str) -> Options {
+    Options {
+        root: PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/bundles")
+            .join(case),
+        namespace: "lens".to_owned(),
+        ..Options::default()
+    }
+}
+
+fn good() -> Bundle {
+    let options = Options {
+        profile: Some("quickstart".to_owned()),
+        ..options("good")
+    };
+    Bundle::load(&options).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+/// The mistakes of a bundle, as a person reads them.
+fn mistakes(options: &Options) -> String {
+    match Bundle::load(options) {
+        Ok(bundle) => panic!("the bundle {} has no mistake", bundle.name),
+        Err(mistakes) => mistakes.to_string(),
+    }
+}
+
+fn kind(action: &Action) -> String {
+    let debug = format!("{action:?}");
+    debug
+        .split(['(', ' '])
+        .next()
+        .unwrap_or_default()
+        .to_lowercase()
+}
+
+fn graph(nodes: &[Node], into: &mut String) {
+    for node in nodes {
+        let what = match &node.body {
+            Body::Group(_) => "group".to_owned(),
+            Body::Step(step) => kind(&step.action),
+        };
+        write!(into, "{} [{what}] {}", node.id, node.location).expect("text");
+        if let Body::Step(step) = &node.body {
+            let optional = if step.optional { " optional" } else { "" };
+            write!(into, " {:?} {:?}{optional}", step.timeout, step.no_progress).expect("text");
+        }
+        into.push('\n');
+        for need in &node.needs {
+            writeln!(into, "    needs {need}").expect("text");
+        }
+        if let Body::Group(nodes) = &node.body {
+            graph(nodes, into);
+        }
+    }
+}
+
+/// Compares a text with the committed one of this name.
+fn same_as_committed(name: &str, text: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("bundles/snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}
+
+#[test]
+fn a_good_bundle_becomes_a_graph() {
+    let mut text = String::new();
+    graph(&good().phases, &mut text);
+    same_as_committed("good-graph", &text);
+}
+
+#[test]
+fn a_good_bundle_is_rendered_without_secrets() {
+    let bundle = good();
+    let yaml = render::yaml(&bundle).expect("it can be written");
+    assert!(!yaml.contains("hidden in a rendering"), "{yaml}");
+    assert!(
+        !render::json(&bundle)
+            .to_string()
+            .contains("hidden in a rendering")
+    );
+    same_as_committed("good-rendered", &yaml);
+}
+
+#[test]
+fn each_bad_bundle_says_all_that_is_wrong_with_it() {
+    let cases = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/bundles");
+    let mut names: Vec<String> = fs::read_dir(cases)
+        .expect("the cases")
+        .map(|entry| {
+            entry
+                .expect("a case")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .filter(|name| !["good", "snapshots"].contains(&name.as_str()))
+        .collect();
+    names.sort();
+    assert!(names.len() >= 10, "{names:?}");
+    for name in names {
+        same_as_committed(&name, &mistakes(&options(&name)));
+    }
+}
+
+#[test]
+fn arguments_that_are_wrong_are_told_like_files() {
+    let options = Options {
+        profile: Some("quikstart".to_owned()),
+        values_files: vec![PathBuf::from("no/such/values.yaml")],
+        set: vec!["replicas".to_owned()],
+        ..options("good")
+    };
+    same_as_committed("arguments", &mistakes(&options));
+    let options = Options {
+        set: vec![
+            "postgres.host=pg,replicas=1.5".to_owned(),
+            "postgres.port=high".to_owned(),
+        ],
+        ..self::options("good")
+    };
+    same_as_committed("arguments-values", &mistakes(&options));
+}
+
+#[test]
+fn a_root_that_is_not_there_is_said() {
+    let options = Options {
+        root: PathBuf::from("no/such/bundle"),
+        ..Options::default()
+    };
+    assert_eq!(
+        mistakes(&options),
+        "no/such/bundle: the bundle's root cannot be opened: No such file or directory (os error 2)"
+    );
+}
+
+#[test]
+fn later_values_win() {
+    let given = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(given.path(), "postgres: { host: given, port: 1 }\n").expect("written");
+    let options = Options {
+        profile: Some("quickstart".to_owned()),
+        values_files: vec![given.path().to_owned()],
+        set: vec!["postgres.port=6543".to_owned()],
+        ..options("good")
+    };
+    let bundle = Bundle::load(&options).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let postgres = bundle.servers.postgres.expect("it is in the bundle");
+    assert_eq!(
+        (postgres.host.as_str(), postgres.port),
+        ("given.lens.svc", 6543)
+    );
+    assert_eq!(bundle.values["replicas"], 1);
+    assert_eq!(bundle.values["shards"], 1);
+}
+
+#[test]
+fn a_thousand_documents_load_fast() {
+    let root = tempfile::tempdir().expect("a folder");
+    let manifests = root.path().join("manifests");
+    fs::create_dir_all(manifests.join("many")).expect("a folder");
+    let bundle = "apiVersion: firstlight.dev/v1alpha1\nkind: Bundle\nmetadata: { name: many }\n\
+                  phases: [{ name: one, steps: [{ apply: { path: manifests/many } }] }]\n";
+    fs::write(manifests.join("bundle.yaml"), bundle).expect("written");
+    for file in 0..100 {
+        let mut text = String::new();
+        for document in 0..10 {
+            let kind = if document % 2 == 0 {
+                "ConfigMap"
+            } else {
+                "Deployment"
+            };
+            write!(
+                text,
+                "---\napiVersion: v1\nkind: {kind}\nmetadata: {{ name: \"{{{{ namespace }}}}-{file}-{document}\" }}\n\
+                 data:\n{}",
+                "  key: [1, two, { three: 4 }]\n  other: |\n    some text\n    of two lines\n"
+            )
+            .expect("text");
+        }
+        fs::write(manifests.join(format!("many/{file}.yaml")), text).expect("written");
+    }
+    let options = Options {
+        root: root.path().to_owned(),
+        ..Options::default()
+    };
+    let started = Instant::now();
+    let bundle = Bundle::load(&options).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let took = started.elapsed();
+    println!("1,000 documents took {took:?}");
+    let Body::Group(steps) = &bundle.phases[0].body else {
+        panic!("a phase is a group");
+    };
+    let Body::Group(documents) = &steps[0].body else {
+        panic!("a folder is a group");
+    };
+    assert_eq!(documents.len(), 1000);
+    // Generous, for a slow machine and a build without optimisation: it is well below a second.
+    assert!(took < Duration::from_secs(10), "{took:?}");
+}

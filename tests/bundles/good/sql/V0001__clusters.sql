@@ -1,0 +1,1 @@
+CREATE TABLE clusters (name text PRIMARY KEY);

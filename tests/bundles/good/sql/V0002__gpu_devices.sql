@@ -1,0 +1,2 @@
+-- {{ not a template }}
+CREATE TABLE gpu_devices (uuid text PRIMARY KEY);
