@@ -4,7 +4,7 @@ use crate::address::Cluster;
 use crate::builds::Builds;
 use crate::error::InFile;
 use crate::launch::Launch;
-use crate::record::Record;
+use crate::record::{Process, Record};
 use crate::room::Room;
 use crate::stop::stop_script;
 use crate::{Error, grafana, place};
@@ -153,6 +153,16 @@ pub(crate) async fn ask(cluster: &Cluster) -> Result<(), Error> {
         what: "its API server is not ready".to_owned(),
         because: String::from_utf8_lossy(&ready.stderr).trim().to_owned(),
     })
+}
+
+/// The memory that its processes have in use, in bytes: the scripts have marked them all.
+pub(crate) fn resident(state: &Path, name: &str) -> u64 {
+    let mark = format!("FIRSTLIGHT_TESTBED={}", state.join(name).display());
+    Process::all()
+        .iter()
+        .filter(|process| process.has_variable(&mark))
+        .filter_map(Process::resident)
+        .sum()
 }
 
 /// Ends a cluster, also one of which only a part has come up.
