@@ -13,6 +13,7 @@ pub mod console;
 pub mod engine;
 pub mod needs;
 pub mod providers;
+pub mod record;
 pub mod secret;
 pub mod settings;
 pub mod telemetry;

@@ -1,18 +1,316 @@
-//! stub
+//! The loop: observe, plan, apply, look again.
+
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span, field, info_span};
+
+use super::error::Failure;
+use super::wait::{Pause, Wake};
+use super::{
+    Chain, Difference, EventKind, Outcome, Plan, Reporters, Resource, Stage, StepError, StepId,
+    StepOptions, Waiting,
+};
+
 /// Whether a run changes things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Makes every step current.
     Apply,
-    /// Says what would be changed.
+    /// Looks once at every step and says what would be changed.
     Preview,
 }
-/// How often to look.
+
+/// How often the loop looks and how patient it is.
 #[derive(Debug, Clone)]
 pub struct Pacing {
-    /// x
+    /// The first pause between two looks; each further one is twice as long.
     pub first_pause: Duration,
+    /// No pause is longer.
+    pub longest_pause: Duration,
+    /// No two looks at one thing are closer.
+    pub between_looks: Duration,
+    /// How often all changes are made before the step is called unsettled.
+    pub rounds: u32,
+    /// How long a diagnosis may take.
+    pub diagnosis: Duration,
+    /// How long a change that is being made may go on when the run is told to stop.
+    pub grace: Duration,
 }
-pub(super) trait Converge: Send + Sync {}
-impl<R: super::Resource> Converge for R {}
+
+impl Default for Pacing {
+    fn default() -> Self {
+        Self {
+            first_pause: Duration::from_millis(100),
+            longest_pause: Duration::from_secs(5),
+            between_looks: Duration::from_millis(100),
+            rounds: 5,
+            diagnosis: Duration::from_secs(5),
+            grace: Duration::from_secs(20),
+        }
+    }
+}
+
+/// What the loop needs to know of the step and the run.
+#[derive(Clone)]
+pub(super) struct Context {
+    pub(super) id: StepId,
+    pub(super) options: StepOptions,
+    pub(super) mode: Mode,
+    pub(super) pacing: Pacing,
+    pub(super) stop: CancellationToken,
+    pub(super) reporters: Reporters,
+}
+
+/// How the loop ended.
+pub(super) struct Ending {
+    pub(super) outcome: Outcome,
+    pub(super) attempts: u32,
+    pub(super) waited: Duration,
+}
+
+/// A resource whose types are erased: what the graph holds.
+pub(super) trait Converge: Send + Sync {
+    fn converge(&self, context: Context) -> Pin<Box<dyn Future<Output = Ending> + Send + '_>>;
+}
+
+impl<R: Resource> Converge for R {
+    fn converge(&self, context: Context) -> Pin<Box<dyn Future<Output = Ending> + Send + '_>> {
+        Box::pin(Loop::new(self, context).run())
+    }
+}
+
+/// What to do after an attempt.
+enum Next<O> {
+    End(Outcome),
+    LookAgain,
+    Wait(Option<O>, Waiting, Option<StepError>),
+}
+
+struct Loop<'a, R: Resource> {
+    resource: &'a R,
+    context: Context,
+    pause: Pause,
+    changed: Vec<Difference>,
+    rounds: u32,
+    attempts: u32,
+}
+
+impl<'a, R: Resource> Loop<'a, R> {
+    fn new(resource: &'a R, context: Context) -> Self {
+        let pause = Pause::new(&context);
+        Self {
+            resource,
+            context,
+            pause,
+            changed: Vec::new(),
+            rounds: 0,
+            attempts: 0,
+        }
+    }
+
+    async fn run(mut self) -> Ending {
+        let outcome = loop {
+            let looked = Instant::now();
+            match self.attempt().await {
+                Next::End(outcome) => break outcome,
+                Next::LookAgain => {}
+                Next::Wait(observed, waiting, error) => {
+                    if self.context.mode == Mode::Preview {
+                        break Outcome::Deferred {
+                            waiting,
+                            after: None,
+                        };
+                    }
+                    let wake = self.pause.wait(
+                        &self.context,
+                        self.resource,
+                        observed.as_ref(),
+                        (looked, waiting, error),
+                    );
+                    if let Wake::GiveUp(error) = wake.await {
+                        break self.failed(error);
+                    }
+                }
+            }
+        };
+        Ending {
+            outcome,
+            attempts: self.attempts,
+            waited: self.pause.waited(),
+        }
+    }
+
+    /// One look, and the changes that it shows to be needed, as one span.
+    async fn attempt(&mut self) -> Next<R::Observed> {
+        self.attempts += 1;
+        let span = info_span!(
+            "attempt",
+            attempt = self.attempts,
+            otel.status_code = field::Empty,
+            otel.status_description = field::Empty,
+            error.type = field::Empty,
+            waiting = field::Empty,
+        );
+        let next = self.look_and_change().instrument(span.clone()).await;
+        match &next {
+            Next::End(Outcome::Failed { error, .. }) | Next::Wait(_, _, Some(error)) => {
+                record_error(&span, error);
+            }
+            Next::Wait(_, waiting, None) => {
+                span.record("waiting", waiting.what.as_str());
+            }
+            Next::End(_) | Next::LookAgain => {}
+        }
+        next
+    }
+
+    async fn look_and_change(&mut self) -> Next<R::Observed> {
+        let observed = match self.guard(Stage::Observe, self.resource.observe()).await {
+            Ok(Ok(observed)) => observed,
+            Ok(Err(error)) => return self.provider_failed(Stage::Observe, error),
+            Err(error) => return Next::End(self.failed(error)),
+        };
+        match self.resource.plan(&observed) {
+            Err(error) => self.provider_failed(Stage::Plan, error),
+            Ok(Plan::Current) => Next::End(self.current()),
+            Ok(Plan::InProgress(waiting)) => Next::Wait(Some(observed), waiting, None),
+            Ok(Plan::Change(changes)) if self.context.mode == Mode::Preview => Next::End(
+                Outcome::Changed(changes.into_iter().map(Into::into).collect()),
+            ),
+            Ok(Plan::Change(changes)) => self.change(changes).await,
+        }
+    }
+
+    async fn change(&mut self, changes: Vec<R::Change>) -> Next<R::Observed> {
+        let first = changes.first().cloned().map(Into::into);
+        if let Some(error) = self.not_settling(first).await {
+            return Next::End(self.failed(error));
+        }
+        for change in changes {
+            let difference: Difference = change.clone().into();
+            let began = Instant::now();
+            match self.guard(Stage::Apply, self.resource.apply(change)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return self.provider_failed(Stage::Apply, error),
+                Err(error) => return Next::End(self.failed(error)),
+            }
+            self.context.reporters.send(EventKind::StepChanged {
+                step: &self.context.id,
+                change: &difference,
+                took: began.elapsed(),
+            });
+            self.changed.push(difference);
+        }
+        self.rounds += 1;
+        Next::LookAgain
+    }
+
+    /// Before all changes are made once more: gives up after too many rounds, else pauses.
+    async fn not_settling(&mut self, first: Option<Difference>) -> Option<StepError> {
+        if self.rounds == 0 {
+            return None;
+        }
+        if self.rounds >= self.context.pacing.rounds {
+            let planned = first.as_ref().map_or_else(String::new, describe);
+            return Some(StepError::Unsettled {
+                rounds: self.rounds,
+                planned,
+            });
+        }
+        let pause = self.context.pacing.first_pause * 2_u32.saturating_pow(self.rounds);
+        let until = Instant::now() + pause.min(self.context.pacing.longest_pause);
+        tokio::select! {
+            () = self.context.stop.cancelled() => Some(StepError::Stopped { stage: Stage::Plan }),
+            () = sleep_until(until) => None,
+        }
+    }
+
+    /// Runs one call to the provider within the step's deadline; a stop ends a look at once
+    /// and a change after the grace.
+    async fn guard<T>(&self, stage: Stage, call: impl Future<Output = T>) -> Result<T, StepError> {
+        let stop = &self.context.stop;
+        if stop.is_cancelled() {
+            return Err(StepError::Stopped { stage });
+        }
+        // A call that is always ready never lets its timer fire, so the clock is asked too.
+        if Instant::now() >= self.pause.deadline() {
+            return Err(self.pause.timed_out(stage));
+        }
+        let grace = if stage == Stage::Apply {
+            self.context.pacing.grace
+        } else {
+            Duration::ZERO
+        };
+        let stopped = async {
+            stop.cancelled().await;
+            sleep_until(Instant::now() + grace).await;
+        };
+        tokio::select! {
+            biased;
+            answer = timeout_at(self.pause.deadline(), call) => {
+                answer.map_err(|_| self.pause.timed_out(stage))
+            }
+            () = stopped => Err(StepError::Stopped { stage }),
+        }
+    }
+
+    fn provider_failed(&mut self, stage: Stage, error: R::Error) -> Next<R::Observed> {
+        let class = error.class();
+        let waiting = Waiting::for_error(&error, class);
+        let error = StepError::Provider {
+            stage,
+            class,
+            kind: error.kind(),
+            hints: error.hints(),
+            excerpt: error.excerpt(),
+            source: Box::new(error),
+        };
+        if class.is_transient() {
+            Next::Wait(None, waiting, Some(error))
+        } else {
+            Next::End(self.failed(error))
+        }
+    }
+
+    fn current(&mut self) -> Outcome {
+        let changed = std::mem::take(&mut self.changed);
+        if changed.is_empty() {
+            Outcome::Unchanged
+        } else {
+            Outcome::Changed(changed)
+        }
+    }
+
+    fn failed(&mut self, error: StepError) -> Outcome {
+        Outcome::Failed {
+            changed: std::mem::take(&mut self.changed),
+            error,
+        }
+    }
+}
+
+fn describe(change: &Difference) -> String {
+    let fields: Vec<_> = change
+        .fields
+        .iter()
+        .map(|field| field.path.as_str())
+        .take(3)
+        .collect();
+    let fields = if fields.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", fields.join(", "))
+    };
+    format!("{} {}{fields}", change.verb, change.target)
+}
+
+/// Marks a span as failed.
+pub(super) fn record_error(span: &Span, error: &StepError) {
+    span.record("otel.status_code", "ERROR");
+    span.record("otel.status_description", field::display(Chain(error)));
+    span.record("error.type", error.kind());
+}

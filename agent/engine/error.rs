@@ -19,6 +19,10 @@ pub trait Failure: Error + Send + Sync + 'static {
     fn hints(&self) -> Vec<String> {
         Vec::new()
     }
+    /// The lines of a file that the error is about, with a caret; shown below the sentence.
+    fn excerpt(&self) -> Option<String> {
+        None
+    }
 }
 
 /// What a failure means for the run; the greatest of a run decides the exit.
@@ -108,6 +112,8 @@ pub enum StepError {
         kind: &'static str,
         /// What the reader can do.
         hints: Vec<String>,
+        /// The lines of a file that it is about.
+        excerpt: Option<String>,
         /// The provider's own error.
         source: BoxError,
     },
@@ -165,6 +171,18 @@ impl StepError {
             Self::Unsettled { .. } => "unsettled",
             Self::Stopped { .. } => "stopped",
             Self::Panicked { .. } => "panicked",
+        }
+    }
+
+    /// The lines of a file that it is about, with a caret.
+    #[must_use]
+    pub fn excerpt(&self) -> Option<&str> {
+        match self {
+            Self::Provider { excerpt, .. } => excerpt.as_deref(),
+            Self::TimedOut {
+                error: Some(error), ..
+            } => error.excerpt(),
+            _ => None,
         }
     }
 

@@ -3,19 +3,31 @@
 mod chain;
 mod converge;
 mod error;
+mod fields;
 mod graph;
 mod report;
 mod resource;
 
+mod runner;
 mod step;
+mod wait;
+
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the clock of these tests is paused"
+)]
+mod tests;
 
 pub use chain::Chain;
 pub use converge::{Mode, Pacing};
 pub use error::{BoxError, Class, Failure, Stage, StepError};
+pub use fields::{Extent, differences};
 pub use graph::{Graph, GraphBuilder, StepOptions};
 pub use report::{
     Because, Event, EventKind, Outcome, Report, Reporter, Reporters, RunInfo, StepReport, Took,
 };
 pub use resource::{Difference, FieldChange, Plan, Resource, Verb, Waiting};
 
+pub use runner::{Run, run};
 pub use step::StepId;

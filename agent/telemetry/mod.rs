@@ -1,1 +1,170 @@
-//! Traces, metrics and logs over OTLP.
+//! Traces, metrics and logs over OTLP, and the log on the standard output: the only module that
+//! knows OpenTelemetry.
+//!
+//! The rest of the program speaks to `tracing` and to [`Reporter`]. Without an endpoint in the
+//! environment nothing is exported and nothing is said about it. With one, everything goes through
+//! a [`spool`] until its server takes it, because the collector is one of the things that the run
+//! installs.
+
+mod delivery;
+mod export;
+mod gather;
+mod identity;
+mod logs;
+mod metrics;
+mod pipe;
+mod records;
+mod reporter;
+mod spans;
+mod spool;
+mod transport;
+
+pub use delivery::{Delivered, Delivery};
+pub use identity::RunIdentity;
+pub use logs::LogTarget;
+pub use spool::Tally;
+
+use crate::engine::Reporter;
+use crate::settings::{LogFormat, Otel, Settings, SettingsError};
+use export::Export;
+use logs::{Lines, Style};
+use reporter::RunReporter;
+use std::sync::Arc;
+use tracing::{Level, Metadata, Subscriber, warn};
+use tracing_subscriber::filter::{FilterFn, LevelFilter, Targets, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, registry};
+
+/// What the targets of our own events and spans begin with.
+const TARGET: &str = "firstlight";
+
+/// Parts that work when something is exported. What they say would be exported, which makes them
+/// say it again, for ever.
+const EXPORTERS: [&str; 7] = [
+    "hyper",
+    "h2",
+    "reqwest",
+    "rustls",
+    "tonic",
+    "tower",
+    "opentelemetry",
+];
+
+/// The telemetry of one run.
+pub struct Telemetry {
+    export: Option<Export>,
+    reporter: Arc<RunReporter>,
+    trace_id: Option<String>,
+}
+
+impl Telemetry {
+    /// Starts the log, and the export if the environment names an endpoint.
+    ///
+    /// Call it once, inside the runtime, before the first span. It never fails: what is wrong with
+    /// its settings is told in the log, and the run goes on without.
+    #[must_use]
+    pub fn start(settings: &Settings, otel: &Otel, run: &RunIdentity, log: LogTarget) -> Self {
+        // The clients of reqwest and tonic panic without; that it is there already is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut mistakes = Vec::new();
+        let export = otel.is_on().then(|| {
+            mistakes.extend_from_slice(&otel.mistakes);
+            Export::start(settings, otel, run, &mut mistakes)
+        });
+        let lines = lines(settings, log, &mut mistakes);
+        let spans = export.as_ref().and_then(Export::span_layer);
+        let records = export.as_ref().and_then(Export::record_layer);
+        // Only a second start in one process is refused; then the first one's log goes on.
+        let _ = registry()
+            .with(spans.map(|layer| layer.with_filter(exported(Level::DEBUG))))
+            .with(records.map(|layer| layer.with_filter(exported(Level::INFO))))
+            .with(lines)
+            .try_init();
+        for mistake in mistakes {
+            warn!(name: "telemetry.mistake", target: "firstlight", "{mistake}; it is ignored");
+        }
+        let instruments = export.as_ref().and_then(Export::instruments);
+        let pipes = export.as_ref().map(Export::pipes).unwrap_or_default();
+        Self {
+            reporter: Arc::new(RunReporter::new(instruments, pipes)),
+            trace_id: export.as_ref().and_then(|export| export.trace_id.clone()),
+            export,
+        }
+    }
+
+    /// The id of the run's trace in hex, known before the run; none if no trace is exported.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<String> {
+        self.trace_id.clone()
+    }
+
+    /// What the engine is to tell its events.
+    #[must_use]
+    pub fn reporter(&self) -> Arc<dyn Reporter> {
+        Arc::clone(&self.reporter) as Arc<dyn Reporter>
+    }
+
+    /// Delivers what is left and says in the log if not all of it arrived. All spans must have
+    /// ended. Takes ten seconds at most, and two where the server has never answered.
+    pub async fn finish(self) -> Delivery {
+        let delivery = match self.export {
+            Some(export) => export.finish().await,
+            None => Delivery::default(),
+        };
+        delivery.tell();
+        delivery
+    }
+}
+
+/// The layer that writes the log.
+fn lines<S>(
+    settings: &Settings,
+    target: LogTarget,
+    mistakes: &mut Vec<SettingsError>,
+) -> Option<impl Layer<S> + use<S>>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    if target == LogTarget::Quiet {
+        return None;
+    }
+    let levels = logs::levels(settings.log_level.as_deref()).unwrap_or_else(|error| {
+        mistakes.push(SettingsError {
+            variable: "FIRSTLIGHT_LOG_LEVEL".to_owned(),
+            reason: error.to_string(),
+        });
+        Targets::new()
+            .with_default(Level::WARN)
+            .with_target(TARGET, Level::INFO)
+    });
+    let style = match settings.log {
+        Some(LogFormat::Json) => Style::Json,
+        _ => Style::Text {
+            color: target.is_terminal() && !settings.no_color,
+        },
+    };
+    Some(
+        Lines { target, style }
+            .with_filter(filter_fn(move |metadata| logs::wanted(&levels, metadata))),
+    )
+}
+
+/// What is exported: all of ours up to a level, and others' warnings, but never the exporters' own.
+fn exported(spans: Level) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
+    filter_fn(move |metadata| {
+        let target = metadata.target();
+        if target.starts_with(TARGET) {
+            let least = if metadata.is_span() {
+                spans
+            } else {
+                Level::INFO
+            };
+            return *metadata.level() <= least;
+        }
+        let exporter = EXPORTERS.iter().any(|name| target.starts_with(name));
+        metadata.is_event() && !exporter && *metadata.level() <= Level::WARN
+    })
+    .with_max_level_hint(LevelFilter::from_level(spans))
+}

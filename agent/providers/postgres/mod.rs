@@ -1,1 +1,31 @@
-//! Postgres.
+//! Postgres: is it there ([`Gate`]), who works on it ([`Role`]), where ([`Database`],
+//! [`Extension`]), with which schema ([`Migrations`]), and does it say what it should
+//! ([`SqlCheck`]).
+//!
+//! Everything but a schema can be read back from the catalog, and is. What SQL files have done
+//! cannot, so the migrations keep a history in the table `firstlight.schema_history`.
+
+mod check;
+mod client;
+mod database;
+mod error;
+mod extension;
+mod fault;
+mod gate;
+mod history;
+mod lock;
+mod migrations;
+mod quote;
+mod role;
+mod scram;
+mod statements;
+
+pub use check::{Answer, Expect, SqlCheck};
+pub use client::{Server, Settings, Tls};
+pub use database::Database;
+pub use error::Error;
+pub use extension::Extension;
+pub use fault::{Excerpt, Fault};
+pub use gate::{Gate, Observed as GateObserved};
+pub use migrations::{File, Migrations};
+pub use role::Role;

@@ -1,1 +1,49 @@
-//! The real servers that the tests and the demo run against.
+//! The real servers that the tests and the demo run against, and what a test needs beside them.
+//!
+//! The servers are brought up once, outside the tests, by `cargo run -p testbed -- up`; a test
+//! finds them by [`Env::load`]. They stay up between runs of the tests, which makes the second
+//! run fast, until `cargo run -p testbed -- down` ends what was started and removes its data.
+//! A test never stops a shared server: it owns a [`Proxy`] in front of one, or a [`Postgres`]
+//! of its own, and works below a name of its own ([`unique`]).
+
+mod address;
+mod builds;
+mod command_line;
+mod down;
+mod env;
+mod error;
+mod eventually;
+mod grafana;
+mod http;
+mod jaeger;
+mod kubernetes;
+mod launch;
+mod lock;
+mod opensearch;
+mod otelcol;
+mod owned_postgres;
+mod place;
+mod ports;
+mod postgres;
+mod progress;
+mod prometheus;
+mod proxy;
+mod record;
+mod room;
+mod server;
+mod status;
+mod stop;
+mod tls;
+mod trace;
+mod unique;
+mod up;
+
+pub use address::{Cluster, Grafana, Jaeger, OpenSearch, Otelcol, PostgresServer, Prometheus};
+pub use command_line::run;
+pub use env::Env;
+pub use error::Error;
+pub use eventually::{Attempt, eventually};
+pub use owned_postgres::Postgres;
+pub use proxy::Proxy;
+pub use trace::{Span, Trace};
+pub use unique::unique;

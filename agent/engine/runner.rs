@@ -1,0 +1,476 @@
+//! Runs a graph: every node starts when what it needs has ended, failures skip only what needs them.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span, field, info_span};
+
+use super::converge::{Context, Ending, record_error};
+use super::graph::Node;
+use super::{
+    Because, Chain, EventKind, Graph, Mode, Outcome, Pacing, Report, Reporters, RunInfo, StepError,
+    StepId, StepReport,
+};
+
+/// What to run and how.
+pub struct Run {
+    /// What identifies it.
+    pub info: RunInfo,
+    /// The steps.
+    pub graph: Graph,
+    /// Whether to change things.
+    pub mode: Mode,
+    /// How often to look.
+    pub pacing: Pacing,
+    /// Who listens.
+    pub reporters: Reporters,
+    /// Told from outside when the run has to end early.
+    pub stop: CancellationToken,
+}
+
+/// Whether a node may run.
+#[derive(Clone)]
+enum Start {
+    Go { span: Span, after: Option<StepId> },
+    Skip(Because),
+}
+
+/// How a node ended, as far as it matters to those who need it.
+#[derive(Clone)]
+enum End {
+    /// In a preview `pending` is the step that a run would have to change first.
+    Fine {
+        pending: Option<StepId>,
+    },
+    Bad(Because),
+}
+
+struct Slot {
+    node: Node,
+    parent: Option<usize>,
+    needs: Vec<usize>,
+    members: Vec<usize>,
+    start: watch::Sender<Option<Start>>,
+    end: watch::Sender<Option<End>>,
+    report: std::sync::Mutex<Option<StepReport>>,
+}
+
+struct Runner {
+    slots: Vec<Slot>,
+    root: Span,
+    mode: Mode,
+    pacing: Pacing,
+    reporters: Reporters,
+    stop: CancellationToken,
+}
+
+/// Runs the graph to its end and says how it went.
+pub async fn run(run: Run) -> Report {
+    let Run {
+        info,
+        graph,
+        mode,
+        pacing,
+        reporters,
+        stop,
+    } = run;
+    let (started, clock) = (SystemTime::now(), Instant::now());
+    let root = run_span(&info, mode);
+    let ids = graph.ids();
+    root.in_scope(|| {
+        reporters.send(EventKind::RunStarted {
+            run: &info,
+            mode,
+            nodes: &ids,
+        });
+    });
+    let slots = slots(graph);
+    let runner = Arc::new(Runner {
+        slots,
+        root: root.clone(),
+        mode,
+        pacing,
+        reporters,
+        stop,
+    });
+    let announce = tokio::spawn(Arc::clone(&runner).announce_stop());
+    runner.run_nodes().await;
+    announce.abort();
+    let report = Report {
+        run: info,
+        mode,
+        started,
+        took: clock.elapsed(),
+        steps: runner.slots.iter().filter_map(Slot::take_report).collect(),
+        stopped: runner.stop.is_cancelled(),
+    };
+    finish(&root, &report);
+    root.in_scope(|| {
+        runner
+            .reporters
+            .send(EventKind::RunFinished { report: &report });
+    });
+    report
+}
+
+fn run_span(info: &RunInfo, mode: Mode) -> Span {
+    let action = if mode == Mode::Apply { "RUN" } else { "PLAN" };
+    info_span!(
+        "run",
+        otel.name = format!("{action} {}", info.bundle),
+        otel.kind = "server",
+        otel.status_code = field::Empty,
+        otel.status_description = field::Empty,
+        cicd.pipeline.name = info.bundle,
+        cicd.pipeline.run.id = info.id,
+        cicd.pipeline.action.name = action,
+        cicd.pipeline.result = field::Empty,
+        error.type = field::Empty,
+    )
+}
+
+fn finish(root: &Span, report: &Report) {
+    let result = match report.decisive() {
+        _ if report.stopped => "cancellation",
+        None => "success",
+        Some((_, StepError::TimedOut { .. })) => "timeout",
+        Some(_) => "failure",
+    };
+    root.record("cicd.pipeline.result", result);
+    if let Some((step, error)) = report.decisive() {
+        root.record("otel.status_code", "ERROR");
+        let text = format!("{}: {}", step.id, Chain(error));
+        root.record("otel.status_description", text);
+        root.record("error.type", error.kind());
+    }
+}
+
+fn slots(graph: Graph) -> Vec<Slot> {
+    let ids: Vec<StepId> = graph.nodes.iter().map(|node| node.id.clone()).collect();
+    let place = |id: &StepId| ids.iter().position(|other| other == id);
+    let parents: Vec<Option<usize>> = ids
+        .iter()
+        .map(|id| id.parent().as_ref().and_then(place))
+        .collect();
+    let members = |at: usize| {
+        parents
+            .iter()
+            .enumerate()
+            .filter(|(_, parent)| **parent == Some(at))
+            .map(|(i, _)| i)
+            .collect()
+    };
+    let nodes = graph.nodes.into_iter().enumerate();
+    let slot = |(at, node): (usize, Node)| Slot {
+        parent: parents[at],
+        needs: node.needs.iter().filter_map(place).collect(),
+        members: members(at),
+        start: watch::Sender::new(None),
+        end: watch::Sender::new(None),
+        report: std::sync::Mutex::new(None),
+        node,
+    };
+    nodes.map(slot).collect()
+}
+
+impl Slot {
+    fn take_report(&self) -> Option<StepReport> {
+        self.report
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .take()
+    }
+
+    async fn started(&self) -> Start {
+        settled(&self.start)
+            .await
+            .unwrap_or(Start::Skip(Because::Stopped))
+    }
+
+    async fn ended(&self) -> End {
+        settled(&self.end)
+            .await
+            .unwrap_or(End::Bad(Because::Stopped))
+    }
+}
+
+async fn settled<T: Clone>(sender: &watch::Sender<Option<T>>) -> Option<T> {
+    let mut receiver = sender.subscribe();
+    receiver
+        .wait_for(Option::is_some)
+        .await
+        .ok()
+        .and_then(|value| value.clone())
+}
+
+impl Runner {
+    async fn run_nodes(self: &Arc<Self>) {
+        let mut tasks = JoinSet::new();
+        for at in 0..self.slots.len() {
+            tasks.spawn(Arc::clone(self).run_node(at));
+        }
+        tasks.join_all().await;
+    }
+
+    async fn announce_stop(self: Arc<Self>) {
+        self.stop.cancelled().await;
+        let grace = self.pacing.grace;
+        self.root
+            .in_scope(|| self.reporters.send(EventKind::RunStopping { grace }));
+    }
+
+    async fn run_node(self: Arc<Self>, at: usize) {
+        let slot = &self.slots[at];
+        let start = self.clear_to_start(slot).await;
+        slot.start.send_replace(Some(start.clone()));
+        let end = if slot.node.step.is_some() {
+            self.clone().run_step(at, start).await
+        } else {
+            self.run_group(slot, start).await
+        };
+        slot.end.send_replace(Some(end));
+    }
+
+    /// Waits for the group that the node is in and for all that it needs.
+    async fn clear_to_start(&self, slot: &Slot) -> Start {
+        let parent = match slot.parent {
+            Some(parent) => self.slots[parent].started().await,
+            None => Start::Go {
+                span: self.root.clone(),
+                after: None,
+            },
+        };
+        let Start::Go { span, mut after } = parent else {
+            return parent;
+        };
+        for need in &slot.needs {
+            match self.slots[*need].ended().await {
+                End::Bad(because) => return Start::Skip(because),
+                End::Fine { pending } => after = after.or(pending),
+            }
+        }
+        if self.stop.is_cancelled() {
+            return Start::Skip(Because::Stopped);
+        }
+        Start::Go {
+            span: node_span(&span, &slot.node),
+            after,
+        }
+    }
+
+    async fn run_group(&self, slot: &Slot, start: Start) -> End {
+        let began = Instant::now();
+        let id = &slot.node.id;
+        if let Start::Go { span, .. } = &start {
+            span.in_scope(|| {
+                self.reporters.send(EventKind::StepStarted {
+                    step: id,
+                    timeout: None,
+                });
+            });
+        }
+        let mut end = End::Fine { pending: None };
+        for member in &slot.members {
+            end = match (end, self.slots[*member].ended().await) {
+                (bad @ End::Bad(_), _) | (_, bad @ End::Bad(_)) => bad,
+                (End::Fine { pending }, End::Fine { pending: other }) => End::Fine {
+                    pending: pending.or(other),
+                },
+            };
+        }
+        let Start::Go { span, .. } = start else {
+            return end;
+        };
+        let failed = match &end {
+            End::Bad(Because::Need(root)) => Some(root),
+            _ => None,
+        };
+        if let Some(root) = failed {
+            span.record("otel.status_code", "ERROR");
+            span.record("otel.status_description", format!("{root} failed"));
+        }
+        span.record(
+            "cicd.pipeline.task.run.result",
+            if failed.is_some() {
+                "failure"
+            } else {
+                "success"
+            },
+        );
+        let took = began.elapsed();
+        span.in_scope(|| {
+            self.reporters.send(EventKind::GroupFinished {
+                step: id,
+                failed,
+                took,
+            });
+        });
+        end
+    }
+
+    async fn run_step(self: Arc<Self>, at: usize, start: Start) -> End {
+        let node = &self.slots[at].node;
+        let Some((_, options)) = &node.step else {
+            return End::Fine { pending: None };
+        };
+        let (kind, optional, timeout) = (options.kind, options.optional, options.timeout);
+        let began = Instant::now();
+        let (span, ending, started) = match start {
+            Start::Skip(because) => (self.root.clone(), skipped(because), None),
+            Start::Go { span, after } => {
+                let started = SystemTime::now();
+                span.in_scope(|| {
+                    let timeout = Some(timeout);
+                    self.reporters.send(EventKind::StepStarted {
+                        step: &node.id,
+                        timeout,
+                    });
+                });
+                let work = Arc::clone(&self).work(at).instrument(span.clone());
+                let mut ending = tokio::spawn(work).await.unwrap_or_else(panicked);
+                if let Outcome::Deferred { after: unknown, .. } = &mut ending.outcome {
+                    *unknown = after;
+                }
+                (span, ending, Some(started))
+            }
+        };
+        let report = StepReport {
+            id: node.id.clone(),
+            kind,
+            outcome: ending.outcome,
+            optional,
+            started,
+            took: began.elapsed(),
+            waited: ending.waited,
+            attempts: ending.attempts,
+        };
+        record_outcome(&span, &report);
+        span.in_scope(|| {
+            self.reporters
+                .send(EventKind::StepFinished { report: &report });
+        });
+        let end = end_of(&report);
+        *self.slots[at]
+            .report
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(report);
+        end
+    }
+
+    /// A task of its own, so that a panic fails this step only.
+    async fn work(self: Arc<Self>, at: usize) -> Ending {
+        let node = &self.slots[at].node;
+        let Some((resource, options)) = &node.step else {
+            return skipped(Because::Stopped);
+        };
+        let context = Context {
+            id: node.id.clone(),
+            options: options.clone(),
+            mode: self.mode,
+            pacing: self.pacing.clone(),
+            stop: self.stop.clone(),
+            reporters: self.reporters.clone(),
+        };
+        resource.converge(context).await
+    }
+}
+
+fn node_span(parent: &Span, node: &Node) -> Span {
+    info_span!(
+        parent: parent,
+        "task",
+        otel.name = node.id.as_str(),
+        otel.status_code = field::Empty,
+        otel.status_description = field::Empty,
+        cicd.pipeline.task.name = node.id.as_str(),
+        cicd.pipeline.task.run.result = field::Empty,
+        firstlight.phase = node.id.phase(),
+        firstlight.kind = node.step.as_ref().map_or("group", |(_, options)| options.kind),
+        firstlight.outcome = field::Empty,
+        firstlight.attempts = field::Empty,
+        error.type = field::Empty,
+    )
+}
+
+fn record_outcome(span: &Span, report: &StepReport) {
+    if report.started.is_none() {
+        return;
+    }
+    span.record("firstlight.outcome", report.outcome.word());
+    span.record("firstlight.attempts", report.attempts);
+    let result = match &report.outcome {
+        Outcome::Failed {
+            error: StepError::TimedOut { .. },
+            ..
+        } => "timeout",
+        Outcome::Failed {
+            error: StepError::Stopped { .. },
+            ..
+        } => "cancellation",
+        Outcome::Failed { .. } => "failure",
+        Outcome::Skipped { .. } => "skip",
+        Outcome::Unchanged | Outcome::Changed(_) | Outcome::Deferred { .. } => "success",
+    };
+    span.record("cicd.pipeline.task.run.result", result);
+    if let Outcome::Failed { error, .. } = &report.outcome {
+        record_error(span, error);
+    }
+}
+
+fn end_of(report: &StepReport) -> End {
+    match &report.outcome {
+        Outcome::Unchanged => End::Fine { pending: None },
+        Outcome::Changed(_) | Outcome::Deferred { .. } => End::Fine {
+            pending: Some(report.id.clone()),
+        },
+        Outcome::Failed { .. } | Outcome::Skipped { .. } if report.optional => {
+            End::Fine { pending: None }
+        }
+        Outcome::Failed {
+            error: StepError::Stopped { .. },
+            ..
+        } => End::Bad(Because::Stopped),
+        Outcome::Failed { .. } => End::Bad(Because::Need(report.id.clone())),
+        Outcome::Skipped { because } => End::Bad(because.clone()),
+    }
+}
+
+fn skipped(because: Because) -> Ending {
+    let outcome = Outcome::Skipped { because };
+    Ending {
+        outcome,
+        attempts: 0,
+        waited: Duration::ZERO,
+    }
+}
+
+fn panicked(error: JoinError) -> Ending {
+    let text = match error.try_into_panic() {
+        Ok(payload) => panic_text(payload.as_ref()),
+        Err(error) => error.to_string(),
+    };
+    let error = StepError::Panicked {
+        source: text.into(),
+    };
+    let outcome = Outcome::Failed {
+        changed: Vec::new(),
+        error,
+    };
+    Ending {
+        outcome,
+        attempts: 1,
+        waited: Duration::ZERO,
+    }
+}
+
+fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned());
+    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "a panic without a message".to_owned())
+}

@@ -1,0 +1,194 @@
+//! The pause between two looks: the only place where the agent waits.
+
+use std::future::pending;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::converge::Context;
+use super::{EventKind, Resource, Stage, StepError, Waiting};
+
+/// How a pause ended.
+pub(super) enum Wake {
+    /// Look again.
+    Look,
+    /// The step is over.
+    GiveUp(StepError),
+}
+
+/// How long the next pause is, and when patience ends.
+pub(super) struct Pause {
+    started: Instant,
+    deadline: Instant,
+    no_progress: Option<Duration>,
+    progress: Instant,
+    next: Duration,
+    first: Duration,
+    longest: Duration,
+    quarter: u32,
+    last: Option<Waiting>,
+    error: Option<StepError>,
+    diagnosis: Option<String>,
+    waited: Duration,
+}
+
+impl Pause {
+    pub(super) fn new(context: &Context) -> Self {
+        let started = Instant::now();
+        Self {
+            started,
+            deadline: started + context.options.timeout,
+            no_progress: context.options.no_progress,
+            progress: started,
+            next: context.pacing.first_pause,
+            first: context.pacing.first_pause,
+            longest: context.pacing.longest_pause,
+            quarter: 1,
+            last: None,
+            error: None,
+            diagnosis: None,
+            waited: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    pub(super) fn waited(&self) -> Duration {
+        self.waited
+    }
+
+    /// The failure of a step whose time is over during a call.
+    pub(super) fn timed_out(&self, stage: Stage) -> StepError {
+        let nothing = || Waiting::unavailable(format!("an answer to the first {stage}"));
+        StepError::TimedOut {
+            after: self.started.elapsed(),
+            no_progress: false,
+            last_seen: self.last.clone().unwrap_or_else(nothing),
+            diagnosis: self.diagnosis.clone(),
+            error: None,
+        }
+    }
+
+    /// Waits until something may have changed, or until patience ends.
+    pub(super) async fn wait<R: Resource>(
+        &mut self,
+        context: &Context,
+        resource: &R,
+        observed: Option<&R::Observed>,
+        (looked, waiting, error): (Instant, Waiting, Option<StepError>),
+    ) -> Wake {
+        let began = Instant::now();
+        self.take_note(context, waiting, error);
+        let until = began + self.next;
+        self.next = (self.next * 2).min(self.longest);
+        let mut changed = pin!(changed(resource, observed));
+        let wake = loop {
+            let patience = self.patience();
+            let quarter = self.quarter_due(context);
+            tokio::select! {
+                biased;
+                () = context.stop.cancelled() => {
+                    break Wake::GiveUp(StepError::Stopped { stage: Stage::Observe });
+                }
+                () = sleep_until(patience) => {
+                    self.diagnose(context, resource, observed).await;
+                    break Wake::GiveUp(self.give_up());
+                }
+                () = sleep_until(quarter) => {
+                    self.quarter += 1;
+                    self.diagnose(context, resource, observed).await;
+                }
+                () = &mut changed => {
+                    // No two looks are too close, however often the backend changes.
+                    sleep_until(looked + context.pacing.between_looks).await;
+                    break Wake::Look;
+                }
+                () = sleep_until(until) => break Wake::Look,
+            }
+        };
+        self.waited += began.elapsed();
+        wake
+    }
+
+    /// A new text is progress: the pauses start short again.
+    fn take_note(&mut self, context: &Context, waiting: Waiting, error: Option<StepError>) {
+        self.error = error;
+        if self.last.as_ref() == Some(&waiting) {
+            return;
+        }
+        self.progress = Instant::now();
+        self.next = self.first;
+        self.diagnosis = None;
+        self.tell(context, &waiting);
+        self.last = Some(waiting);
+    }
+
+    fn tell(&self, context: &Context, waiting: &Waiting) {
+        context.reporters.send(EventKind::StepWaiting {
+            step: &context.id,
+            waiting,
+            diagnosis: self.diagnosis.as_deref(),
+            elapsed: self.started.elapsed(),
+        });
+    }
+
+    fn patience(&self) -> Instant {
+        let no_progress = self.no_progress.map(|limit| self.progress + limit);
+        no_progress.map_or(self.deadline, |limit| limit.min(self.deadline))
+    }
+
+    /// When the next quarter of the step's time is over; the last one is the deadline itself.
+    fn quarter_due(&self, context: &Context) -> Instant {
+        if self.quarter >= 4 {
+            return self.deadline;
+        }
+        self.started + context.options.timeout / 4 * self.quarter
+    }
+
+    async fn diagnose<R: Resource>(
+        &mut self,
+        context: &Context,
+        resource: &R,
+        observed: Option<&R::Observed>,
+    ) {
+        let Some(observed) = observed else { return };
+        let answer = timeout(context.pacing.diagnosis, resource.diagnose(observed)).await;
+        let Ok(Some(diagnosis)) = answer else { return };
+        if self.diagnosis.as_ref() != Some(&diagnosis) {
+            self.diagnosis = Some(diagnosis);
+            if let Some(waiting) = &self.last {
+                self.tell(context, waiting);
+            }
+        }
+    }
+
+    fn give_up(&mut self) -> StepError {
+        let now = Instant::now();
+        let no_progress = now < self.deadline;
+        let since = if no_progress {
+            self.progress
+        } else {
+            self.started
+        };
+        StepError::TimedOut {
+            after: now - since,
+            no_progress,
+            last_seen: self
+                .last
+                .clone()
+                .unwrap_or_else(|| Waiting::unavailable("the first look")),
+            diagnosis: self.diagnosis.clone(),
+            error: self.error.take().map(Box::new),
+        }
+    }
+}
+
+async fn changed<R: Resource>(resource: &R, observed: Option<&R::Observed>) {
+    match observed {
+        Some(observed) => resource.changed(observed).await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,277 @@
+//! What can go wrong between us and the API server.
+
+use std::time::Duration;
+
+use crate::engine::{BoxError, Class, Failure};
+
+/// Why an object could not be read, changed, or become ready.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no configuration to connect with.
+    #[error("found neither a kubeconfig nor the service account of a pod")]
+    NoConfig {
+        /// What both places said.
+        source: BoxError,
+    },
+    /// The configuration cannot be used: a certificate, a proxy, a plugin for credentials.
+    #[error("failed to prepare the connection to the API server {server}")]
+    BadConfig {
+        /// Its address.
+        server: String,
+        /// Why.
+        source: BoxError,
+    },
+    /// No connection, or it broke.
+    #[error("failed to {request}: cannot reach the API server {server}")]
+    Unreachable {
+        /// What was asked.
+        request: String,
+        /// Its address.
+        server: String,
+        /// Why.
+        source: BoxError,
+    },
+    /// The certificate is not from the authority that the configuration names, or for another name.
+    #[error("failed to {request}: do not trust the certificate of the API server {server}")]
+    Untrusted {
+        /// What was asked.
+        request: String,
+        /// Its address.
+        server: String,
+        /// Why.
+        source: BoxError,
+    },
+    /// No answer in time.
+    #[error("failed to {request}: no answer from the API server {server} within {after:?}")]
+    Silent {
+        /// What was asked.
+        request: String,
+        /// Its address.
+        server: String,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The server, or a webhook that it must ask, cannot answer now.
+    #[error("failed to {request}: the API server cannot answer now ({reason}): {message}")]
+    Unable {
+        /// What was asked.
+        request: String,
+        /// Kubernetes' word, or the HTTP status.
+        reason: String,
+        /// The server's words.
+        message: String,
+    },
+    /// An answer that is not what Kubernetes says.
+    #[error("failed to {request}: cannot read the answer")]
+    Unreadable {
+        /// What was asked.
+        request: String,
+        /// Why.
+        source: BoxError,
+    },
+    /// 401.
+    #[error("failed to {request}: the API server {server} does not accept our credentials")]
+    Unauthenticated {
+        /// What was asked.
+        request: String,
+        /// Its address.
+        server: String,
+    },
+    /// 403: a right is missing, or admission denies the object.
+    #[error("not allowed to {verb} {resource}{}: {message}", .namespace.as_ref().map(|name| format!(" in namespace {name}")).unwrap_or_default())]
+    Forbidden {
+        /// The verb of the right.
+        verb: &'static str,
+        /// The resource of the right: `deployments.apps`.
+        resource: String,
+        /// Where; none for the whole cluster.
+        namespace: Option<String>,
+        /// The server's words.
+        message: String,
+    },
+    /// 409: the object has changed since we looked, or somebody else has just made it.
+    #[error("failed to {request}: another was faster: {message}")]
+    Conflict {
+        /// What was asked.
+        request: String,
+        /// The server's words.
+        message: String,
+    },
+    /// Fields that are to be ours belong to another field manager, with another value.
+    #[error("{target}: others own fields that are to change: {}", .conflicts.join("; "))]
+    Owned {
+        /// The object.
+        target: String,
+        /// Who owns what.
+        conflicts: Vec<String>,
+    },
+    /// The server refuses the document.
+    #[error("failed to {request}: the API server refuses it ({reason}): {message}")]
+    Refused {
+        /// What was asked.
+        request: String,
+        /// Kubernetes' word, or the HTTP status.
+        reason: String,
+        /// The server's words.
+        message: String,
+    },
+    /// 404: the object or the place where it would be.
+    #[error("failed to {request}: {message}")]
+    NotFound {
+        /// What was asked.
+        request: String,
+        /// The server's words.
+        message: String,
+    },
+    /// The API server does not serve the kind, yet.
+    #[error("the API server does not serve kind {kind} of {api_version}")]
+    NotServed {
+        /// `apps/v1`
+        api_version: String,
+        /// `Deployment`
+        kind: String,
+    },
+    /// The document is not one of an object.
+    #[error("not a Kubernetes object: {problem}")]
+    NotAnObject {
+        /// What is missing or wrong.
+        problem: String,
+    },
+    /// Nobody knows when an object of this kind is ready.
+    #[error("{target} has a status, and there is no readiness rule for its kind")]
+    NoRule {
+        /// The object.
+        target: String,
+    },
+    /// The object will not become ready by itself.
+    #[error("{target} has failed: {reason}")]
+    Failed {
+        /// The object.
+        target: String,
+        /// What its status says.
+        reason: String,
+    },
+    /// Another run holds the lock.
+    #[error("another run is at work: {holder} holds Lease {lease} since {since}")]
+    Held {
+        /// The Lease, with its namespace.
+        lease: String,
+        /// Pod and Job.
+        holder: String,
+        /// When it was acquired, RFC 3339.
+        since: String,
+    },
+    /// The lock of this run was lost.
+    #[error("lost Lease {lease}: {reason}")]
+    Lost {
+        /// The Lease, with its namespace.
+        lease: String,
+        /// How.
+        reason: String,
+    },
+    /// A record that a `ConfigMap` cannot hold.
+    #[error(
+        "the record of the run has {bytes} bytes, more than the {limit} that fit in a ConfigMap"
+    )]
+    TooLarge {
+        /// How large it is.
+        bytes: usize,
+        /// How large it may be.
+        limit: usize,
+    },
+}
+
+impl Failure for Error {
+    fn class(&self) -> Class {
+        match self {
+            Self::Unreachable { .. }
+            | Self::Silent { .. }
+            | Self::Unable { .. }
+            | Self::Unreadable { .. }
+            | Self::NotFound { .. }
+            | Self::NotServed { .. } => Class::Unavailable,
+            Self::Conflict { .. } | Self::Held { .. } | Self::Lost { .. } => Class::Busy,
+            Self::TooLarge { .. } => Class::Bug,
+            Self::Owned { .. } | Self::Failed { .. } => Class::Diverged,
+            Self::Unauthenticated { .. } | Self::Forbidden { .. } => Class::Forbidden,
+            Self::NoConfig { .. }
+            | Self::BadConfig { .. }
+            | Self::Untrusted { .. }
+            | Self::Refused { .. }
+            | Self::NotAnObject { .. }
+            | Self::NoRule { .. } => Class::Invalid,
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::NoConfig { .. } => "kubernetes.no_config",
+            Self::BadConfig { .. } => "kubernetes.bad_config",
+            Self::Unreachable { .. } => "kubernetes.unreachable",
+            Self::Untrusted { .. } => "kubernetes.untrusted",
+            Self::Silent { .. } => "kubernetes.silent",
+            Self::Unable { .. } => "kubernetes.unable",
+            Self::Unreadable { .. } => "kubernetes.unreadable",
+            Self::Unauthenticated { .. } => "kubernetes.unauthenticated",
+            Self::Forbidden { .. } => "kubernetes.forbidden",
+            Self::Conflict { .. } => "kubernetes.conflict",
+            Self::Owned { .. } => "kubernetes.owned",
+            Self::Refused { .. } => "kubernetes.refused",
+            Self::NotFound { .. } => "kubernetes.not_found",
+            Self::NotServed { .. } => "kubernetes.not_served",
+            Self::NotAnObject { .. } => "kubernetes.not_an_object",
+            Self::NoRule { .. } => "kubernetes.no_rule",
+            Self::Failed { .. } => "kubernetes.failed",
+            Self::Held { .. } => "kubernetes.held",
+            Self::Lost { .. } => "kubernetes.lost",
+            Self::TooLarge { .. } => "kubernetes.too_large",
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        self.hint().into_iter().collect()
+    }
+}
+
+impl Error {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoConfig { .. } => {
+                Some("set KUBECONFIG, or run in a pod with a service account".to_owned())
+            }
+            Self::Untrusted { .. } => Some(
+                "the kubeconfig's certificate-authority must be that of this cluster".to_owned(),
+            ),
+            Self::Unauthenticated { .. } => Some(
+                "the token or certificate may be expired or of another cluster: `kubectl auth whoami` tells"
+                    .to_owned(),
+            ),
+            Self::Forbidden {
+                verb,
+                resource,
+                namespace,
+                ..
+            } => {
+                let place = namespace.as_ref().map(|name| format!(" -n {name}"));
+                Some(format!(
+                    "if a right is missing, grant it; to see it: `kubectl auth can-i {verb} {resource}{}`",
+                    place.unwrap_or_default()
+                ))
+            }
+            Self::Owned { .. } => Some(
+                "to take the fields over, set `force: true`; else leave them out of the document"
+                    .to_owned(),
+            ),
+            Self::NotServed { kind, .. } => Some(format!(
+                "the CustomResourceDefinition of {kind} must be installed before"
+            )),
+            Self::NoRule { .. } => Some(
+                "say `wait: false`, and check with a step of its own what must be so".to_owned(),
+            ),
+            Self::Held { .. } => Some(
+                "wait until it has ended; the Lease of a run whose pod is gone is taken over".to_owned(),
+            ),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Which fields of an object are ours, and what a write would change of them.
+//!
+//! The API server keeps for each manager the set of its fields, as a tree with names like
+//! `f:spec` (a field), `k:{"name":"web"}` (an item of a list by its keys) and `v:"x"` (an item
+//! by its value). A name without anything below it stands for the whole value.
+
+use serde_json::{Map, Value};
+
+use super::{MANAGER, quantity};
+use crate::engine::FieldChange;
+
+/// Our set in an object's `metadata.managedFields`; none if nothing is ours.
+pub(super) fn owned(object: &Value) -> Option<&Value> {
+    let entries = object.pointer("/metadata/managedFields")?.as_array()?;
+    entries
+        .iter()
+        .find(|entry| {
+            entry["manager"] == MANAGER
+                && entry["operation"] == "Apply"
+                && entry.get("subresource").is_none()
+        })
+        .map(|entry| &entry["fieldsV1"])
+}
+
+/// Whether a write of `desired` would surely change nothing of ours. False: only the server knows.
+pub(super) fn surely_same(desired: &Value, live: &Value) -> bool {
+    let Some(owned) = owned(live) else {
+        return false;
+    };
+    let mut desired = desired.clone();
+    // These say which object is meant; the server keeps them in no one's set.
+    if let Some(fields) = desired.as_object_mut() {
+        fields.remove("apiVersion");
+        fields.remove("kind");
+        if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("name");
+            metadata.remove("namespace");
+            if metadata.is_empty() {
+                fields.remove("metadata");
+            }
+        }
+    }
+    same(&desired, live, owned, false)
+}
+
+/// `amounts`: whether texts here are amounts, which the server rewrites.
+fn same(desired: &Value, live: &Value, owned: &Value, amounts: bool) -> bool {
+    let below = names(owned);
+    if below.is_empty() {
+        return same_value(desired, live, amounts);
+    }
+    match desired {
+        Value::Object(fields) => {
+            fields.len() == below.len()
+                && fields.iter().all(|(name, desired)| {
+                    let amounts = amounts || matches!(name.as_str(), "requests" | "limits");
+                    match (live.get(name), owned.get(format!("f:{name}"))) {
+                        (Some(live), Some(owned)) => same(desired, live, owned, amounts),
+                        _ => false,
+                    }
+                })
+        }
+        Value::Array(items) => {
+            let Some(live) = live.as_array() else {
+                return false;
+            };
+            let mut places = Vec::with_capacity(items.len());
+            let all = items.iter().all(|item| {
+                let Some((name, owned)) = below.iter().find(|(name, _)| names_item(name, item))
+                else {
+                    return false;
+                };
+                let place = live.iter().position(|live| names_live_item(name, live));
+                places.extend(place);
+                place.is_some_and(|place| same(item, &live[place], owned, amounts))
+            });
+            // A name that stands for two of our items would hide one of the server's.
+            all && items.len() == below.len() && places.is_sorted_by(|one, next| one < next)
+        }
+        _ => false,
+    }
+}
+
+fn same_value(desired: &Value, live: &Value, amounts: bool) -> bool {
+    if desired == live {
+        return true;
+    }
+    match (desired, live) {
+        (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
+        (Value::String(one), Value::String(other)) => amounts && quantity::same(one, other),
+        (Value::Number(one), Value::String(other)) => {
+            amounts && quantity::same(&one.to_string(), other)
+        }
+        _ => false,
+    }
+}
+
+/// The names below a name, without the one that stands for the thing itself.
+fn names(owned: &Value) -> Vec<(&str, &Value)> {
+    let names = owned.as_object().into_iter().flatten();
+    names
+        .filter(|(name, _)| *name != ".")
+        .map(|(name, below)| (name.as_str(), below))
+        .collect()
+}
+
+/// Whether an item of our document is the one that a name means; keys with a default may be left out.
+fn names_item(name: &str, item: &Value) -> bool {
+    match Name::parse(name) {
+        Some(Name::Keys(keys)) => {
+            item.is_object()
+                && keys
+                    .iter()
+                    .all(|(key, value)| item.get(key).is_none_or(|found| found == value))
+        }
+        Some(Name::Value(value)) => *item == value,
+        _ => false,
+    }
+}
+
+fn names_live_item(name: &str, item: &Value) -> bool {
+    match Name::parse(name) {
+        Some(Name::Keys(keys)) => keys.iter().all(|(key, value)| item.get(key) == Some(value)),
+        Some(Name::Value(value)) => *item == value,
+        _ => false,
+    }
+}
+
+/// One name of the tree, read.
+enum Name<'a> {
+    Field(&'a str),
+    Keys(Map<String, Value>),
+    Value(Value),
+    Index(usize),
+}
+
+impl<'a> Name<'a> {
+    fn parse(name: &'a str) -> Option<Self> {
+        let (kind, rest) = name.split_once(':')?;
+        match kind {
+            "f" => Some(Self::Field(rest)),
+            "k" => serde_json::from_str(rest).ok().map(Self::Keys),
+            "v" => serde_json::from_str(rest).ok().map(Self::Value),
+            "i" => rest.parse().ok().map(Self::Index),
+            _ => None,
+        }
+    }
+
+    fn find<'v>(&self, within: &'v Value) -> Option<&'v Value> {
+        match self {
+            Self::Field(name) => within.get(name),
+            Self::Index(index) => within.get(index),
+            Self::Value(value) => within.as_array()?.iter().find(|item| *item == value),
+            Self::Keys(keys) => within
+                .as_array()?
+                .iter()
+                .find(|item| keys.iter().all(|(key, value)| item.get(key) == Some(value))),
+        }
+    }
+
+    fn path(&self, parent: &str) -> String {
+        match self {
+            Self::Field(name) if parent.is_empty() => (*name).to_owned(),
+            Self::Field(name) if name.contains('.') => format!("{parent}[{name}]"),
+            Self::Field(name) => format!("{parent}.{name}"),
+            Self::Index(index) => format!("{parent}[{index}]"),
+            Self::Value(value) => format!("{parent}[{}]", shown(value)),
+            Self::Keys(keys) => {
+                let keys: Vec<String> = keys
+                    .iter()
+                    .map(|(key, value)| format!("{key}={}", shown(value)))
+                    .collect();
+                format!("{parent}[{}]", keys.join(","))
+            }
+        }
+    }
+}
+
+/// What a write changes of our fields: those that are ours before it or after it.
+///
+/// Fields that others set, admission and defaults among them, are not ours and not shown.
+pub(super) fn changes(before: &Value, after: &Value) -> Vec<FieldChange> {
+    let nothing = Value::Null;
+    let (had, has) = (owned(before), owned(after));
+    let mut walk = Walk {
+        secret: after["kind"] == "Secret",
+        found: Vec::new(),
+    };
+    walk.compare(
+        "",
+        [had.unwrap_or(&nothing), has.unwrap_or(&nothing)],
+        [Some(before), Some(after)],
+    );
+    if walk.found.is_empty() && had != has {
+        walk.found.push(FieldChange {
+            path: "metadata.managedFields".to_owned(),
+            before: None,
+            after: Some(format!("owned by {MANAGER}")),
+            sensitive: false,
+        });
+    }
+    walk.found
+}
+
+struct Walk {
+    secret: bool,
+    found: Vec<FieldChange>,
+}
+
+impl Walk {
+    fn compare(&mut self, path: &str, owned: [&Value; 2], values: [Option<&Value>; 2]) {
+        if values[0] == values[1] {
+            return;
+        }
+        let [had, has] = owned.map(names);
+        let is_new_or_gone = !path.is_empty() && values.contains(&None);
+        if is_new_or_gone || had.is_empty() && has.is_empty() {
+            self.report(path, values);
+            return;
+        }
+        let lost = had
+            .iter()
+            .filter(|(name, _)| has.iter().all(|(other, _)| other != name));
+        for (name, _) in has.iter().chain(lost) {
+            let Some(part) = Name::parse(name) else {
+                continue;
+            };
+            let nothing = Value::Null;
+            self.compare(
+                &part.path(path),
+                owned.map(|owned| owned.get(name).unwrap_or(&nothing)),
+                values.map(|value| value.and_then(|value| part.find(value))),
+            );
+        }
+    }
+
+    fn report(&mut self, path: &str, values: [Option<&Value>; 2]) {
+        let sensitive = self.secret && (path.starts_with("data") || path.starts_with("stringData"));
+        let [before, after] = values.map(|value| {
+            value.map(|value| {
+                if sensitive {
+                    "(sensitive)".to_owned()
+                } else {
+                    shown(value)
+                }
+            })
+        });
+        self.found.push(FieldChange {
+            path: path.to_owned(),
+            before,
+            after,
+            sensitive,
+        });
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

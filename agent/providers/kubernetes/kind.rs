@@ -1,0 +1,174 @@
+//! What the API server must be told to find an object: its kind, where it is, and its name.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+
+/// A kind that the API server serves, in one version.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Kind {
+    /// Empty for the core group.
+    pub(super) group: Cow<'static, str>,
+    pub(super) version: Cow<'static, str>,
+    pub(super) name: Cow<'static, str>,
+    /// The last part of its URL: `deployments`.
+    pub(super) plural: Cow<'static, str>,
+    pub(super) namespaced: bool,
+}
+
+pub(super) const CONFIG_MAP: Kind = Kind::known("", "v1", "ConfigMap", "configmaps");
+pub(super) const DEPLOYMENT: Kind = Kind::known("apps", "v1", "Deployment", "deployments");
+pub(super) const EVENT: Kind = Kind::known("", "v1", "Event", "events");
+pub(super) const LEASE: Kind = Kind::known("coordination.k8s.io", "v1", "Lease", "leases");
+pub(super) const POD: Kind = Kind::known("", "v1", "Pod", "pods");
+pub(super) const REPLICA_SET: Kind = Kind::known("apps", "v1", "ReplicaSet", "replicasets");
+pub(super) const SECRET: Kind = Kind::known("", "v1", "Secret", "secrets");
+pub(super) const STORAGE_CLASS: Kind =
+    Kind::known("storage.k8s.io", "v1", "StorageClass", "storageclasses").of_the_cluster();
+pub(super) const CUSTOM_RESOURCE_DEFINITION: Kind = Kind::known(
+    "apiextensions.k8s.io",
+    "v1",
+    "CustomResourceDefinition",
+    "customresourcedefinitions",
+)
+.of_the_cluster();
+
+impl Kind {
+    /// A kind that every API server serves, so that nobody has to ask.
+    const fn known(
+        group: &'static str,
+        version: &'static str,
+        name: &'static str,
+        plural: &'static str,
+    ) -> Self {
+        Self {
+            group: Cow::Borrowed(group),
+            version: Cow::Borrowed(version),
+            name: Cow::Borrowed(name),
+            plural: Cow::Borrowed(plural),
+            namespaced: true,
+        }
+    }
+
+    const fn of_the_cluster(mut self) -> Self {
+        self.namespaced = false;
+        self
+    }
+
+    /// `v1`, `apps/v1`
+    pub(super) fn api_version(&self) -> String {
+        api_version(&self.group, &self.version)
+    }
+
+    /// As rights are written: `deployments.apps`, `secrets`.
+    pub(super) fn resource(&self) -> String {
+        if self.group.is_empty() {
+            self.plural.to_string()
+        } else {
+            format!("{}.{}", self.plural, self.group)
+        }
+    }
+}
+
+/// `v1`, `apps/v1`
+fn api_version(group: &str, version: &str) -> String {
+    if group.is_empty() {
+        version.to_owned()
+    } else {
+        format!("{group}/{version}")
+    }
+}
+
+/// `apps/v1` → (`apps`, `v1`); the core group is empty.
+pub(super) fn split(api_version: &str) -> (&str, &str) {
+    api_version.split_once('/').unwrap_or(("", api_version))
+}
+
+/// One object of a kind, or where it would be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) kind: Kind,
+    /// None for an object of the cluster.
+    pub(super) namespace: Option<String>,
+    pub(super) name: String,
+}
+
+impl Target {
+    pub(super) fn new(kind: Kind, namespace: &str, name: impl Into<String>) -> Self {
+        let namespace = kind.namespaced.then(|| namespace.to_owned());
+        Self {
+            kind,
+            namespace,
+            name: name.into(),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "{} {namespace}/{}", self.kind.name, self.name),
+            None => write!(f, "{} {}", self.kind.name, self.name),
+        }
+    }
+}
+
+/// What `GET /apis/GROUP/VERSION` answers.
+#[derive(Debug, Deserialize)]
+pub(super) struct ServedKinds {
+    #[serde(rename = "groupVersion")]
+    group_version: String,
+    resources: Vec<ServedKind>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ServedKind {
+    name: String,
+    kind: String,
+    namespaced: bool,
+}
+
+impl ServedKinds {
+    /// The kinds, without parts of objects like `deployments/scale`.
+    pub(super) fn into_kinds(self) -> Vec<Kind> {
+        let (group, version) = split(&self.group_version);
+        self.resources
+            .into_iter()
+            .filter(|served| !served.name.contains('/'))
+            .map(|served| Kind {
+                group: group.to_owned().into(),
+                version: version.to_owned().into(),
+                name: served.kind.into(),
+                plural: served.name.into(),
+                namespaced: served.namespaced,
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn served_kinds_are_told_from_parts_of_objects() {
+        let served: ServedKinds = serde_json::from_value(serde_json::json!({
+            "groupVersion": "apps/v1",
+            "resources": [
+                { "name": "deployments", "kind": "Deployment", "namespaced": true, "verbs": ["get"] },
+                { "name": "deployments/scale", "kind": "Scale", "namespaced": true, "verbs": ["get"] },
+            ],
+        }))
+        .expect("an answer");
+        assert_eq!(served.into_kinds(), [DEPLOYMENT]);
+    }
+
+    #[test]
+    fn an_object_of_the_cluster_has_no_namespace() {
+        let class = Target::new(STORAGE_CLASS, "lens", "fast");
+        assert_eq!(class.to_string(), "StorageClass fast");
+        let secret = Target::new(SECRET, "lens", "login");
+        assert_eq!(secret.to_string(), "Secret lens/login");
+    }
+}

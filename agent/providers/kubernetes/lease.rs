@@ -1,0 +1,346 @@
+//! The lock that keeps two runs apart: a Lease that is renewed while the run lasts.
+//!
+//! A Lease whose holder's pod is gone is taken over at once, any other when it has not been
+//! renewed for its duration. The moments compared are of two machines' clocks, so the duration
+//! is three renewals long. `leaseTransitions` counts the holders: whoever has the greater number
+//! is the later one.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::{Value, json};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::kind::{LEASE, POD, Target};
+use super::live::Live;
+use super::time::{parse, rfc3339_micros};
+use super::{Client, Error, MANAGER};
+
+/// After so long without renewal others may take it.
+const DURATION: Duration = Duration::from_secs(30);
+const RENEWAL: Duration = Duration::from_secs(10);
+
+const POD_NAME: &str = "firstlight.dev/pod";
+const POD_UID: &str = "firstlight.dev/pod-uid";
+const JOB_NAME: &str = "firstlight.dev/job";
+
+/// Who we are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Our pod's name; outside of a pod, a name that no other process has.
+    pub pod: String,
+    /// Our pod's uid; none outside of a pod.
+    pub uid: Option<String>,
+    /// The Job that owns our pod.
+    pub job: Option<String>,
+}
+
+/// A Lease that is to be ours.
+pub struct Lease {
+    client: Client,
+    target: Target,
+    holder: Holder,
+}
+
+/// A Lease that is ours; dropped without [`Held::release`] it runs out by itself.
+pub struct Held {
+    lease: Lease,
+    transitions: i64,
+    lost: watch::Receiver<Option<String>>,
+    /// Its end stops the renewal.
+    stop: oneshot::Sender<()>,
+    renewal: JoinHandle<()>,
+}
+
+impl Lease {
+    /// Takes the Lease `name` in the client's namespace, and renews it from then on.
+    ///
+    /// # Errors
+    /// [`Error::Held`] while another run is at work; [`Error::Conflict`] when another has just
+    /// taken it and cannot be named yet; and when the API server cannot be asked.
+    pub async fn acquire(client: &Client, name: &str, holder: Holder) -> Result<Held, Error> {
+        let lease = Self {
+            client: client.clone(),
+            target: Target::new(LEASE, client.namespace(), name),
+            holder,
+        };
+        match lease.take().await {
+            Ok(taken) => Ok(lease.held(&taken)),
+            Err(conflict @ Error::Conflict { .. }) => {
+                let found = lease.client.get(&lease.target).await?;
+                let rival = match &found {
+                    Some(found) => lease.rival(found).await?,
+                    None => None,
+                };
+                Err(rival.unwrap_or(conflict))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn take(&self) -> Result<Live, Error> {
+        let Some(found) = self.client.get(&self.target).await? else {
+            return self.client.create(&self.target, &self.claim(None)).await;
+        };
+        if let Some(rival) = self.rival(&found).await? {
+            return Err(rival);
+        }
+        self.client
+            .merge(&self.target, &self.claim(Some(&found)))
+            .await
+    }
+
+    /// The Lease as ours: a new one, or a patch of the one found.
+    fn claim(&self, found: Option<&Live>) -> Value {
+        let now = rfc3339_micros(SystemTime::now());
+        let transitions = found.map_or(0, |found| found.count("/spec/leaseTransitions") + 1);
+        json!({
+            "apiVersion": LEASE.api_version(),
+            "kind": LEASE.name,
+            "metadata": {
+                "name": self.target.name,
+                "resourceVersion": found.map(Live::version),
+                "labels": { "app.kubernetes.io/managed-by": MANAGER },
+                "annotations": {
+                    POD_NAME: self.holder.pod,
+                    POD_UID: self.holder.uid,
+                    JOB_NAME: self.holder.job,
+                },
+            },
+            "spec": {
+                "holderIdentity": self.identity(),
+                "leaseDurationSeconds": DURATION.as_secs(),
+                "acquireTime": now,
+                "renewTime": now,
+                "leaseTransitions": transitions,
+            },
+        })
+    }
+
+    fn identity(&self) -> String {
+        match &self.holder.uid {
+            Some(uid) => format!("{}/{uid}", self.holder.pod),
+            None => self.holder.pod.clone(),
+        }
+    }
+
+    /// The error that names the run that holds the Lease; none if it may be taken.
+    async fn rival(&self, found: &Live) -> Result<Option<Error>, Error> {
+        let free = is_free(found, &self.identity(), SystemTime::now());
+        if free || self.is_gone(found).await? {
+            return Ok(None);
+        }
+        Ok(Some(Error::Held {
+            lease: self.target.to_string(),
+            holder: named(found),
+            since: found.text("/spec/acquireTime").to_owned(),
+        }))
+    }
+
+    /// Whether the holder's pod has ended or is not there any more.
+    async fn is_gone(&self, found: &Live) -> Result<bool, Error> {
+        let annotations = found.texts("/metadata/annotations");
+        let (Some(name), Some(uid)) = (annotations.get(POD_NAME), annotations.get(POD_UID)) else {
+            return Ok(false);
+        };
+        let pod = Target::new(POD, self.client.namespace(), *name);
+        match self.client.get(&pod).await {
+            Ok(None) => Ok(true),
+            Ok(Some(pod)) => {
+                let has_ended = matches!(pod.text("/status/phase"), "Succeeded" | "Failed");
+                Ok(has_ended || pod.uid() != *uid)
+            }
+            // Then only time tells.
+            Err(Error::Forbidden { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn held(self, taken: &Live) -> Held {
+        let (stop, stopped) = oneshot::channel();
+        let (report, lost) = watch::channel(None);
+        let renewed = Self {
+            client: self.client.clone(),
+            target: self.target.clone(),
+            holder: self.holder.clone(),
+        };
+        let version = taken.version().to_owned();
+        Held {
+            lease: self,
+            transitions: taken.count("/spec/leaseTransitions"),
+            lost,
+            stop,
+            renewal: tokio::spawn(async move {
+                if let Some(reason) = renewed.keep(version, stopped).await {
+                    report.send_replace(Some(reason));
+                }
+            }),
+        }
+    }
+
+    /// Renews until told to stop; or says how the Lease was lost.
+    async fn keep(&self, mut version: String, mut stop: oneshot::Receiver<()>) -> Option<String> {
+        let mut ticks = interval(RENEWAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.reset();
+        let mut renewed = Instant::now();
+        loop {
+            tokio::select! {
+                _ = &mut stop => return None,
+                _ = ticks.tick() => {}
+            }
+            match timeout(RENEWAL, self.renew(&version)).await {
+                Ok(Ok(new)) => {
+                    version = new;
+                    renewed = Instant::now();
+                }
+                Ok(Err(Error::Lost { reason, .. })) => return Some(reason),
+                Ok(Err(error)) => {
+                    tracing::debug!(error = %error, lease = %self.target, "failed to renew the lease");
+                }
+                Err(_) => {
+                    tracing::debug!(lease = %self.target, "no answer to a renewal of the lease");
+                }
+            }
+            if renewed.elapsed() >= DURATION {
+                return Some(format!("could not be renewed for {DURATION:?}"));
+            }
+        }
+    }
+
+    /// The version after one renewal.
+    async fn renew(&self, version: &str) -> Result<String, Error> {
+        match self.renew_version(version).await {
+            Err(Error::Conflict { .. } | Error::NotFound { .. }) => {}
+            other => return other,
+        }
+        // Somebody wrote to it; it may still be ours.
+        let found = self.client.get(&self.target).await?;
+        match found {
+            Some(found) if found.text("/spec/holderIdentity") == self.identity() => {
+                self.renew_version(found.version()).await
+            }
+            Some(found) => Err(self.lost(format!("{} has taken it", named(&found)))),
+            None => Err(self.lost("it was deleted".to_owned())),
+        }
+    }
+
+    async fn renew_version(&self, version: &str) -> Result<String, Error> {
+        let patch = json!({
+            "metadata": { "resourceVersion": version },
+            "spec": { "renewTime": rfc3339_micros(SystemTime::now()) },
+        });
+        let renewed = self.client.merge(&self.target, &patch).await?;
+        Ok(renewed.version().to_owned())
+    }
+
+    fn lost(&self, reason: String) -> Error {
+        Error::Lost {
+            lease: self.target.to_string(),
+            reason,
+        }
+    }
+}
+
+impl Held {
+    /// Which holder of this Lease we are, counted from 0.
+    #[must_use]
+    pub fn transitions(&self) -> i64 {
+        self.transitions
+    }
+
+    /// Ends with the reason when the Lease is not ours any more.
+    pub async fn lost(&self) -> Error {
+        let mut lost = self.lost.clone();
+        let reason = match lost.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            Err(_) => "its renewal has ended".to_owned(),
+        };
+        self.lease.lost(reason)
+    }
+
+    /// Gives the Lease back, so that the next run need not wait.
+    ///
+    /// # Errors
+    /// When the API server does not take it; the Lease then runs out by itself.
+    pub async fn release(self) -> Result<(), Error> {
+        // Not aborted: a renewal under way must not come after the release.
+        drop(self.stop);
+        let _ = self.renewal.await;
+        let lease = self.lease;
+        let Some(found) = lease.client.get(&lease.target).await? else {
+            return Ok(());
+        };
+        if found.text("/spec/holderIdentity") != lease.identity() {
+            return Ok(());
+        }
+        let patch = json!({
+            "metadata": { "resourceVersion": found.version() },
+            "spec": { "holderIdentity": null, "renewTime": null, "acquireTime": null },
+        });
+        lease.client.merge(&lease.target, &patch).await?;
+        Ok(())
+    }
+}
+
+/// Whether nobody else holds it, by its own words.
+fn is_free(found: &Live, ours: &str, now: SystemTime) -> bool {
+    let holder = found.text("/spec/holderIdentity");
+    if holder.is_empty() || holder == ours {
+        return true;
+    }
+    let seconds = found.count("/spec/leaseDurationSeconds");
+    let duration = u64::try_from(seconds).map_or(DURATION, Duration::from_secs);
+    match parse(found.text("/spec/renewTime")) {
+        Some(renewed) => now > renewed + duration,
+        None => true,
+    }
+}
+
+/// Pod and Job of the holder, as far as they are known.
+fn named(found: &Live) -> String {
+    let annotations = found.texts("/metadata/annotations");
+    let pod = annotations.get(POD_NAME).copied();
+    let pod = pod.unwrap_or_else(|| found.text("/spec/holderIdentity"));
+    match (annotations.get(POD_UID), annotations.get(JOB_NAME)) {
+        (Some(_), Some(job)) => format!("pod {pod} of Job {job}"),
+        (Some(_), None) => format!("pod {pod}"),
+        (None, _) => pod.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lease(holder: &str, renewed: &str) -> Live {
+        Live::new(json!({
+            "metadata": { "annotations": { POD_NAME: "a", POD_UID: "1", JOB_NAME: "first" } },
+            "spec": { "holderIdentity": holder, "leaseDurationSeconds": 30, "renewTime": renewed },
+        }))
+    }
+
+    #[test]
+    fn a_lease_is_free_when_released_ours_or_expired() {
+        let now = parse("2026-01-31T08:00:31Z").expect("a moment");
+        for (holder, renewed, expected) in [
+            ("", "2026-01-31T08:00:30Z", true),
+            ("b/2", "2026-01-31T08:00:30Z", true),
+            ("a/1", "2026-01-31T08:00:30Z", false),
+            ("a/1", "2026-01-31T08:00:01Z", false),
+            ("a/1", "2026-01-31T08:00:00Z", true),
+            ("a/1", "", true),
+        ] {
+            let free = is_free(&lease(holder, renewed), "b/2", now);
+            assert_eq!(free, expected, "{holder} {renewed}");
+        }
+    }
+
+    #[test]
+    fn the_holder_is_named() {
+        assert_eq!(named(&lease("a/1", "")), "pod a of Job first");
+        let bare = Live::new(json!({ "spec": { "holderIdentity": "laptop" } }));
+        assert_eq!(named(&bare), "laptop");
+    }
+}

@@ -1,0 +1,447 @@
+//! Any object, applied as the bundle has it and ready by the rule of its kind.
+
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::{Map, Value};
+
+use super::kind::{self, Target};
+use super::live::Live;
+use super::readiness::{self, Readiness, Surroundings};
+use super::{Client, Error, diagnosis, fields};
+use crate::engine::{Difference, FieldChange, Plan, Resource, Verb, Waiting};
+
+/// How an object is applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ObjectOptions {
+    /// Whether fields that another manager owns are taken from it.
+    pub force: bool,
+    /// Whether it is current only when it is ready.
+    pub wait: bool,
+}
+
+/// Makes the fields that the document names so, and waits until the object is ready.
+///
+/// Fields that the document does not name belong to others and are left alone. The document
+/// is written by server-side apply, so the server knows which fields are ours, and a field that
+/// leaves the document leaves the object.
+pub struct Object {
+    client: Client,
+    document: Document,
+    options: ObjectOptions,
+    /// The state in which the server last said that a write would change nothing of ours.
+    equal: Mutex<Option<Fingerprint>>,
+}
+
+/// The document, in the form that the server keeps.
+#[derive(Debug)]
+struct Document {
+    api_version: String,
+    kind: String,
+    name: String,
+    namespace: Option<String>,
+    content: Value,
+}
+
+/// What cannot stay the same when a field of ours changes.
+#[derive(Debug, PartialEq, Eq)]
+enum Fingerprint {
+    Generation {
+        uid: String,
+        generation: i64,
+        /// Labels and annotations, which have no generation.
+        metadata: String,
+    },
+    /// Of kinds without a generation, every version counts.
+    Version(String),
+}
+
+/// What the API server has of the object.
+#[derive(Debug)]
+pub struct ObjectObserved {
+    target: String,
+    /// None also if its namespace or its kind is not there.
+    found: Option<Found>,
+}
+
+#[derive(Debug)]
+struct Found {
+    target: Target,
+    live: Live,
+    /// The fields of ours that a write would change.
+    changes: Vec<FieldChange>,
+    surroundings: Surroundings,
+}
+
+/// A write of the document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectChange(Difference);
+
+impl From<ObjectChange> for Difference {
+    fn from(change: ObjectChange) -> Self {
+        change.0
+    }
+}
+
+impl Object {
+    /// Takes a document with `apiVersion`, `kind` and `metadata.name`; a namespaced kind
+    /// without `metadata.namespace` is meant to be in the client's namespace.
+    ///
+    /// # Errors
+    /// When one of these is missing.
+    pub fn new(client: Client, document: Value, options: ObjectOptions) -> Result<Self, Error> {
+        Ok(Self {
+            client,
+            document: Document::new(document)?,
+            options,
+            equal: Mutex::default(),
+        })
+    }
+
+    /// Where the object is; none while the API server does not serve its kind.
+    async fn target(&self) -> Result<Option<Target>, Error> {
+        let document = &self.document;
+        let kind = self
+            .client
+            .kind(&document.api_version, &document.kind)
+            .await?;
+        let namespace = document.namespace.as_deref();
+        let namespace = namespace.unwrap_or(self.client.namespace());
+        Ok(kind.map(|kind| Target::new(kind, namespace, &document.name)))
+    }
+
+    /// What a write would change of our fields. Asks the server only if it must.
+    async fn changes(&self, target: &Target, live: &Live) -> Result<Vec<FieldChange>, Error> {
+        let now = Fingerprint::of(live);
+        let known = {
+            let equal = self.equal.lock().unwrap_or_else(PoisonError::into_inner);
+            equal.as_ref() == Some(&now)
+        };
+        if known || fields::surely_same(&self.document.content, live.value()) {
+            return Ok(Vec::new());
+        }
+        let would_be = self
+            .client
+            .apply(target, &self.document.content, self.options.force, true)
+            .await?;
+        let changes = fields::changes(live.value(), would_be.value());
+        if changes.is_empty() {
+            *self.equal.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        }
+        Ok(changes)
+    }
+}
+
+impl Resource for Object {
+    type Observed = ObjectObserved;
+    type Change = ObjectChange;
+    type Error = Error;
+
+    async fn observe(&self) -> Result<ObjectObserved, Error> {
+        let absent = |target| {
+            Ok(ObjectObserved {
+                target,
+                found: None,
+            })
+        };
+        let Some(target) = self.target().await? else {
+            return absent(self.document.to_string());
+        };
+        let Some(live) = self.client.get(&target).await? else {
+            return absent(target.to_string());
+        };
+        let changes = if is_being_deleted(&live) {
+            Vec::new()
+        } else {
+            self.changes(&target, &live).await?
+        };
+        let surroundings = if changes.is_empty() && self.options.wait {
+            readiness::surroundings(&self.client, &target, &live).await?
+        } else {
+            Surroundings::default()
+        };
+        Ok(ObjectObserved {
+            target: target.to_string(),
+            found: Some(Found {
+                target,
+                live,
+                changes,
+                surroundings,
+            }),
+        })
+    }
+
+    fn plan(&self, observed: &ObjectObserved) -> Result<Plan<ObjectChange>, Error> {
+        plan(observed, self.options.wait)
+    }
+
+    async fn apply(&self, _change: ObjectChange) -> Result<(), Error> {
+        let Some(target) = self.target().await? else {
+            return Err(Error::NotServed {
+                api_version: self.document.api_version.clone(),
+                kind: self.document.kind.clone(),
+            });
+        };
+        self.client
+            .apply(&target, &self.document.content, self.options.force, false)
+            .await?;
+        Ok(())
+    }
+
+    async fn changed(&self, seen: &ObjectObserved) {
+        let Some(found) = &seen.found else {
+            return std::future::pending().await;
+        };
+        let version = Some(found.live.version());
+        self.client.watches().changed(&found.target, version).await;
+    }
+
+    async fn diagnose(&self, seen: &ObjectObserved) -> Option<String> {
+        let found = seen.found.as_ref()?;
+        diagnosis::diagnose(&self.client, &found.target, &found.live).await
+    }
+}
+
+fn plan(observed: &ObjectObserved, wait: bool) -> Result<Plan<ObjectChange>, Error> {
+    let change = |verb, fields| {
+        Plan::Change(vec![ObjectChange(Difference {
+            verb,
+            target: observed.target.clone(),
+            fields,
+        })])
+    };
+    let Some(found) = &observed.found else {
+        return Ok(change(Verb::Create, Vec::new()));
+    };
+    let target = &observed.target;
+    let waiting = |why: String| Plan::InProgress(Waiting::unavailable(format!("{target}: {why}")));
+    if is_being_deleted(&found.live) {
+        return Ok(waiting(deletion(&found.live)));
+    }
+    if !found.changes.is_empty() {
+        return Ok(change(Verb::Update, found.changes.clone()));
+    }
+    if !wait {
+        return Ok(Plan::Current);
+    }
+    match readiness::of(&found.live, &found.surroundings) {
+        Readiness::Ready => Ok(Plan::Current),
+        Readiness::NotReady(why) => Ok(waiting(why)),
+        Readiness::Failed(reason) => Err(Error::Failed {
+            target: target.clone(),
+            reason,
+        }),
+        Readiness::NoRule => Err(Error::NoRule {
+            target: target.clone(),
+        }),
+    }
+}
+
+fn is_being_deleted(live: &Live) -> bool {
+    live.at("/metadata/deletionTimestamp").is_some()
+}
+
+fn deletion(live: &Live) -> String {
+    let finalizers: Vec<&str> = live
+        .list("/metadata/finalizers")
+        .iter()
+        .chain(live.list("/spec/finalizers"))
+        .filter_map(Value::as_str)
+        .collect();
+    if finalizers.is_empty() {
+        "is being deleted".to_owned()
+    } else {
+        format!("is being deleted, held by {}", finalizers.join(", "))
+    }
+}
+
+impl Document {
+    fn new(mut content: Value) -> Result<Self, Error> {
+        let missing = |what: &str| Error::NotAnObject {
+            problem: format!("{what} is missing or not text"),
+        };
+        let text = |pointer: &str, what: &str| {
+            let found = content.pointer(pointer).and_then(Value::as_str);
+            found.map(str::to_owned).ok_or_else(|| missing(what))
+        };
+        let document = Self {
+            api_version: text("/apiVersion", "apiVersion")?,
+            kind: text("/kind", "kind")?,
+            name: text("/metadata/name", "metadata.name")?,
+            namespace: text("/metadata/namespace", "").ok(),
+            content: Value::Null,
+        };
+        if let Some(fields) = content.as_object_mut() {
+            normalise(&document.kind, fields);
+        }
+        Ok(Self {
+            content,
+            ..document
+        })
+    }
+}
+
+impl std::fmt::Display for Document {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "{} {namespace}/{}", self.kind, self.name),
+            None => write!(f, "{} {}", self.kind, self.name),
+        }
+    }
+}
+
+/// Brings the document into the form in which the server keeps it, so that both can be compared.
+fn normalise(kind: &str, fields: &mut Map<String, Value>) {
+    // Written by generators of manifests; the status is its controller's.
+    fields.remove("status");
+    if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("creationTimestamp");
+    }
+    if kind == kind::SECRET.name
+        && let Some(Value::Object(texts)) = fields.remove("stringData")
+    {
+        let data = fields
+            .entry("data")
+            .or_insert_with(|| Value::Object(Map::new()));
+        for (key, value) in texts {
+            let encoded = match &value {
+                Value::String(text) => Value::String(encode(text)),
+                // Not text: the server says so better.
+                _ => value,
+            };
+            data[key] = encoded;
+        }
+    }
+}
+
+fn encode(text: &str) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(text)
+}
+
+impl Fingerprint {
+    fn of(live: &Live) -> Self {
+        let metadata = |key: &str| live.at(key).unwrap_or(&Value::Null).to_string();
+        match live.generation() {
+            Some(generation) => Self::Generation {
+                uid: live.uid().to_owned(),
+                generation,
+                metadata: metadata("/metadata/labels") + &metadata("/metadata/annotations"),
+            },
+            None => Self::Version(live.version().to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::kind::DEPLOYMENT;
+    use super::*;
+
+    fn present(object: Value, changes: Vec<FieldChange>) -> ObjectObserved {
+        let target = Target::new(DEPLOYMENT, "lens", "grafana");
+        ObjectObserved {
+            target: target.to_string(),
+            found: Some(Found {
+                target,
+                live: Live::new(object),
+                changes,
+                surroundings: Surroundings::default(),
+            }),
+        }
+    }
+
+    fn waits_for(observed: &ObjectObserved) -> String {
+        match plan(observed, true) {
+            Ok(Plan::InProgress(waiting)) => waiting.what,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_absent_is_created() {
+        let absent = ObjectObserved {
+            target: "Deployment lens/grafana".to_owned(),
+            found: None,
+        };
+        let created = Plan::Change(vec![ObjectChange(Difference {
+            verb: Verb::Create,
+            target: "Deployment lens/grafana".to_owned(),
+            fields: Vec::new(),
+        })]);
+        assert_eq!(plan(&absent, true).expect("a plan"), created);
+    }
+
+    #[test]
+    fn changes_come_before_readiness() {
+        let change = FieldChange {
+            path: "spec.replicas".to_owned(),
+            before: Some("1".to_owned()),
+            after: Some("2".to_owned()),
+            sensitive: false,
+        };
+        let observed = present(json!({ "kind": "Nobody" }), vec![change.clone()]);
+        match plan(&observed, true).expect("a plan") {
+            Plan::Change(changes) => assert_eq!(changes[0].0.fields, [change]),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_being_deleted_is_waited_for() {
+        let deleted = json!({ "kind": "Deployment", "apiVersion": "apps/v1", "metadata": {
+            "deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["example.com/keep"] } });
+        assert_eq!(
+            waits_for(&present(deleted, Vec::new())),
+            "Deployment lens/grafana: is being deleted, held by example.com/keep"
+        );
+    }
+
+    #[test]
+    fn without_waiting_it_is_current_once_it_is_written() {
+        let observed = present(json!({ "kind": "Nobody" }), Vec::new());
+        assert_eq!(plan(&observed, false).expect("a plan"), Plan::Current);
+    }
+
+    #[test]
+    fn secrets_are_compared_encoded() {
+        let document = Document::new(json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": { "name": "login", "creationTimestamp": null },
+            "stringData": { "user": "lens" }, "status": {},
+        }))
+        .expect("an object");
+        assert_eq!(
+            document.content,
+            json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "login" },
+                    "data": { "user": "bGVucw==" } })
+        );
+    }
+
+    #[test]
+    fn a_document_must_say_which_object_it_is() {
+        let error = Document::new(json!({ "kind": "Secret" })).expect_err("not an object");
+        assert_eq!(
+            error.to_string(),
+            "not a Kubernetes object: apiVersion is missing or not text"
+        );
+    }
+
+    #[test]
+    fn the_status_is_not_part_of_the_fingerprint() {
+        let at = |generation: i64, version: &str, labels: Value| {
+            Fingerprint::of(&Live::new(json!({ "metadata": {
+                "generation": generation, "resourceVersion": version, "uid": "u", "labels": labels } })))
+        };
+        assert_eq!(at(1, "5", json!({})), at(1, "6", json!({})));
+        assert_ne!(at(1, "5", json!({})), at(2, "5", json!({})));
+        assert_ne!(at(1, "5", json!({})), at(1, "5", json!({ "a": "b" })));
+        let plain = |version: &str| {
+            Fingerprint::of(&Live::new(
+                json!({ "metadata": { "resourceVersion": version } }),
+            ))
+        };
+        assert_ne!(plain("5"), plain("6"));
+    }
+}

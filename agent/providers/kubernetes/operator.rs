@@ -1,0 +1,270 @@
+//! An operator: what it defines is served, and it runs.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+use super::kind::{CUSTOM_RESOURCE_DEFINITION, DEPLOYMENT, Target};
+use super::live::Live;
+use super::readiness::{self, Readiness, Surroundings};
+use super::{Client, Error, diagnosis};
+use crate::engine::{Plan, Resource, Waiting};
+
+/// Waits until an operator can be used; changes nothing.
+pub struct Operator {
+    client: Client,
+    name: String,
+    namespace: String,
+    selector: BTreeMap<String, String>,
+    definitions: Vec<String>,
+}
+
+/// What there is of the operator.
+#[derive(Debug)]
+pub struct OperatorObserved {
+    definitions: Vec<Definition>,
+    deployments: Vec<Live>,
+}
+
+/// A `CustomResourceDefinition`, or the lack of it.
+#[derive(Debug)]
+struct Definition {
+    name: String,
+    found: Option<Live>,
+    /// The first version that is to be served and that discovery does not list.
+    unlisted: Option<String>,
+}
+
+impl Operator {
+    /// An operator whose Deployment has these labels, and its definitions by full name; without
+    /// a namespace in that of the client.
+    #[must_use]
+    pub fn new(
+        client: Client,
+        name: &str,
+        namespace: Option<String>,
+        selector: BTreeMap<String, String>,
+        definitions: Vec<String>,
+    ) -> Self {
+        Self {
+            namespace: namespace.unwrap_or_else(|| client.namespace().to_owned()),
+            client,
+            name: name.to_owned(),
+            selector,
+            definitions,
+        }
+    }
+
+    async fn definition(&self, name: &str) -> Result<Definition, Error> {
+        let target = Target::new(CUSTOM_RESOURCE_DEFINITION, "", name);
+        let found = self.client.get(&target).await?;
+        let unlisted = match &found {
+            Some(definition) => self.unlisted(definition).await?,
+            None => None,
+        };
+        Ok(Definition {
+            name: name.to_owned(),
+            found,
+            unlisted,
+        })
+    }
+
+    /// Discovery lags behind the definition, and only what it lists can be applied.
+    async fn unlisted(&self, definition: &Live) -> Result<Option<String>, Error> {
+        let group = definition.text("/spec/group");
+        let kind = definition.text("/spec/names/kind");
+        let versions = definition.list("/spec/versions").iter();
+        for version in versions.filter(|version| version["served"] == true) {
+            let version = version["name"].as_str().unwrap_or_default();
+            let api_version = format!("{group}/{version}");
+            if self.client.kind(&api_version, kind).await?.is_none() {
+                return Ok(Some(api_version));
+            }
+        }
+        Ok(None)
+    }
+
+    fn labels(&self) -> String {
+        let labels = self.selector.iter();
+        let labels: Vec<String> = labels
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        labels.join(",")
+    }
+}
+
+impl Resource for Operator {
+    type Observed = OperatorObserved;
+    type Change = Infallible;
+    type Error = Error;
+
+    async fn observe(&self) -> Result<OperatorObserved, Error> {
+        let mut definitions = Vec::with_capacity(self.definitions.len());
+        for name in &self.definitions {
+            definitions.push(self.definition(name).await?);
+        }
+        let labels = self.labels();
+        Ok(OperatorObserved {
+            definitions,
+            deployments: self
+                .client
+                .list(&DEPLOYMENT, &self.namespace, &labels, "")
+                .await?,
+        })
+    }
+
+    fn plan(&self, observed: &OperatorObserved) -> Result<Plan<Infallible>, Error> {
+        let place = format!("Deployment in {} with {}", self.namespace, self.labels());
+        Ok(match missing(observed, &place) {
+            None => Plan::Current,
+            Some(why) => Plan::InProgress(Waiting::unavailable(format!(
+                "operator {}: {why}",
+                self.name
+            ))),
+        })
+    }
+
+    async fn apply(&self, change: Infallible) -> Result<(), Error> {
+        match change {}
+    }
+
+    async fn changed(&self, seen: &OperatorObserved) {
+        let watches = self.client.watches();
+        for definition in &seen.definitions {
+            if definition_missing(definition).is_some() {
+                let target = Target::new(CUSTOM_RESOURCE_DEFINITION, "", &definition.name);
+                let version = definition.found.as_ref().map(Live::version);
+                return watches.changed(&target, version).await;
+            }
+        }
+        match seen.deployments.iter().find(|it| !is_available(it)) {
+            Some(deployment) => {
+                let target = Target::new(DEPLOYMENT, &self.namespace, deployment.name());
+                watches.changed(&target, Some(deployment.version())).await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn diagnose(&self, seen: &OperatorObserved) -> Option<String> {
+        let deployment = seen.deployments.iter().find(|it| !is_available(it))?;
+        let target = Target::new(DEPLOYMENT, &self.namespace, deployment.name());
+        diagnosis::diagnose(&self.client, &target, deployment).await
+    }
+}
+
+/// The first thing that lacks.
+fn missing(observed: &OperatorObserved, place: &str) -> Option<String> {
+    let definition = observed.definitions.iter().find_map(definition_missing);
+    if definition.is_some() {
+        return definition;
+    }
+    if observed.deployments.is_empty() {
+        return Some(format!("no {place}"));
+    }
+    observed.deployments.iter().find_map(|deployment| {
+        let ready = readiness::of(deployment, &Surroundings::default());
+        let (Readiness::NotReady(why) | Readiness::Failed(why)) = ready else {
+            return None;
+        };
+        Some(format!("Deployment {}: {why}", deployment.name()))
+    })
+}
+
+fn definition_missing(definition: &Definition) -> Option<String> {
+    let name = &definition.name;
+    let Some(found) = &definition.found else {
+        return Some(format!("CustomResourceDefinition {name} does not exist"));
+    };
+    match readiness::of(found, &Surroundings::default()) {
+        Readiness::NotReady(why) | Readiness::Failed(why) => {
+            Some(format!("CustomResourceDefinition {name}: {why}"))
+        }
+        Readiness::Ready | Readiness::NoRule => {
+            let unlisted = definition.unlisted.as_ref()?;
+            Some(format!(
+                "CustomResourceDefinition {name}: {unlisted} is not served yet"
+            ))
+        }
+    }
+}
+
+fn is_available(deployment: &Live) -> bool {
+    readiness::of(deployment, &Surroundings::default()) == Readiness::Ready
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn definition(status: &str, unlisted: Option<&str>) -> Definition {
+        Definition {
+            name: "grafanas.example.com".to_owned(),
+            found: Some(Live::new(json!({
+                "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                "status": { "conditions": [
+                    { "type": "NamesAccepted", "status": "True" },
+                    { "type": "Established", "status": status, "reason": "Installing" }] },
+            }))),
+            unlisted: unlisted.map(str::to_owned),
+        }
+    }
+
+    fn deployment(ready: i64) -> Live {
+        let mut status: Value =
+            json!({ "observedGeneration": 1, "replicas": 1, "updatedReplicas": 1 });
+        status["readyReplicas"] = ready.into();
+        status["availableReplicas"] = ready.into();
+        Live::new(json!({ "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": { "name": "grafana-operator", "generation": 1 }, "status": status }))
+    }
+
+    #[test]
+    fn the_first_thing_that_lacks_is_named() {
+        let absent = Definition {
+            name: "grafanas.example.com".to_owned(),
+            found: None,
+            unlisted: None,
+        };
+        for (definition, deployments, expected) in [
+            (
+                absent,
+                vec![],
+                Some("CustomResourceDefinition grafanas.example.com does not exist"),
+            ),
+            (
+                definition("False", None),
+                vec![],
+                Some(
+                    "CustomResourceDefinition grafanas.example.com: Established is False (Installing)",
+                ),
+            ),
+            (
+                definition("True", Some("example.com/v1")),
+                vec![],
+                Some(
+                    "CustomResourceDefinition grafanas.example.com: example.com/v1 is not served yet",
+                ),
+            ),
+            (
+                definition("True", None),
+                vec![],
+                Some("no Deployment with app=x"),
+            ),
+            (
+                definition("True", None),
+                vec![deployment(0)],
+                Some("Deployment grafana-operator: 0 of 1 pods ready"),
+            ),
+            (definition("True", None), vec![deployment(1)], None),
+        ] {
+            let observed = OperatorObserved {
+                definitions: vec![definition],
+                deployments,
+            };
+            let found = missing(&observed, "Deployment with app=x");
+            assert_eq!(found.as_deref(), expected);
+        }
+    }
+}

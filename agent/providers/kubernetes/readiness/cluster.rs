@@ -1,0 +1,93 @@
+//! What other objects need: Namespace, `CustomResourceDefinition`, `APIService`.
+
+use super::super::live::Live;
+use super::Readiness;
+
+pub(super) fn namespace(live: &Live) -> Readiness {
+    match live.text("/status/phase") {
+        "Active" => Readiness::Ready,
+        phase => Readiness::NotReady(format!("phase is {phase:?}")),
+    }
+}
+
+pub(super) fn definition(live: &Live) -> Readiness {
+    if let Some(refused) = live.denies("NamesAccepted") {
+        return Readiness::Failed(refused.said());
+    }
+    match live.condition("Established") {
+        Some(established) if established.is_true() => Readiness::Ready,
+        Some(established) => Readiness::NotReady(established.said()),
+        None => Readiness::not_ready("not established yet"),
+    }
+}
+
+pub(super) fn api_service(live: &Live) -> Readiness {
+    match live.condition("Available") {
+        Some(available) if available.is_true() => Readiness::Ready,
+        Some(available) => Readiness::NotReady(available.said()),
+        None => Readiness::not_ready("not available yet"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn conditions(list: &[(&str, &str)]) -> Vec<Value> {
+        list.iter()
+            .map(|(kind, status)| json!({ "type": kind, "status": status, "reason": "Because" }))
+            .collect()
+    }
+
+    #[test]
+    fn definitions() {
+        let definition_with = |list: &[(&str, &str)]| {
+            definition(&Live::new(
+                json!({ "status": { "conditions": conditions(list) } }),
+            ))
+        };
+        assert_eq!(
+            definition_with(&[]),
+            Readiness::not_ready("not established yet")
+        );
+        assert_eq!(
+            definition_with(&[("NamesAccepted", "False"), ("Established", "True")]),
+            Readiness::Failed("NamesAccepted is False (Because)".to_owned())
+        );
+        assert_eq!(
+            definition_with(&[("NamesAccepted", "True"), ("Established", "False")]),
+            Readiness::not_ready("Established is False (Because)")
+        );
+        assert_eq!(
+            definition_with(&[("NamesAccepted", "True"), ("Established", "True")]),
+            Readiness::Ready
+        );
+    }
+
+    #[test]
+    fn api_services() {
+        let service_with = |list: &[(&str, &str)]| {
+            api_service(&Live::new(
+                json!({ "status": { "conditions": conditions(list) } }),
+            ))
+        };
+        assert_eq!(service_with(&[]), Readiness::not_ready("not available yet"));
+        assert_eq!(
+            service_with(&[("Available", "False")]),
+            Readiness::not_ready("Available is False (Because)")
+        );
+        assert_eq!(service_with(&[("Available", "True")]), Readiness::Ready);
+    }
+
+    #[test]
+    fn namespaces() {
+        let in_phase = |phase: &str| namespace(&Live::new(json!({ "status": { "phase": phase } })));
+        assert_eq!(in_phase("Active"), Readiness::Ready);
+        assert_eq!(
+            in_phase("Terminating"),
+            Readiness::not_ready("phase is \"Terminating\"")
+        );
+    }
+}

@@ -1,0 +1,259 @@
+//! Deployment, `StatefulSet`, `DaemonSet`, `ReplicaSet`: enough pods, of the newest kind, and ready.
+
+use super::super::live::Live;
+use super::{Readiness, STALE, is_stale};
+
+/// A controller that has never looked leaves the status empty, which is no sign of anything.
+fn is_unseen(live: &Live) -> bool {
+    live.observed_generation().is_none() || is_stale(live)
+}
+
+/// How many pods are wanted; the server fills in one.
+fn wanted(live: &Live) -> i64 {
+    live.at("/spec/replicas")
+        .map_or(1, |_| live.count("/spec/replicas"))
+}
+
+pub(super) fn deployment(live: &Live) -> Readiness {
+    if is_unseen(live) {
+        return Readiness::not_ready(STALE);
+    }
+    let progressing = live.condition("Progressing");
+    if let Some(stalled) = progressing.filter(|it| it.reason == "ProgressDeadlineExceeded") {
+        return Readiness::Failed(format!("{}, {}", counts(live), stalled.message));
+    }
+    let wanted = wanted(live);
+    let updated = live.count("/status/updatedReplicas");
+    if updated < wanted {
+        return Readiness::NotReady(format!("{updated} of {wanted} pods updated"));
+    }
+    let old = live.count("/status/replicas") - updated;
+    if old > 0 {
+        return Readiness::NotReady(format!("{old} old pods still there"));
+    }
+    let available = live.count("/status/availableReplicas");
+    if live.count("/status/readyReplicas") < wanted || available < wanted {
+        return Readiness::NotReady(counts(live));
+    }
+    Readiness::Ready
+}
+
+/// `0 of 1 pods ready`, or available where that is what lacks.
+fn counts(live: &Live) -> String {
+    let wanted = wanted(live);
+    let ready = live.count("/status/readyReplicas");
+    if ready < wanted {
+        return format!("{ready} of {wanted} pods ready");
+    }
+    let available = live.count("/status/availableReplicas");
+    format!("{available} of {wanted} pods available")
+}
+
+pub(super) fn stateful_set(live: &Live) -> Readiness {
+    if is_unseen(live) {
+        return Readiness::not_ready(STALE);
+    }
+    let wanted = wanted(live);
+    let ready = live.count("/status/readyReplicas");
+    if ready < wanted {
+        return Readiness::NotReady(format!("{ready} of {wanted} pods ready"));
+    }
+    let surplus = live.count("/status/replicas") - wanted;
+    if surplus > 0 {
+        return Readiness::NotReady(format!("{surplus} pods too many"));
+    }
+    // Below the partition, pods keep their old revision on purpose.
+    let kept = live.count("/spec/updateStrategy/rollingUpdate/partition");
+    let to_update = (wanted - kept).max(0);
+    let updated = live.count("/status/updatedReplicas");
+    if updated < to_update {
+        let by_hand = if live.text("/spec/updateStrategy/type") == "OnDelete" {
+            ", which waits until they are deleted (OnDelete)"
+        } else {
+            ""
+        };
+        return Readiness::NotReady(format!("{updated} of {to_update} pods updated{by_hand}"));
+    }
+    Readiness::Ready
+}
+
+pub(super) fn daemon_set(live: &Live) -> Readiness {
+    if is_unseen(live) {
+        return Readiness::not_ready(STALE);
+    }
+    // Zero is right where no node matches, for example in a cluster without GPUs.
+    let wanted = live.count("/status/desiredNumberScheduled");
+    let updated = live.count("/status/updatedNumberScheduled");
+    if updated < wanted && live.text("/spec/updateStrategy/type") != "OnDelete" {
+        return Readiness::NotReady(format!("{updated} of {wanted} pods updated"));
+    }
+    let ready = live.count("/status/numberReady");
+    if ready < wanted {
+        return Readiness::NotReady(format!("{ready} of {wanted} pods ready"));
+    }
+    let available = live.count("/status/numberAvailable");
+    if available < wanted {
+        return Readiness::NotReady(format!("{available} of {wanted} pods available"));
+    }
+    Readiness::Ready
+}
+
+pub(super) fn replica_set(live: &Live) -> Readiness {
+    if is_unseen(live) {
+        return Readiness::not_ready(STALE);
+    }
+    let wanted = wanted(live);
+    let available = live.count("/status/availableReplicas");
+    if available == wanted && live.count("/status/replicas") == wanted {
+        return Readiness::Ready;
+    }
+    let failure = live.holds("ReplicaFailure");
+    let why = failure.map_or_else(String::new, |it| format!(", {}", it.message));
+    Readiness::NotReady(format!("{available} of {wanted} pods available{why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn workload(rule: fn(&Live) -> Readiness, spec: Value, status: Value) -> Readiness {
+        let metadata = json!({ "generation": 2 });
+        rule(&Live::new(
+            json!({ "metadata": metadata, "spec": spec, "status": status }),
+        ))
+    }
+
+    fn not_ready(why: &str) -> Readiness {
+        Readiness::not_ready(why)
+    }
+
+    #[test]
+    fn deployments() {
+        let spec = json!({ "replicas": 2 });
+        for (status, expected) in [
+            (json!({}), not_ready(STALE)),
+            (
+                json!({ "observedGeneration": 1, "replicas": 2, "updatedReplicas": 2,
+                        "readyReplicas": 2, "availableReplicas": 2 }),
+                not_ready(STALE),
+            ),
+            (
+                json!({ "observedGeneration": 2, "replicas": 2, "updatedReplicas": 1 }),
+                not_ready("1 of 2 pods updated"),
+            ),
+            (
+                json!({ "observedGeneration": 2, "replicas": 3, "updatedReplicas": 2,
+                        "readyReplicas": 3, "availableReplicas": 3 }),
+                not_ready("1 old pods still there"),
+            ),
+            (
+                json!({ "observedGeneration": 2, "replicas": 2, "updatedReplicas": 2,
+                        "unavailableReplicas": 2 }),
+                not_ready("0 of 2 pods ready"),
+            ),
+            (
+                json!({ "observedGeneration": 2, "replicas": 2, "updatedReplicas": 2,
+                        "readyReplicas": 2, "availableReplicas": 1 }),
+                not_ready("1 of 2 pods available"),
+            ),
+            (
+                json!({ "observedGeneration": 2, "replicas": 2, "updatedReplicas": 2,
+                        "readyReplicas": 2, "availableReplicas": 2 }),
+                Readiness::Ready,
+            ),
+            (
+                json!({ "observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "conditions": [
+                    { "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded",
+                      "message": "ReplicaSet \"x\" has timed out progressing." }] }),
+                Readiness::Failed(
+                    "0 of 2 pods ready, ReplicaSet \"x\" has timed out progressing.".to_owned(),
+                ),
+            ),
+        ] {
+            let found = workload(deployment, spec.clone(), status.clone());
+            assert_eq!(found, expected, "{status}");
+        }
+        let none = workload(
+            deployment,
+            json!({ "replicas": 0 }),
+            json!({ "observedGeneration": 2 }),
+        );
+        assert_eq!(none, Readiness::Ready);
+    }
+
+    #[test]
+    fn stateful_sets() {
+        let rolling = json!({ "replicas": 3, "updateStrategy": { "type": "RollingUpdate" } });
+        let canary = json!({ "replicas": 3, "updateStrategy": {
+            "type": "RollingUpdate", "rollingUpdate": { "partition": 2 } } });
+        let by_hand = json!({ "replicas": 3, "updateStrategy": { "type": "OnDelete" } });
+        let ready = |updated: i64| {
+            json!({ "observedGeneration": 2, "replicas": 3, "readyReplicas": 3,
+                    "updatedReplicas": updated })
+        };
+        for (spec, status, expected) in [
+            (&rolling, json!({}), not_ready(STALE)),
+            (
+                &rolling,
+                json!({ "observedGeneration": 2, "replicas": 1 }),
+                not_ready("0 of 3 pods ready"),
+            ),
+            (&rolling, ready(1), not_ready("1 of 3 pods updated")),
+            (&rolling, ready(3), Readiness::Ready),
+            (&canary, ready(1), Readiness::Ready),
+            (
+                &by_hand,
+                ready(0),
+                not_ready("0 of 3 pods updated, which waits until they are deleted (OnDelete)"),
+            ),
+        ] {
+            assert_eq!(
+                workload(stateful_set, spec.clone(), status.clone()),
+                expected,
+                "{spec} {status}"
+            );
+        }
+    }
+
+    #[test]
+    fn daemon_sets() {
+        for (status, expected) in [
+            (json!({}), not_ready(STALE)),
+            (
+                json!({ "observedGeneration": 2, "desiredNumberScheduled": 0 }),
+                Readiness::Ready,
+            ),
+            (
+                json!({ "observedGeneration": 2, "desiredNumberScheduled": 2,
+                        "updatedNumberScheduled": 1, "numberReady": 2 }),
+                not_ready("1 of 2 pods updated"),
+            ),
+            (
+                json!({ "observedGeneration": 2, "desiredNumberScheduled": 2,
+                        "updatedNumberScheduled": 2, "numberReady": 1 }),
+                not_ready("1 of 2 pods ready"),
+            ),
+            (
+                json!({ "observedGeneration": 2, "desiredNumberScheduled": 2,
+                        "updatedNumberScheduled": 2, "numberReady": 2, "numberAvailable": 2 }),
+                Readiness::Ready,
+            ),
+        ] {
+            let found = workload(daemon_set, json!({}), status.clone());
+            assert_eq!(found, expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn replica_sets_quote_why_no_pod_can_be_made() {
+        let found = workload(
+            replica_set,
+            json!({ "replicas": 1 }),
+            json!({ "observedGeneration": 2, "conditions": [
+                { "type": "ReplicaFailure", "status": "True", "message": "exceeded quota" }] }),
+        );
+        assert_eq!(found, not_ready("0 of 1 pods available, exceeded quota"));
+    }
+}

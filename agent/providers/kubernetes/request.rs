@@ -1,0 +1,223 @@
+//! What is asked of the API server, before it is sent.
+
+use std::fmt::{self, Write as _};
+
+use http::Method;
+use serde_json::Value;
+
+use super::MANAGER;
+use super::kind::{Kind, Target, split};
+
+/// One question or order.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) method: Method,
+    /// The verb that the right to do this has: `get`, `patch`.
+    pub(super) verb: &'static str,
+    /// What it is about, for messages: `Deployment lens/grafana`.
+    pub(super) subject: String,
+    /// The right's resource: `deployments.apps`; none for discovery.
+    pub(super) resource: Option<String>,
+    pub(super) namespace: Option<String>,
+    pub(super) dry_run: bool,
+    /// The path with names left out: a bounded word for telemetry.
+    pub(super) template: String,
+    /// The path with the query.
+    pub(super) url: String,
+    pub(super) content_type: &'static str,
+    pub(super) body: Vec<u8>,
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.verb, self.subject)?;
+        f.write_str(if self.dry_run { " (dry run)" } else { "" })
+    }
+}
+
+impl Request {
+    /// Which kinds an API version has.
+    pub(super) fn kinds(api_version: &str) -> Self {
+        let (group, version) = split(api_version);
+        let path = root(group, version);
+        Self {
+            method: Method::GET,
+            verb: "get",
+            subject: format!("the kinds of {api_version}"),
+            resource: None,
+            namespace: None,
+            dry_run: false,
+            template: path.clone(),
+            url: path,
+            content_type: JSON,
+            body: Vec::new(),
+        }
+    }
+
+    pub(super) fn get(target: &Target) -> Self {
+        Self::about(target, Method::GET, "get")
+    }
+
+    /// All objects of a kind in a namespace that match a label selector and a field selector.
+    pub(super) fn list(kind: &Kind, namespace: &str, labels: &str, fields: &str) -> Self {
+        let mut list = Self::about(
+            &Target::new(kind.clone(), namespace, ""),
+            Method::GET,
+            "list",
+        );
+        list.subject = kind.resource();
+        list.query("limit", "500");
+        for (key, selector) in [("labelSelector", labels), ("fieldSelector", fields)] {
+            if !selector.is_empty() {
+                list.query(key, selector);
+            }
+        }
+        list
+    }
+
+    /// Says what our fields are to be; fields that we had and do not name any more go away.
+    pub(super) fn apply(target: &Target, document: &Value, force: bool, dry_run: bool) -> Self {
+        let mut apply = Self::about(target, Method::PATCH, "patch");
+        apply.query("fieldManager", MANAGER);
+        apply.query("fieldValidation", "Strict");
+        if force {
+            apply.query("force", "true");
+        }
+        if dry_run {
+            apply.dry_run = true;
+            apply.query("dryRun", "All");
+        }
+        // JSON is YAML.
+        apply.with_body("application/apply-patch+yaml", document)
+    }
+
+    /// Makes a new object; refused if there is one.
+    pub(super) fn create(target: &Target, document: &Value) -> Self {
+        let place = Target {
+            name: String::new(),
+            ..target.clone()
+        };
+        let mut create = Self::about(&place, Method::POST, "create");
+        create.subject = target.to_string();
+        create.query("fieldManager", MANAGER);
+        create.query("fieldValidation", "Strict");
+        create.with_body(JSON, document)
+    }
+
+    /// Sets the fields of `patch`; with `metadata.resourceVersion` in it only in that version.
+    pub(super) fn merge(target: &Target, patch: &Value) -> Self {
+        let mut merge = Self::about(target, Method::PATCH, "patch");
+        merge.query("fieldManager", MANAGER);
+        merge.query("fieldValidation", "Strict");
+        merge.with_body("application/merge-patch+json", patch)
+    }
+
+    /// An empty name asks for the collection.
+    fn about(target: &Target, method: Method, verb: &'static str) -> Self {
+        let kind = &target.kind;
+        let mut url = root(&kind.group, &kind.version);
+        let mut template = url.clone();
+        if let Some(namespace) = &target.namespace {
+            let _ = write!(url, "/namespaces/{}", escaped(namespace));
+            template.push_str("/namespaces/{namespace}");
+        }
+        for path in [&mut url, &mut template] {
+            let _ = write!(path, "/{}", kind.plural);
+        }
+        if !target.name.is_empty() {
+            let _ = write!(url, "/{}", escaped(&target.name));
+            template.push_str("/{name}");
+        }
+        Self {
+            method,
+            verb,
+            subject: target.to_string(),
+            resource: Some(kind.resource()),
+            namespace: target.namespace.clone(),
+            dry_run: false,
+            template,
+            url,
+            content_type: JSON,
+            body: Vec::new(),
+        }
+    }
+
+    fn query(&mut self, key: &str, value: &str) {
+        let separator = if self.url.contains('?') { '&' } else { '?' };
+        let _ = write!(self.url, "{separator}{key}={}", escaped(value));
+    }
+
+    fn with_body(self, content_type: &'static str, document: &Value) -> Self {
+        Self {
+            content_type,
+            body: document.to_string().into_bytes(),
+            ..self
+        }
+    }
+}
+
+const JSON: &str = "application/json";
+
+fn root(group: &str, version: &str) -> String {
+    if group.is_empty() {
+        format!("/api/{}", escaped(version))
+    } else {
+        format!("/apis/{}/{}", escaped(group), escaped(version))
+    }
+}
+
+/// For a part of a path or of a query: a name of a document must not lead to another object.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' => {
+                escaped.push(char::from(byte));
+            }
+            _ => {
+                let _ = write!(escaped, "%{byte:02X}");
+            }
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::providers::kubernetes::kind::{DEPLOYMENT, POD, SECRET, STORAGE_CLASS};
+
+    #[test]
+    fn urls_and_templates() {
+        let get = Request::get(&Target::new(DEPLOYMENT, "lens", "grafana"));
+        assert_eq!(
+            (get.url.as_str(), get.template.as_str()),
+            (
+                "/apis/apps/v1/namespaces/lens/deployments/grafana",
+                "/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
+            )
+        );
+        assert_eq!(get.to_string(), "get Deployment lens/grafana");
+        let get = Request::get(&Target::new(STORAGE_CLASS, "lens", "a/../b"));
+        assert_eq!(get.url, "/apis/storage.k8s.io/v1/storageclasses/a%2F..%2Fb");
+        let list = Request::list(&POD, "lens", "app=x,tier in (a)", "");
+        assert_eq!(
+            list.url,
+            "/api/v1/namespaces/lens/pods?limit=500&labelSelector=app%3Dx%2Ctier%20in%20%28a%29"
+        );
+    }
+
+    #[test]
+    fn an_apply_is_strict_and_ours() {
+        let target = Target::new(SECRET, "lens", "login");
+        let apply = Request::apply(&target, &json!({}), true, true);
+        assert_eq!(
+            apply.url,
+            "/api/v1/namespaces/lens/secrets/login\
+             ?fieldManager=firstlight&fieldValidation=Strict&force=true&dryRun=All"
+        );
+        assert_eq!(apply.to_string(), "patch Secret lens/login (dry run)");
+    }
+}

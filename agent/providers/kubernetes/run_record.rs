@@ -1,0 +1,65 @@
+//! The record of the last run, kept in a `ConfigMap` for `firstlight status`.
+
+use serde_json::json;
+
+use super::kind::{CONFIG_MAP, Target};
+use super::{Client, Error, MANAGER};
+
+/// What a `ConfigMap` holds is at most 1 MiB; the rest is for its other fields.
+const LIMIT: usize = 900 * 1024;
+const KEY: &str = "record.json";
+
+/// Where the record of one bundle's runs is kept: `firstlight-BUNDLE`, a `ConfigMap`.
+pub struct RunRecord {
+    client: Client,
+    target: Target,
+}
+
+impl RunRecord {
+    /// The record of a bundle in the client's namespace.
+    #[must_use]
+    pub fn new(client: Client, bundle: &str) -> Self {
+        let name = format!("{MANAGER}-{bundle}");
+        Self {
+            target: Target::new(CONFIG_MAP, client.namespace(), name),
+            client,
+        }
+    }
+
+    /// Replaces the record.
+    ///
+    /// # Errors
+    /// When it is too large, or the API server does not take it.
+    pub async fn write(&self, record: &str) -> Result<(), Error> {
+        if record.len() > LIMIT {
+            return Err(Error::TooLarge {
+                bytes: record.len(),
+                limit: LIMIT,
+            });
+        }
+        let document = json!({
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": self.target.name,
+                "labels": { "app.kubernetes.io/managed-by": MANAGER },
+            },
+            "data": { KEY: record },
+        });
+        // It is ours alone: whoever has edited it is overruled.
+        self.client
+            .apply(&self.target, &document, true, false)
+            .await?;
+        Ok(())
+    }
+
+    /// The record; none if no run has left one.
+    ///
+    /// # Errors
+    /// When the API server cannot be asked.
+    pub async fn read(&self) -> Result<Option<String>, Error> {
+        let found = self.client.get(&self.target).await?;
+        let record = found.as_ref().map(|found| found.texts("/data"));
+        Ok(record.and_then(|data| data.get(KEY).map(|text| (*text).to_owned())))
+    }
+}

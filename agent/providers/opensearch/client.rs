@@ -1,0 +1,365 @@
+//! The one place that talks to OpenSearch.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use opensearch::auth::Credentials;
+use opensearch::cert::{Certificate, CertificateValidation};
+use opensearch::http::headers::HeaderMap;
+use opensearch::http::request::JsonBody;
+use opensearch::http::response::Response;
+use opensearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
+use opensearch::http::{Method, Url};
+use serde_json::Value;
+use tokio::sync::Mutex;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
+
+use super::complaint::Complaint;
+use super::error::{Error, Refusal};
+use crate::engine::Failure;
+use crate::secret::{Credential, Secrets};
+
+/// Longer than the half minute that the server itself waits for its cluster manager.
+const TIMEOUT: Duration = Duration::from_secs(40);
+
+/// An OpenSearch cluster; opened at the first call.
+///
+/// An authority given as `ca` is trusted *besides* the public ones: the driver cannot leave
+/// those out. System proxies are not used.
+pub struct Server {
+    url: String,
+    login: Option<(Credential, Credential)>,
+    ca: Option<Credential>,
+    secrets: Arc<dyn Secrets>,
+    open: Mutex<Option<Transport>>,
+}
+
+/// What the server has said.
+pub(super) struct Answer {
+    status: u16,
+    json: Value,
+}
+
+impl Answer {
+    /// The document; none if what was asked for is not there.
+    pub(super) fn found(self) -> Option<Value> {
+        (self.status != 404).then_some(self.json)
+    }
+
+    /// The document, also that of a half answer.
+    pub(super) fn json(self) -> Value {
+        self.json
+    }
+}
+
+/// A call that is to be made.
+pub(super) struct Request {
+    method: Method,
+    template: &'static str,
+    path: String,
+    body: Option<Value>,
+    absence: Absence,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Absence {
+    IsAnAnswer,
+    IsAnError,
+}
+
+impl Request {
+    /// Reads `template`, each `{…}` of it replaced by the next name. Absence is an answer.
+    pub(super) fn get(template: &'static str, names: &[&str]) -> Self {
+        Self::new(Method::Get, template, names, Absence::IsAnAnswer)
+    }
+
+    /// Asks a question that needs a body. Absence is an answer.
+    pub(super) fn ask(template: &'static str, names: &[&str], question: Value) -> Self {
+        Self::new(Method::Post, template, names, Absence::IsAnAnswer).body(question)
+    }
+
+    /// Writes a document.
+    pub(super) fn put(template: &'static str, names: &[&str], document: Value) -> Self {
+        Self::new(Method::Put, template, names, Absence::IsAnError).body(document)
+    }
+
+    /// Asks for a change.
+    pub(super) fn post(template: &'static str, names: &[&str], document: Value) -> Self {
+        Self::new(Method::Post, template, names, Absence::IsAnError).body(document)
+    }
+
+    fn new(method: Method, template: &'static str, names: &[&str], absence: Absence) -> Self {
+        Self {
+            method,
+            template,
+            path: fill(template, names),
+            body: None,
+            absence,
+        }
+    }
+
+    fn body(mut self, body: Value) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    /// Adds a parameter.
+    pub(super) fn with(mut self, key: &str, value: impl std::fmt::Display) -> Self {
+        let before = if self.path.contains('?') { '&' } else { '?' };
+        let value = encode(&value.to_string());
+        self.path = format!("{}{before}{key}={value}", self.path);
+        self
+    }
+
+    /// As people name it: `PUT /_index_template/lens-logs`.
+    fn line(&self) -> String {
+        let path = self.path.split('?').next().unwrap_or_default();
+        format!("{} {path}", word(self.method))
+    }
+}
+
+impl Server {
+    /// Knows where a cluster is; nothing is asked and no Secret read before the first call.
+    #[must_use]
+    pub fn new(
+        url: &str,
+        login: Option<(Credential, Credential)>,
+        ca: Option<Credential>,
+        secrets: Arc<dyn Secrets>,
+    ) -> Self {
+        Self {
+            url: url.trim_end_matches('/').to_owned(),
+            login,
+            ca,
+            secrets,
+            open: Mutex::new(None),
+        }
+    }
+
+    /// The base URL.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Makes one call.
+    pub(super) async fn send(&self, request: Request) -> Result<Answer, Error> {
+        let span = self.span(&request);
+        async {
+            let result = self.call(&request).await;
+            if let Err(error) = &result {
+                let span = Span::current();
+                span.record("error.type", error.kind());
+                span.record("otel.status_code", "ERROR");
+                span.record("otel.status_description", error.to_string());
+            }
+            result
+        }
+        .instrument(span)
+        .await
+    }
+
+    fn span(&self, request: &Request) -> Span {
+        let method = word(request.method);
+        let url = Url::parse(&self.url).ok();
+        let host = url.as_ref().and_then(Url::host_str).unwrap_or(&self.url);
+        let port = url.as_ref().and_then(Url::port_or_known_default);
+        tracing::info_span!(
+            "call",
+            otel.name = format!("{method} {}", request.template),
+            otel.kind = "client",
+            otel.status_code = Empty,
+            otel.status_description = Empty,
+            db.system.name = "opensearch",
+            http.request.method = method,
+            url.template = request.template,
+            url.path = request.path.split('?').next().unwrap_or_default(),
+            server.address = host,
+            server.port = port,
+            http.response.status_code = Empty,
+            error.type = Empty,
+        )
+    }
+
+    async fn call(&self, request: &Request) -> Result<Answer, Error> {
+        let (transport, fresh) = self.transport().await?;
+        let body = request.body.as_ref().map(JsonBody::new);
+        let sent = transport.send(
+            request.method,
+            &request.path,
+            HeaderMap::new(),
+            None::<&()>,
+            body,
+            None,
+        );
+        let response = sent.await.map_err(|source| self.unreachable(source))?;
+        let status = response.status_code().as_u16();
+        Span::current().record("http.response.status_code", status);
+        if status == 401 {
+            *self.open.lock().await = None;
+            return Err(self.login_refused(fresh));
+        }
+        self.answer(request, response).await
+    }
+
+    async fn answer(&self, request: &Request, response: Response) -> Result<Answer, Error> {
+        let status = response.status_code().as_u16();
+        let text = response.text().await;
+        let text = text.map_err(|source| self.unreachable(source))?;
+        let json = serde_json::from_str::<Value>(&text).ok();
+        // 408 is how a cluster's health says that it is not yet as asked for.
+        let fine = matches!(status, 200..300 | 408)
+            || status == 404 && request.absence == Absence::IsAnAnswer;
+        match json {
+            Some(json) if fine => Ok(Answer { status, json }),
+            json => {
+                let complaint = Complaint::read(json.as_ref(), &text);
+                Err(Error::Refused(Refusal {
+                    call: request.line(),
+                    status,
+                    kind: complaint.kind,
+                    reason: complaint.reason,
+                }))
+            }
+        }
+    }
+
+    /// The open transport, and whether its login was read for this very call.
+    async fn transport(&self) -> Result<(Transport, bool), Error> {
+        let mut open = self.open.lock().await;
+        if let Some(transport) = open.as_ref() {
+            return Ok((transport.clone(), false));
+        }
+        let transport = self.connect().await?;
+        *open = Some(transport.clone());
+        Ok((transport, true))
+    }
+
+    async fn connect(&self) -> Result<Transport, Error> {
+        let url = Url::parse(&self.url).map_err(|source| Error::Url {
+            url: self.url.clone(),
+            source: source.into(),
+        })?;
+        let pool = SingleNodeConnectionPool::new(url);
+        let mut builder = TransportBuilder::new(pool).disable_proxy().timeout(TIMEOUT);
+        if let Some((user, password)) = &self.login {
+            let user = user.resolve(&self.secrets).await?;
+            let password = password.resolve(&self.secrets).await?;
+            let user = user.expose().to_owned();
+            builder = builder.auth(Credentials::Basic(user, password.expose().to_owned()));
+        }
+        if let Some(ca) = &self.ca {
+            let pem = ca.resolve(&self.secrets).await?;
+            let authority = Certificate::from_pem(pem.expose().as_bytes());
+            let authority = authority.map_err(|source| Error::Authority {
+                source: source.into(),
+            })?;
+            builder = builder.cert_validation(CertificateValidation::Full(authority));
+        }
+        builder.build().map_err(|source| Error::Client {
+            source: source.into(),
+        })
+    }
+
+    fn unreachable(&self, source: opensearch::Error) -> Error {
+        let url = self.url.clone();
+        if refuses_certificate(&source) {
+            return Error::Certificate {
+                url,
+                source: source.into(),
+            };
+        }
+        Error::Unreachable {
+            url,
+            source: source.into(),
+        }
+    }
+
+    fn login_refused(&self, fresh: bool) -> Error {
+        let from = self.login.as_ref().map(|(_, password)| match password {
+            Credential::Secret(reference) => reference.to_string(),
+            Credential::Plain(_) => "the values".to_owned(),
+        });
+        let url = self.url.clone();
+        match from {
+            None => Error::LoginMissing { url },
+            Some(from) if fresh => Error::Login { url, from },
+            Some(from) => Error::LoginStale { url, from },
+        }
+    }
+}
+
+/// Whether a call failed because the server's certificate was not accepted: that does not mend itself.
+fn refuses_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let inner = error.downcast_ref::<std::io::Error>();
+        let inner = inner.and_then(|error| error.get_ref());
+        let tls = inner.and_then(|error| error.downcast_ref::<rustls::Error>());
+        let tls = tls.or_else(|| error.downcast_ref::<rustls::Error>());
+        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+fn word(method: Method) -> &'static str {
+    match method {
+        Method::Get => "GET",
+        Method::Put => "PUT",
+        Method::Post => "POST",
+        Method::Delete => "DELETE",
+        Method::Head => "HEAD",
+    }
+}
+
+fn fill(template: &str, names: &[&str]) -> String {
+    // Every second part stands between braces.
+    let parts = template.split(['{', '}']).enumerate();
+    let filled = parts.map(|(at, part)| match names.get(at / 2) {
+        Some(name) if at % 2 == 1 => encode(name),
+        _ => part.to_owned(),
+    });
+    filled.collect()
+}
+
+/// Percent-encodes all but what names, lists and patterns of indices are made of.
+fn encode(name: &str) -> String {
+    let mut encoded = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~,*".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn names_are_put_into_the_path_and_encoded() {
+        let request = Request::put("/{index}/_doc/{id}", &["<a>", "b/c:d"], json!({}));
+        let request = request.with("if_seq_no", 0).with("routing", "x y");
+        assert_eq!(
+            request.path,
+            "/%3Ca%3E/_doc/b%2Fc%3Ad?if_seq_no=0&routing=x%20y"
+        );
+        assert_eq!(request.line(), "PUT /%3Ca%3E/_doc/b%2Fc%3Ad");
+    }
+
+    #[test]
+    fn lists_and_patterns_stay() {
+        assert_eq!(
+            fill("/_resolve/index/{names}", &["a,b-*"]),
+            "/_resolve/index/a,b-*"
+        );
+    }
+}

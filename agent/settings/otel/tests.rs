@@ -1,0 +1,159 @@
+use super::*;
+
+fn read(variables: &[(&str, &str)]) -> Otel {
+    let owned = variables
+        .iter()
+        .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+    Otel::from_vars(owned)
+}
+
+fn url(endpoint: Option<&Endpoint>) -> Option<&str> {
+    endpoint.map(|endpoint| endpoint.url.as_str())
+}
+
+fn mistakes(otel: &Otel) -> Vec<String> {
+    otel.mistakes.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn without_an_endpoint_nothing_is_on() {
+    let otel = read(&[
+        ("OTEL_SERVICE_NAME", "lens"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+    ]);
+    assert!(!otel.is_on());
+    assert_eq!(mistakes(&otel), Vec::<String>::new());
+}
+
+#[test]
+fn the_path_is_added_to_the_common_endpoint_only() {
+    let otel = read(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/"),
+        ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://logs:4318/take"),
+    ]);
+    assert_eq!(
+        url(otel.traces.as_ref()),
+        Some("http://collector:4318/v1/traces")
+    );
+    assert_eq!(
+        url(otel.metrics.as_ref()),
+        Some("http://collector:4318/v1/metrics")
+    );
+    assert_eq!(url(otel.logs.as_ref()), Some("http://logs:4318/take"));
+}
+
+#[test]
+fn grpc_without_a_scheme_is_secure_unless_said_otherwise() {
+    let otel = read(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_METRICS_INSECURE", "true"),
+        ("OTEL_LOGS_EXPORTER", "none"),
+    ]);
+    assert_eq!(url(otel.traces.as_ref()), Some("https://collector:4317"));
+    assert_eq!(url(otel.metrics.as_ref()), Some("http://collector:4317"));
+    assert_eq!(otel.logs, None);
+}
+
+#[test]
+fn all_of_an_endpoint_is_read() {
+    let otel = read(&[
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://collector/x"),
+        (
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "authorization=Bearer%20a%2Cb, x-tenant = one",
+        ),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/tls/ca.crt"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/tls/tls.crt"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/tls/tls.key"),
+    ]);
+    let wanted = Endpoint {
+        url: "https://collector/x".to_owned(),
+        protocol: Protocol::HttpProtobuf,
+        headers: vec![
+            ("authorization".to_owned(), Sensitive::new("Bearer a,b")),
+            ("x-tenant".to_owned(), Sensitive::new("one")),
+        ],
+        timeout: Duration::from_millis(2500),
+        gzip: true,
+        certificate: Some("/tls/ca.crt".into()),
+        client: Some(("/tls/tls.crt".into(), "/tls/tls.key".into())),
+    };
+    assert_eq!(otel.traces, Some(wanted));
+    assert_eq!(mistakes(&otel), Vec::<String>::new());
+}
+
+#[test]
+fn mistakes_are_told_once_and_set_aside() {
+    let otel = read(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "secret-without-key"),
+        ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "collector:4318"),
+        ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
+    ]);
+    assert_eq!(
+        url(otel.traces.as_ref()),
+        Some("http://collector:4318/v1/traces")
+    );
+    assert_eq!(otel.logs, None);
+    assert_eq!(
+        mistakes(&otel),
+        [
+            "environment variable OTEL_TRACES_SAMPLER is wrong: jaeger_remote is not a sampler that firstlight has",
+            "environment variable OTEL_EXPORTER_OTLP_PROTOCOL is wrong: http/json is not a protocol that firstlight has: grpc or http/protobuf",
+            "environment variable OTEL_EXPORTER_OTLP_HEADERS is wrong: a part of it is not key=value with a percent-encoded value",
+            "environment variable OTEL_EXPORTER_OTLP_LOGS_ENDPOINT is wrong: collector:4318 does not begin with http:// or https://",
+        ]
+    );
+}
+
+#[test]
+fn samplers_have_the_standard_names() {
+    let sampler = |name, argument| {
+        read(&[
+            ("OTEL_TRACES_SAMPLER", name),
+            ("OTEL_TRACES_SAMPLER_ARG", argument),
+        ])
+        .sampler
+    };
+    assert_eq!(
+        read(&[]).sampler,
+        Sampler {
+            follows_parent: true,
+            ratio: 1.0
+        }
+    );
+    assert_eq!(
+        sampler("always_off", ""),
+        Sampler {
+            follows_parent: false,
+            ratio: 0.0
+        }
+    );
+    assert_eq!(
+        sampler("parentbased_traceidratio", "0.25"),
+        Sampler {
+            follows_parent: true,
+            ratio: 0.25
+        }
+    );
+}
+
+#[test]
+fn the_sdk_can_be_turned_off() {
+    let otel = read(&[
+        ("OTEL_SDK_DISABLED", "TRUE"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://x"),
+    ]);
+    assert_eq!(otel, Otel::default());
+}
+
+#[test]
+fn percent_decoding_refuses_what_is_not_encoded() {
+    assert_eq!(percent_decoded("a%20b%C3%A9"), Some("a bé".to_owned()));
+    assert_eq!(percent_decoded("100%"), None);
+    assert_eq!(percent_decoded("%zz"), None);
+}

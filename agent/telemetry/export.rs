@@ -1,0 +1,264 @@
+//! The three signals on their ways to their servers.
+
+use super::delivery::{Delivered, Delivery};
+use super::gather::{Gather, Item};
+use super::identity::{Ids, Parent, RunIdentity, is_sampled, resource};
+use super::metrics::{self, ByItself, Instruments};
+use super::pipe::{Flush, Pipe};
+use super::records::Records;
+use super::spans::Spans;
+use super::spool::Keep;
+use super::transport::Transport;
+use crate::engine::Chain;
+use crate::settings::{Endpoint, Otel, Settings, SettingsError, Signal};
+use futures::future::join_all;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::logs::{SdkLogger, SdkLoggerProvider};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
+use reqwest::Url;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tracing::Subscriber;
+use tracing_opentelemetry::OpenTelemetryLayer;
+use tracing_subscriber::registry::LookupSpan;
+
+/// 40,000 spans and more.
+const SPANS: Keep = Keep::Bytes(16 * 1024 * 1024);
+
+/// Some ten thousand log records.
+const RECORDS: Keep = Keep::Bytes(8 * 1024 * 1024);
+
+/// How long the end of a run waits for a server that has answered before …
+const GRACE: Duration = Duration::from_secs(10);
+
+/// … and for one that never has.
+const SHORT_GRACE: Duration = Duration::from_secs(2);
+
+/// Everything that is exported.
+pub(super) struct Export {
+    pub(super) trace_id: Option<String>,
+    tracer: Option<SdkTracerProvider>,
+    logger: Option<SdkLoggerProvider>,
+    meter: Option<SdkMeterProvider>,
+    ways: Vec<Way>,
+    tasks: JoinSet<()>,
+}
+
+struct Way {
+    what: &'static str,
+    endpoint: String,
+    pipe: Arc<Pipe>,
+}
+
+/// What all signals are set up with.
+struct Setup<'a> {
+    resource: Resource,
+    mistakes: &'a mut Vec<SettingsError>,
+    ways: Vec<Way>,
+    tasks: JoinSet<()>,
+}
+
+impl Export {
+    /// Opens the ways; one that cannot be opened is left out and is a mistake.
+    pub(super) fn start(
+        settings: &Settings,
+        otel: &Otel,
+        run: &RunIdentity,
+        mistakes: &mut Vec<SettingsError>,
+    ) -> Self {
+        let parent = parent(otel, mistakes);
+        let ids = Ids::new(parent);
+        let trace = ids.trace;
+        let mut setup = Setup {
+            resource: resource(settings, otel, run),
+            mistakes,
+            ways: Vec::new(),
+            tasks: JoinSet::new(),
+        };
+        let sampled = otel
+            .traces
+            .as_ref()
+            .filter(|_| is_sampled(otel.sampler, parent, trace));
+        let tracer = sampled.and_then(|to| setup.tracer(to, ids, parent));
+        let logger = otel.logs.as_ref().and_then(|to| setup.logger(to));
+        let meter = otel
+            .metrics
+            .as_ref()
+            .and_then(|to| setup.meter(to, otel.metric_interval));
+        Self {
+            trace_id: tracer.as_ref().map(|_| trace.to_string()),
+            tracer,
+            logger,
+            meter,
+            ways: setup.ways,
+            tasks: setup.tasks,
+        }
+    }
+
+    /// Turns spans of tracing into spans.
+    pub(super) fn span_layer<S>(&self) -> Option<OpenTelemetryLayer<S, SdkTracer>>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let tracer = self.tracer.as_ref()?.tracer("firstlight");
+        // What the code's place and the thread cost in bytes tells nobody how a run went.
+        let layer = tracing_opentelemetry::layer().with_tracer(tracer);
+        let layer = layer
+            .with_location(false)
+            .with_threads(false)
+            .with_target(false);
+        Some(layer.with_level(false).with_tracked_inactivity(false))
+    }
+
+    /// Turns events of tracing into log records.
+    pub(super) fn record_layer(
+        &self,
+    ) -> Option<OpenTelemetryTracingBridge<SdkLoggerProvider, SdkLogger>> {
+        self.logger.as_ref().map(OpenTelemetryTracingBridge::new)
+    }
+
+    pub(super) fn instruments(&self) -> Option<Instruments> {
+        self.meter.as_ref().map(metrics::instruments)
+    }
+
+    pub(super) fn pipes(&self) -> Vec<Arc<Pipe>> {
+        self.ways.iter().map(|way| Arc::clone(&way.pipe)).collect()
+    }
+
+    /// Delivers what is left, within the grace.
+    pub(super) async fn finish(mut self) -> Delivery {
+        // Ours only put what they have into their pipes, so these neither wait nor fail.
+        let _ = self.meter.map(|meter| meter.force_flush());
+        let _ = self.tracer.map(|tracer| tracer.force_flush());
+        let _ = self.logger.map(|logger| logger.force_flush());
+        join_all(self.ways.iter().map(|way| {
+            let grace = if way.pipe.has_answered() {
+                GRACE
+            } else {
+                SHORT_GRACE
+            };
+            way.pipe.drain(grace)
+        }))
+        .await;
+        self.tasks.abort_all();
+        Delivery {
+            signals: self.ways.iter().map(Way::delivered).collect(),
+        }
+    }
+}
+
+impl Way {
+    fn delivered(&self) -> Delivered {
+        Delivered {
+            what: self.what,
+            endpoint: self.endpoint.clone(),
+            tally: self.pipe.tally(),
+            trouble: self.pipe.trouble(),
+        }
+    }
+}
+
+impl Setup<'_> {
+    fn tracer(
+        &mut self,
+        to: &Endpoint,
+        ids: Ids,
+        parent: Option<Parent>,
+    ) -> Option<SdkTracerProvider> {
+        let gather = self.gathered(Signal::Traces, to, SPANS)?;
+        let provider = SdkTracerProvider::builder()
+            .with_resource(self.resource.clone())
+            .with_id_generator(ids)
+            .with_sampler(Sampler::AlwaysOn)
+            .with_span_processor(Spans { gather, parent });
+        Some(provider.build())
+    }
+
+    fn logger(&mut self, to: &Endpoint) -> Option<SdkLoggerProvider> {
+        let gather = self.gathered(Signal::Logs, to, RECORDS)?;
+        let provider = SdkLoggerProvider::builder().with_resource(self.resource.clone());
+        Some(provider.with_log_processor(Records { gather }).build())
+    }
+
+    fn meter(&mut self, to: &Endpoint, every: Duration) -> Option<SdkMeterProvider> {
+        let pipe = Arc::new(Pipe::new(Keep::Newest));
+        self.open(Signal::Metrics, to, &pipe, Arc::new(ByItself))?;
+        Some(metrics::provider(self.resource.clone(), every, pipe))
+    }
+
+    fn gathered<T: Item>(
+        &mut self,
+        signal: Signal,
+        to: &Endpoint,
+        keep: Keep,
+    ) -> Option<Arc<Gather<T>>> {
+        let pipe = Arc::new(Pipe::new(keep));
+        let gather = Arc::new(Gather::new((&self.resource).into(), Arc::clone(&pipe)));
+        self.open(signal, to, &pipe, Arc::clone(&gather) as Arc<dyn Flush>)?;
+        Some(gather)
+    }
+
+    fn open(
+        &mut self,
+        signal: Signal,
+        to: &Endpoint,
+        pipe: &Arc<Pipe>,
+        source: Arc<dyn Flush>,
+    ) -> Option<()> {
+        match Transport::new(to, signal) {
+            Ok(transport) => {
+                self.tasks.spawn(Arc::clone(pipe).run(transport, source));
+                self.ways.push(Way {
+                    what: what(signal),
+                    endpoint: shown(&to.url),
+                    pipe: Arc::clone(pipe),
+                });
+                Some(())
+            }
+            Err(error) => {
+                self.mistakes.push(SettingsError {
+                    variable: "OTEL_EXPORTER_OTLP_…".to_owned(),
+                    reason: format!(
+                        "no {} to {}: {}",
+                        what(signal),
+                        shown(&to.url),
+                        Chain(&error)
+                    ),
+                });
+                None
+            }
+        }
+    }
+}
+
+fn what(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "spans",
+        Signal::Metrics => "metrics",
+        Signal::Logs => "log records",
+    }
+}
+
+/// The host and port only: the rest may hold a token.
+fn shown(url: &str) -> String {
+    Url::parse(url).map_or_else(
+        |_| "the endpoint".to_owned(),
+        |url| url.origin().ascii_serialization(),
+    )
+}
+
+fn parent(otel: &Otel, mistakes: &mut Vec<SettingsError>) -> Option<Parent> {
+    let text = otel.traceparent.as_deref()?;
+    let parent = Parent::parse(text);
+    if parent.is_none() {
+        mistakes.push(SettingsError {
+            variable: "TRACEPARENT".to_owned(),
+            reason: format!("{text} is not of the form 00-<trace id>-<span id>-<flags>"),
+        });
+    }
+    parent
+}

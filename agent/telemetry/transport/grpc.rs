@@ -1,0 +1,135 @@
+//! OTLP by gRPC.
+
+use super::{Refusal, Refused, Tls, refused};
+use crate::engine::{BoxError, Chain};
+use crate::settings::{Endpoint, Signal};
+use bytes::{Buf, BufMut, Bytes};
+use http::uri::PathAndQuery;
+use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::metadata::{Ascii, MetadataKey, MetadataMap, MetadataValue};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
+use tonic::{Code, Request, Status};
+
+pub(in crate::telemetry) struct Grpc {
+    client: tonic::client::Grpc<Channel>,
+    path: PathAndQuery,
+    metadata: MetadataMap,
+}
+
+impl Grpc {
+    pub(super) fn new(endpoint: &Endpoint, signal: Signal, tls: Tls) -> Result<Self, BoxError> {
+        let mut channel = Channel::from_shared(endpoint.url.clone())?
+            .user_agent(concat!("firstlight/", env!("CARGO_PKG_VERSION")))?
+            .timeout(endpoint.timeout)
+            .connect_timeout(endpoint.timeout);
+        if channel.uri().scheme_str() == Some("https") {
+            channel = channel.tls_config(config(tls))?;
+        }
+        let mut client = tonic::client::Grpc::new(channel.connect_lazy());
+        if endpoint.gzip {
+            client = client.send_compressed(CompressionEncoding::Gzip);
+        }
+        Ok(Self {
+            client,
+            path: PathAndQuery::from_static(path(signal)),
+            metadata: metadata(endpoint)?,
+        })
+    }
+
+    pub(super) async fn send(&self, request: Bytes) -> Result<Refused, Refusal> {
+        let mut client = self.client.clone();
+        if let Err(error) = client.ready().await {
+            return Err(Refusal::NotNow {
+                why: Chain(&error).to_string(),
+                wish: None,
+            });
+        }
+        let mut request = Request::new(request);
+        *request.metadata_mut() = self.metadata.clone();
+        match client.unary(request, self.path.clone(), Encoded).await {
+            Ok(answer) => Ok(refused(answer.get_ref())),
+            Err(status) => Err(refusal(&status)),
+        }
+    }
+}
+
+fn path(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+        Signal::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+        Signal::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+    }
+}
+
+fn config(tls: Tls) -> ClientTlsConfig {
+    let mut config = ClientTlsConfig::new();
+    config = match tls.authority {
+        Some(authority) => config.ca_certificate(Certificate::from_pem(authority)),
+        None => config.with_native_roots(),
+    };
+    match tls.client {
+        Some((certificate, key)) => config.identity(Identity::from_pem(certificate, key)),
+        None => config,
+    }
+}
+
+fn metadata(endpoint: &Endpoint) -> Result<MetadataMap, BoxError> {
+    let mut metadata = MetadataMap::new();
+    for (name, value) in &endpoint.headers {
+        let key: MetadataKey<Ascii> = name.to_ascii_lowercase().parse()?;
+        let mut value: MetadataValue<Ascii> = value.expose().parse()?;
+        value.set_sensitive(true);
+        metadata.insert(key, value);
+    }
+    Ok(metadata)
+}
+
+fn refusal(status: &Status) -> Refusal {
+    let why = match std::error::Error::source(status) {
+        Some(source) => Chain(source).to_string(),
+        None => format!("answered {:?}: {}", status.code(), status.message()),
+    };
+    match status.code() {
+        Code::InvalidArgument => Refusal::Never { why },
+        // With details it is a wish for a pause, without them the request is too large.
+        Code::ResourceExhausted if status.details().is_empty() => Refusal::Never { why },
+        _ => Refusal::NotNow { why, wish: None },
+    }
+}
+
+/// Passes messages on as the bytes that they are already.
+struct Encoded;
+
+impl Codec for Encoded {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Encoded {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, message: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(message);
+        Ok(())
+    }
+}
+
+impl Decoder for Encoded {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+    }
+}

@@ -1,0 +1,174 @@
+//! What the laws of all providers have in common.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use firstlight::engine::{
+    Class, Failure, Graph, Mode, Outcome, Pacing, Plan, Reporters, Resource, Run, RunInfo,
+    StepError, StepId, StepOptions,
+};
+use firstlight::secret::{Credential, ReadSecret, SecretError, SecretRef, Secrets, Sensitive};
+
+/// A test has no Secrets: every credential is given.
+pub(crate) struct NoSecrets;
+
+impl Secrets for NoSecrets {
+    fn read<'a>(&'a self, reference: &'a SecretRef) -> ReadSecret<'a> {
+        Box::pin(async { Err(SecretError::Missing(reference.clone())) })
+    }
+}
+
+/// No Secrets, as a provider wants them.
+pub(crate) fn no_secrets() -> Arc<dyn Secrets> {
+    Arc::new(NoSecrets)
+}
+
+/// A credential that is known.
+pub(crate) fn plain(value: &str) -> Credential {
+    Credential::Plain(Sensitive::new(value))
+}
+
+/// Makes ring the TLS provider of this process, as `main` does.
+pub(crate) fn install_tls() {
+    // Fails only where another test was faster.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Runs one resource as a graph of one step.
+async fn run(resource: impl Resource, mode: Mode, timeout: Duration) -> Outcome {
+    let mut graph = Graph::builder();
+    let options = StepOptions {
+        kind: "test",
+        timeout,
+        no_progress: None,
+        optional: false,
+    };
+    graph.step(StepId::new("test"), Vec::new(), options, resource);
+    let info = RunInfo {
+        id: "test".to_owned(),
+        bundle: "test".to_owned(),
+        profile: None,
+        namespace: "test".to_owned(),
+        trace_id: None,
+    };
+    let report = firstlight::engine::run(Run {
+        info,
+        graph: graph.build().expect("one step has no needs"),
+        mode,
+        pacing: Pacing::default(),
+        reporters: Reporters::new(),
+        stop: tokio_util::sync::CancellationToken::new(),
+    });
+    let step = report.await.steps.pop().expect("there is one step");
+    step.outcome
+}
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Law 1: before it is there, a preview says that it would be made.
+pub(crate) async fn fresh(resource: impl Resource) {
+    let outcome = run(resource, Mode::Preview, PATIENCE).await;
+    assert!(matches!(outcome, Outcome::Changed(_)), "{outcome:?}");
+}
+
+/// Laws 2 and 4: it becomes current by changes.
+pub(crate) async fn changes(resource: impl Resource) -> Vec<String> {
+    match run(resource, Mode::Apply, PATIENCE).await {
+        Outcome::Changed(changes) => changes
+            .iter()
+            .map(|change| format!("{} {}", change.verb, change.target))
+            .collect(),
+        outcome => panic!("{outcome:?}"),
+    }
+}
+
+/// Law 3: nothing is left to do. That the server saw no write is proven beside it.
+pub(crate) async fn unchanged(resource: impl Resource) {
+    let outcome = run(resource, Mode::Apply, PATIENCE).await;
+    assert!(matches!(outcome, Outcome::Unchanged), "{outcome:?}");
+}
+
+/// Law 5: its first change is dropped at every await in turn, each time of another object, and
+/// afterwards it converges.
+pub(crate) async fn cut_short<R: Resource>(make: impl Fn(usize) -> R) {
+    for polls in 1.. {
+        let resource = make(polls);
+        let observed = resource.observe().await.expect("the server answers");
+        let Ok(Plan::Change(changes)) = resource.plan(&observed) else {
+            panic!("object {polls} is there already");
+        };
+        let change = changes.into_iter().next().expect("a plan is never empty");
+        let done = poll_at_most(polls, resource.apply(change)).await;
+        settles(make(polls)).await;
+        if done.is_some() {
+            assert!(polls > 1, "the change was never cut short");
+            return;
+        }
+    }
+}
+
+/// Law 6: two runs at once both end well.
+pub(crate) async fn two_at_once<R: Resource>(make: impl Fn() -> R) {
+    tokio::join!(settles(make()), settles(make()));
+}
+
+/// It becomes current, by changes or without.
+pub(crate) async fn settles(resource: impl Resource) {
+    let outcome = run(resource, Mode::Apply, PATIENCE).await;
+    assert!(outcome.is_settled(), "{outcome:?}");
+}
+
+/// Law 7: a failure that may pass is waited for.
+pub(crate) async fn waits(resource: impl Resource) {
+    let observed = resource.observe().await;
+    let error = observed.err().expect("the server is down");
+    assert_eq!(error.class(), Class::Unavailable, "{error}");
+}
+
+/// Law 7: a failure that cannot pass ends the step at once, says what it means and what to do.
+pub(crate) async fn fails(resource: impl Resource) -> (Class, String, Vec<String>) {
+    match run(resource, Mode::Apply, PATIENCE).await {
+        Outcome::Failed { error, .. } => {
+            let StepError::Provider {
+                class,
+                source,
+                hints,
+                ..
+            } = error
+            else {
+                panic!("{error:?}");
+            };
+            (class, source.to_string(), hints)
+        }
+        outcome => panic!("{outcome:?}"),
+    }
+}
+
+/// What it waits for in vain.
+pub(crate) async fn last_seen(resource: impl Resource) -> (Class, String) {
+    match run(resource, Mode::Apply, Duration::from_millis(700)).await {
+        Outcome::Failed {
+            error: StepError::TimedOut { last_seen, .. },
+            ..
+        } => (last_seen.class, last_seen.what),
+        outcome => panic!("{outcome:?}"),
+    }
+}
+
+/// Polls a future so many times and then drops it, as a deadline or a crash would.
+async fn poll_at_most<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut left = polls;
+    poll_fn(|context| {
+        left -= 1;
+        match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}

@@ -1,0 +1,7 @@
+//! `cargo run -p testbed -- up`, `down`, `status` and `env`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    testbed::run()
+}
