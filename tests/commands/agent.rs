@@ -23,7 +23,11 @@ pub struct Ended {
 
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "exit {}\n--- stdout\n{}--- stderr\n{}", self.code, self.stdout, self.stderr)
+        write!(
+            f,
+            "exit {}\n--- stdout\n{}--- stderr\n{}",
+            self.code, self.stdout, self.stderr
+        )
     }
 }
 
@@ -37,7 +41,9 @@ impl Ended {
 impl Agent {
     /// A bundle of these phases for the API server of the test bed.
     pub fn new(name: &str, servers: &str, phases: &str) -> Self {
-        let cluster = Env::load().and_then(|env| env.api_server()).expect("an API server");
+        let cluster = Env::load()
+            .and_then(|env| env.api_server())
+            .expect("an API server");
         Self::on(&cluster, name, servers, phases)
     }
 
@@ -45,13 +51,19 @@ impl Agent {
     pub fn on(cluster: &Cluster, name: &str, servers: &str, phases: &str) -> Self {
         let bundle = tempfile::tempdir().expect("a folder");
         let namespace = unique(name);
-        let agent = Self { bundle, kubeconfig: cluster.kubeconfig.clone(), namespace };
+        let agent = Self {
+            bundle,
+            kubeconfig: cluster.kubeconfig.clone(),
+            namespace,
+        };
         let text = format!(
             "apiVersion: firstlight.dev/v1alpha1\nkind: Bundle\nmetadata: {{ name: {name} }}\n{servers}\nphases:\n{phases}"
         );
         agent.write("manifests/bundle.yaml", &text);
         let mut kubectl = cluster.kubectl().expect("kubectl");
-        let made = kubectl.args(["create", "namespace", &agent.namespace]).output();
+        let made = kubectl
+            .args(["create", "namespace", &agent.namespace])
+            .output();
         assert!(made.expect("kubectl runs").status.success(), "no namespace");
         agent
     }
@@ -71,7 +83,10 @@ impl Agent {
             .env("KUBECONFIG", &self.kubeconfig)
             .env("FIRSTLIGHT_BUNDLE", self.bundle.path())
             .env("FIRSTLIGHT_NAMESPACE", &self.namespace)
-            .env("FIRSTLIGHT_TERMINATION_LOG", self.bundle.path().join("termination"))
+            .env(
+                "FIRSTLIGHT_TERMINATION_LOG",
+                self.bundle.path().join("termination"),
+            )
             .args(arguments);
         command
     }
@@ -99,7 +114,9 @@ pub fn ended(command: &mut Command) -> Ended {
 
 /// The test bed's Postgres, and the `servers:` of a bundle that uses it with a password from a Secret.
 pub fn postgres(secret: &str) -> (PostgresServer, String) {
-    let server = Env::load().and_then(|env| env.postgres()).expect("a Postgres");
+    let server = Env::load()
+        .and_then(|env| env.postgres())
+        .expect("a Postgres");
     let text = format!(
         "servers:\n  postgres:\n    host: {}\n    port: {}\n    user: {}\n    password: {{ secret: {secret}, key: password }}\n    tls: {{ mode: disable }}\n",
         server.host, server.port, server.user

@@ -18,9 +18,15 @@ fn a_wrong_password_names_the_secret_that_holds_it() {
     let ended = agent.run(&["run"]);
     assert_eq!(ended.code, 78, "{ended}");
     let sentence = ended.sentence();
-    assert!(sentence.starts_with("schema/postgres-server failed: "), "{sentence}");
+    assert!(
+        sentence.starts_with("schema/postgres-server failed: "),
+        "{sentence}"
+    );
     assert!(sentence.contains(&server.user), "{sentence}");
-    assert!(sentence.contains("key password of Secret database"), "{sentence}");
+    assert!(
+        sentence.contains("key password of Secret database"),
+        "{sentence}"
+    );
     assert!(!ended.to_string().contains("wrong\""), "{ended}");
     assert_eq!(agent.termination(), sentence);
 }
@@ -38,12 +44,17 @@ fn a_missing_secret_is_waited_for_and_named() {
     assert_eq!(ended.code, 69, "{ended}");
     let sentence = ended.sentence();
     assert!(sentence.contains("waited 2."), "{sentence}");
-    assert!(sentence.contains("Secret nowhere does not exist"), "{sentence}");
+    assert!(
+        sentence.contains("Secret nowhere does not exist"),
+        "{sentence}"
+    );
 }
 
 #[test]
 fn a_bad_image_is_named_with_the_pod_that_wants_it() {
-    let cluster = Env::load().and_then(|env| env.cluster()).expect("a cluster");
+    let cluster = Env::load()
+        .and_then(|env| env.cluster())
+        .expect("a cluster");
     let phases = "  - name: workloads
     timeout: 20s
     steps:
@@ -89,16 +100,28 @@ fn an_sql_error_points_at_the_character() {
     );
     let agent = Agent::new("sqlerror", &servers, &phases);
     agent.write("sql/V0001__good.sql", "create table good (id int);\n");
-    agent.write("sql/V0002__bad.sql", "-- a comment\ncreate table bad (id int);\ninsert into nowhere values (1);\n");
+    agent.write(
+        "sql/V0002__bad.sql",
+        "-- a comment\ncreate table bad (id int);\ninsert into nowhere values (1);\n",
+    );
     let ended = agent.run(&["run"]);
     assert_eq!(ended.code, 78, "{ended}");
     let sentence = ended.sentence();
     assert!(sentence.contains("sql/V0002__bad.sql:3:13"), "{sentence}");
-    assert!(sentence.contains("relation \"nowhere\" does not exist"), "{sentence}");
-    assert!(ended.stdout.contains("insert into nowhere values (1);"), "{ended}");
+    assert!(
+        sentence.contains("relation \"nowhere\" does not exist"),
+        "{sentence}"
+    );
+    assert!(
+        ended.stdout.contains("insert into nowhere values (1);"),
+        "{ended}"
+    );
     assert!(ended.stdout.contains("            ^"), "{ended}");
     let plan = agent.run(&["plan"]);
-    assert!(plan.stdout.contains("run sql/V0002__bad.sql"), "the good one stays: {plan}");
+    assert!(
+        plan.stdout.contains("run sql/V0002__bad.sql"),
+        "the good one stays: {plan}"
+    );
     assert!(!plan.stdout.contains("V0001"), "{plan}");
 }
 

@@ -40,7 +40,12 @@ fn wrong_arguments_are_wrong_settings() {
 #[test]
 fn a_wrong_variable_is_named() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_firstlight"));
-    let ended = ended(command.env_clear().env("FIRSTLIGHT_OUTPUT", "xml").arg("lint"));
+    let ended = ended(
+        command
+            .env_clear()
+            .env("FIRSTLIGHT_OUTPUT", "xml")
+            .arg("lint"),
+    );
     assert_eq!(ended.code, 78, "{ended}");
     assert!(ended.stderr.contains("FIRSTLIGHT_OUTPUT"), "{ended}");
 }
@@ -60,6 +65,9 @@ fn help_shows_examples_and_every_shell_has_completion() {
     for shell in ["bash", "zsh", "fish"] {
         let script = firstlight(&["completion", shell]);
         assert_eq!(script.code, 0, "{script}");
-        assert!(script.stdout.contains("quickstart") || script.stdout.contains("profile"), "{shell}");
+        assert!(
+            script.stdout.contains("quickstart") || script.stdout.contains("profile"),
+            "{shell}"
+        );
     }
 }

@@ -38,7 +38,11 @@ fn a_bundle_is_planned_run_checked_and_run_again() {
     assert_eq!(status.code, 69, "no run is on record: {status}");
     let run = agent.run(&["run"]);
     assert_eq!(run.code, 0, "{run}");
-    assert!(run.sentence().starts_with("small is current: 2 steps, 2 changed"), "{run}");
+    assert!(
+        run.sentence()
+            .starts_with("small is current: 2 steps, 2 changed"),
+        "{run}"
+    );
     let again = agent.run(&[]);
     assert!(again.sentence().contains("2 steps, 0 changed"), "{again}");
     let check = agent.run(&["check"]);
@@ -73,7 +77,11 @@ fn what_changed_is_shown_field_by_field_and_only_that_is_changed() {
 /// A run that waits until it is ended.
 fn waiting(agent: &Agent) -> Child {
     let mut command = agent.command(&["run", "--log", "json"]);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs")
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program runs")
 }
 
 fn never() -> Agent {
@@ -89,10 +97,18 @@ fn never() -> Agent {
 async fn a_second_run_is_kept_out_and_told_by_whom() {
     let agent = never();
     let mut first = waiting(&agent);
-    let second = eventually("a second run is refused", Duration::from_secs(20), async || {
-        let second = agent.run(&["run"]);
-        if second.code == 75 { Attempt::Done(second) } else { Attempt::NotYet(second.to_string()) }
-    });
+    let second = eventually(
+        "a second run is refused",
+        Duration::from_secs(20),
+        async || {
+            let second = agent.run(&["run"]);
+            if second.code == 75 {
+                Attempt::Done(second)
+            } else {
+                Attempt::NotYet(second.to_string())
+            }
+        },
+    );
     // The first one may not have its Lease yet; a run that waits in vain must not hang the test.
     let second = second.await.expect("refused");
     let holder = format!("process-{}", first.id());
@@ -104,20 +120,38 @@ async fn a_second_run_is_kept_out_and_told_by_whom() {
 async fn a_run_that_is_told_to_stop_says_so() {
     let agent = never();
     let mut run = waiting(&agent);
-    let cluster = Env::load().and_then(|env| env.api_server()).expect("a cluster");
-    eventually("the run holds its Lease", Duration::from_secs(20), async || {
-        let mut command = cluster.kubectl().expect("kubectl");
-        let get = ["-n", &agent.namespace, "get", "lease", "firstlight-never", "-o", "name"];
-        match command.args(get).output() {
-            Ok(output) if output.status.success() => Attempt::Done(()),
-            _ => Attempt::NotYet("no Lease".to_owned()),
-        }
-    })
+    let cluster = Env::load()
+        .and_then(|env| env.api_server())
+        .expect("a cluster");
+    eventually(
+        "the run holds its Lease",
+        Duration::from_secs(20),
+        async || {
+            let mut command = cluster.kubectl().expect("kubectl");
+            let get = [
+                "-n",
+                &agent.namespace,
+                "get",
+                "lease",
+                "firstlight-never",
+                "-o",
+                "name",
+            ];
+            match command.args(get).output() {
+                Ok(output) if output.status.success() => Attempt::Done(()),
+                _ => Attempt::NotYet("no Lease".to_owned()),
+            }
+        },
+    )
     .await
     .expect("a Lease");
     end(&mut run);
     let mut stdout = String::new();
-    run.stdout.take().expect("piped").read_to_string(&mut stdout).expect("text");
+    run.stdout
+        .take()
+        .expect("piped")
+        .read_to_string(&mut stdout)
+        .expect("text");
     let sentence = stdout.lines().last().unwrap_or_default();
     assert!(sentence.contains("stop"), "{stdout}");
     assert_eq!(run.wait().expect("ended").code(), Some(75), "{stdout}");
@@ -126,7 +160,9 @@ async fn a_run_that_is_told_to_stop_says_so() {
 /// Tells it to stop and waits for its end.
 fn end(child: &mut Child) {
     let pid = child.id().to_string();
-    let told = std::process::Command::new("kill").args(["-TERM", &pid]).status();
+    let told = std::process::Command::new("kill")
+        .args(["-TERM", &pid])
+        .status();
     assert!(told.expect("kill runs").success());
     child.wait().expect("it ends");
 }
@@ -161,6 +197,9 @@ fn a_run_that_was_killed_is_finished_by_the_next_and_nothing_is_applied_twice() 
     run.wait().expect("it ends");
     let next = agent.run(&["run"]);
     assert_eq!(next.code, 0, "{next}");
-    assert!(!next.stdout.contains("V0002"), "what was applied is not applied again: {next}");
+    assert!(
+        !next.stdout.contains("V0002"),
+        "what was applied is not applied again: {next}"
+    );
     assert!(next.stdout.contains("V0006"), "{next}");
 }
