@@ -7,6 +7,7 @@
 
 mod content;
 mod grafana;
+mod kubernetes;
 mod law;
 mod opensearch;
 mod postgres;
