@@ -74,7 +74,7 @@ async fn everything_arrives(protocol: &str) {
     let (id, caller) = (unique("run"), Caller::new());
     let said = run("fine", protocol, &id, &caller).await;
     assert!(
-        said.delivery.contains(" spans delivered; "),
+        said.delivery.contains(" spans delivered, "),
         "{}",
         said.delivery
     );
