@@ -10,4 +10,5 @@ mod grafana;
 mod kubernetes;
 mod law;
 mod opensearch;
+mod postgres;
 mod probe;
