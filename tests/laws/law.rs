@@ -66,7 +66,7 @@ async fn run(resource: impl Resource, mode: Mode, timeout: Duration) -> Outcome 
     step.outcome
 }
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Law 1: before it is there, a preview says that it would be made.
 pub(crate) async fn fresh(resource: impl Resource) {

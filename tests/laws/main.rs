@@ -9,3 +9,4 @@ mod content;
 mod grafana;
 mod law;
 mod opensearch;
+mod opensearch_bed;
