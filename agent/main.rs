@@ -1,2 +1,7 @@
 //! The `firstlight` program.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    firstlight::cli::main()
+}

@@ -7,6 +7,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 testbed=$here/../tests/testbed
 "$testbed/build/helm/build.sh" >&2
+# shellcheck source-path=SCRIPTDIR source=../tests/testbed/build/cache.sh
 . "$testbed/build/cache.sh"
 helm=$CACHE/helm/$HELM_VERSION/helm
 

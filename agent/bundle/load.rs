@@ -36,6 +36,12 @@ pub struct Options {
 }
 
 impl Bundle {
+    /// How many steps there are.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.phases.iter().map(Node::steps).sum()
+    }
+
     /// Reads a bundle and everything it names, and checks all of it.
     ///
     /// # Errors

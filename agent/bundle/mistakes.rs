@@ -166,6 +166,24 @@ impl Mistakes {
         self.0.iter()
     }
 
+    /// The first mistake, and how many more there are, as one line.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let Some(first) = self.0.first() else {
+            return String::new();
+        };
+        let hint = first
+            .hints
+            .first()
+            .map_or_else(String::new, |hint| format!("; {hint}"));
+        let more = match self.0.len() - 1 {
+            0 => String::new(),
+            1 => " (and 1 more mistake)".to_owned(),
+            more => format!(" (and {more} more mistakes)"),
+        };
+        format!("{}: {}{hint}{more}", first.place, first.what)
+    }
+
     /// How many there are; never none.
     #[must_use]
     pub fn count(&self) -> usize {

@@ -114,6 +114,17 @@ pub struct Node {
     pub body: Body,
 }
 
+impl Node {
+    /// How many steps there are in it.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        match &self.body {
+            Body::Group(members) => members.iter().map(Self::steps).sum(),
+            Body::Step(_) => 1,
+        }
+    }
+}
+
 /// What a node is.
 #[derive(Debug, Clone)]
 pub enum Body {
@@ -238,6 +249,8 @@ pub struct Extension {
 pub struct Migrations {
     /// The database they are for.
     pub database: String,
+    /// The role that owns what they make; the connecting one unless given.
+    pub owner: Option<String>,
     /// In the order of their versions.
     pub files: Vec<MigrationFile>,
 }

@@ -6,7 +6,7 @@ use super::mistakes::Place;
 use super::needs::{Needs, Written};
 use super::reader::{Fields, Reader};
 use super::rendering::{Rendering, Source};
-use super::steps::{self, COMMON, Context, Pace};
+use super::steps::{self, Context, Pace};
 use super::yaml::{Content, Node as Yaml, Spot};
 use super::{Body, Node};
 

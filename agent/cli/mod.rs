@@ -1,1 +1,170 @@
-//! The commands.
+//! The commands, one file each, and what they share.
+
+mod check;
+mod completion;
+mod error;
+mod lint;
+mod options;
+mod plan;
+mod render;
+mod run;
+mod session;
+mod status;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+use crate::console::Style;
+use crate::engine::Class;
+use crate::settings::{Otel, Output, Settings};
+use error::CliError;
+use options::Options;
+
+/// The exit code of `plan --detailed-exitcode` when there are changes.
+const CHANGES: u8 = 2;
+
+const EXAMPLES: &str = "\
+Examples:
+  firstlight --bundle . --profile quickstart     make the installation current (the default command is run)
+  firstlight plan --set images.grafana=grafana/grafana:11.1.0
+                                                 what that would change, as a diff
+  firstlight run --only schema                   one phase
+  firstlight check -o json                       is everything current? changes nothing
+  firstlight status                              the last run, phase by phase
+  firstlight lint --bundle my-stack              the mistakes of a bundle, offline
+  source <(firstlight completion bash)           completion for this shell
+
+Every option can be given as a variable: --profile as FIRSTLIGHT_PROFILE. Telemetry is configured
+by the standard OTEL_* variables.
+
+Exit codes: 0 current, 1 a check was answered with no, 2 changes (plan --detailed-exitcode),
+65 diverged, 69 unavailable, 70 bug, 75 locked or stopped, 77 forbidden, 78 wrong settings or bundle.";
+
+/// Brings a freshly installed platform to life, and proves it.
+///
+/// Waits for operators, applies objects, migrates Postgres, sets up OpenSearch and Grafana, and
+/// asks every question of the bundle, as one graph of steps. A second run changes nothing.
+#[derive(Debug, Parser)]
+#[command(name = "firstlight", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make everything current; the default.
+    Run,
+    /// Show what a run would change, as a diff, and change nothing.
+    Plan(plan::Arguments),
+    /// Look at everything, change nothing, and fail if something is not current.
+    Check,
+    /// Show the last run and each of its phases.
+    Status,
+    /// Check the bundle, offline.
+    Lint,
+    /// Print the bundle with all values filled in, offline.
+    Render,
+    /// Print the completion script of a shell.
+    Completion(completion::Arguments),
+}
+
+/// Reads arguments and environment, runs the command and says how it ended.
+#[must_use]
+pub fn main() -> ExitCode {
+    // A provider set already is as good: the clients only need one to be there.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let settings = Settings::from_env().map(|settings| cli.options.over(settings));
+    let (code, log) = match settings {
+        Ok(settings) => {
+            let log = settings.termination_log.clone();
+            (dispatch(cli.command, &settings), log)
+        }
+        Err(error) => (Err(error.into()), None),
+    };
+    ExitCode::from(code.unwrap_or_else(|error| leave(&error, log.as_deref())))
+}
+
+fn dispatch(command: Option<Command>, settings: &Settings) -> Result<u8, CliError> {
+    match command.unwrap_or(Command::Run) {
+        Command::Run => block_on(run::run(settings, &Otel::from_env())),
+        Command::Plan(arguments) => block_on(plan::plan(settings, &Otel::from_env(), &arguments)),
+        Command::Check => block_on(check::check(settings, &Otel::from_env())),
+        Command::Status => block_on(status::status(settings)),
+        Command::Lint => lint::lint(settings),
+        Command::Render => render::render(settings),
+        Command::Completion(arguments) => Ok(completion::completion::<Cli>(&arguments)),
+    }
+}
+
+fn block_on(command: impl Future<Output = Result<u8, CliError>>) -> Result<u8, CliError> {
+    let runtime = tokio::runtime::Runtime::new().map_err(CliError::Runtime)?;
+    let code = runtime.block_on(command);
+    // What still runs belongs to nobody: names being resolved, connections being closed.
+    runtime.shutdown_background();
+    code
+}
+
+/// Wrong arguments are wrong settings; asking for help is not.
+fn usage(error: &clap::Error) -> ExitCode {
+    // If nobody can be told, the exit code still tells.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        _ => ExitCode::from(Class::Invalid.exit_code()),
+    }
+}
+
+/// Says why the command could not even start.
+fn leave(error: &CliError, log: Option<&Path>) -> u8 {
+    eprintln!("{}", error.text());
+    if let Some(log) = log {
+        session::leave_word(log, &error.sentence());
+    }
+    error.class().exit_code()
+}
+
+/// Whether standard output is coloured.
+fn style(settings: &Settings) -> Style {
+    use std::io::IsTerminal as _;
+    let coloured = std::io::stdout().is_terminal() && !settings.no_color;
+    if coloured {
+        Style::Colour
+    } else {
+        Style::Plain
+    }
+}
+
+/// Prints for machines.
+fn print_json(value: &impl serde::Serialize) -> Result<(), CliError> {
+    println!(
+        "{}",
+        serde_json::to_string_pretty(value).map_err(CliError::Json)?
+    );
+    Ok(())
+}
+
+/// Whether machines are asked for.
+fn wants_json(settings: &Settings) -> bool {
+    settings.output.unwrap_or_default() == Output::Json
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

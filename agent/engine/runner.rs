@@ -100,6 +100,8 @@ pub async fn run(run: Run) -> Report {
     let announce = tokio::spawn(Arc::clone(&runner).announce_stop());
     runner.run_nodes().await;
     announce.abort();
+    // It holds the run's span until it has ended, and a span that is held is not exported.
+    let _ = announce.await;
     let report = Report {
         run: info,
         mode,
@@ -232,6 +234,8 @@ impl Runner {
         } else {
             self.run_group(slot, start).await
         };
+        // Who wanted the node's span has it by now. Kept here it would end only with the run.
+        slot.start.send_replace(None);
         slot.end.send_replace(Some(end));
     }
 

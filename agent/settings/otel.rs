@@ -136,7 +136,7 @@ impl Otel {
         if reader.is_true("OTEL_SDK_DISABLED") {
             return Self::default();
         }
-        Self {
+        let otel = Self {
             service_name: reader.text("OTEL_SERVICE_NAME"),
             resource_attributes: reader.pairs("OTEL_RESOURCE_ATTRIBUTES"),
             traceparent: reader.text("TRACEPARENT"),
@@ -147,8 +147,15 @@ impl Otel {
             traces: reader.endpoint(Signal::Traces),
             metrics: reader.endpoint(Signal::Metrics),
             logs: reader.endpoint(Signal::Logs),
-            mistakes: reader.mistakes,
-        }
+            mistakes: Vec::new(),
+        };
+        // Without an endpoint nobody wants telemetry, and nothing is said about it.
+        let mistakes = if reader.names_an_endpoint() {
+            reader.mistakes
+        } else {
+            Vec::new()
+        };
+        Self { mistakes, ..otel }
     }
 
     /// Whether anything is exported.
@@ -166,6 +173,12 @@ struct Reader {
 impl Reader {
     fn text(&self, name: &str) -> Option<String> {
         self.set.get(name).map(|value| value.trim().to_owned())
+    }
+
+    fn names_an_endpoint(&self) -> bool {
+        let is_one =
+            |name: &String| name.starts_with("OTEL_EXPORTER_OTLP_") && name.ends_with("ENDPOINT");
+        self.set.keys().any(is_one)
     }
 
     fn is_true(&self, name: &str) -> bool {

@@ -52,12 +52,38 @@ impl Delivered {
 
 impl fmt::Display for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("telemetry: ")?;
-        for (at, signal) in self.signals.iter().enumerate() {
-            let separator = if at == 0 { "" } else { "; " };
-            write!(f, "{separator}{signal}")?;
+        if self.signals.is_empty() {
+            return f.write_str("telemetry: not exported");
         }
-        Ok(())
+        f.write_str("telemetry: ")?;
+        list(f, self.signals.iter())?;
+        let mut troubles: Vec<_> = self.signals.iter().filter_map(Delivered::told).collect();
+        troubles.dedup();
+        if troubles.is_empty() {
+            return Ok(());
+        }
+        f.write_str(" (")?;
+        list(f, troubles.into_iter())?;
+        f.write_str(")")
+    }
+}
+
+fn list(f: &mut fmt::Formatter<'_>, items: impl Iterator<Item = impl fmt::Display>) -> fmt::Result {
+    for (at, item) in items.enumerate() {
+        let separator = if at == 0 { "" } else { ", " };
+        write!(f, "{separator}{item}")?;
+    }
+    Ok(())
+}
+
+impl Delivered {
+    /// Why not all of it arrived.
+    fn told(&self) -> Option<String> {
+        let trouble = self
+            .trouble
+            .as_deref()
+            .unwrap_or("no answer within the grace");
+        (!self.is_complete()).then(|| format!("{}: {trouble}", self.endpoint))
     }
 }
 
@@ -69,25 +95,18 @@ impl fmt::Display for Delivered {
             refused,
             dropped,
         } = self.tally;
-        match self.what {
-            "metrics" if self.is_complete() => f.write_str("metrics delivered")?,
-            "metrics" => f.write_str("the last metrics not delivered")?,
-            what => write!(f, "{delivered} of {made} {what} delivered")?,
+        if self.what == "metrics" {
+            let not = if self.is_complete() { "" } else { "not " };
+            return write!(f, "metrics {not}delivered");
         }
-        if self.is_complete() {
-            return Ok(());
+        write!(f, "{delivered} of {made} {} delivered", self.what)?;
+        if refused > 0 {
+            write!(f, " and {refused} refused")?;
         }
-        write!(f, " to {}", self.endpoint)?;
         if dropped > 0 {
-            write!(f, ", {dropped} dropped because the spool was full")?;
+            write!(f, " and {dropped} dropped for want of room")?;
         }
-        if refused > 0 && self.what != "metrics" {
-            write!(f, ", {refused} refused")?;
-        }
-        match &self.trouble {
-            Some(trouble) => write!(f, ": {trouble}"),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -130,7 +149,7 @@ mod tests {
         assert!(complete.is_complete());
         assert_eq!(
             complete.to_string(),
-            "telemetry: 412 of 412 spans delivered; metrics delivered"
+            "telemetry: 412 of 412 spans delivered, metrics delivered"
         );
         let lost = Delivery {
             signals: vec![
@@ -141,9 +160,21 @@ mod tests {
         assert!(!lost.is_complete());
         assert_eq!(
             lost.to_string(),
-            "telemetry: 60 of 80 log records delivered to http://collector:4318, 15 dropped because the \
-             spool was full, 5 refused: answered 400 Bad Request; the last metrics not delivered to \
-             http://collector:4318: connection refused"
+            "telemetry: 60 of 80 log records delivered and 5 refused and 15 dropped for want of room, \
+             metrics not delivered (http://collector:4318: answered 400 Bad Request, \
+             http://collector:4318: connection refused)"
         );
+        let same = Delivery {
+            signals: vec![
+                delivered("spans", none, None),
+                delivered("metrics", none, None),
+            ],
+        };
+        assert_eq!(
+            same.to_string(),
+            "telemetry: 0 of 1 spans delivered, metrics not delivered \
+             (http://collector:4318: no answer within the grace)"
+        );
+        assert_eq!(Delivery::default().to_string(), "telemetry: not exported");
     }
 }

@@ -5,7 +5,7 @@ use super::spool::Batch;
 use bytes::Bytes;
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::resource::v1::Resource;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How many items one request holds at most.
 const ITEMS: usize = 256;
@@ -24,6 +24,7 @@ pub(super) trait Item: Send + Sized + 'static {
 /// Items on their way to a pipe.
 pub(super) struct Gather<T> {
     waiting: Mutex<Waiting<T>>,
+    turn: Mutex<()>,
     resource: Resource,
     pipe: Arc<Pipe>,
 }
@@ -41,44 +42,44 @@ impl<T: Item> Gather<T> {
         });
         Self {
             waiting,
+            turn: Mutex::default(),
             resource,
             pipe,
         }
     }
 
-    /// Takes one item; never waits for anybody.
+    /// Takes one item; never waits for a server.
     pub(super) fn add(&self, item: T) {
         let full = {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut waiting = self.waiting();
             waiting.bytes += item.size();
             waiting.items.push(item);
-            (waiting.items.len() >= ITEMS || waiting.bytes >= BYTES).then(|| waiting.take())
+            waiting.items.len() >= ITEMS || waiting.bytes >= BYTES
         };
-        if let Some(items) = full {
-            self.pass_on(items);
+        if full {
+            self.flush();
         }
     }
 
-    fn pass_on(&self, items: Vec<T>) {
+    fn waiting(&self) -> MutexGuard<'_, Waiting<T>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Item> Flush for Gather<T> {
+    fn flush(&self) {
+        // Who flushes when another one does waits for it: nothing is then between here and the pipe.
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let items = self.waiting().take();
+        if items.is_empty() {
+            return;
+        }
         let count = items.len() as u64;
         let bytes = T::encode(items, self.resource.clone());
         self.pipe.push(Batch {
             bytes,
             items: count,
         });
-    }
-}
-
-impl<T: Item> Flush for Gather<T> {
-    fn flush(&self) {
-        let items = self
-            .waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if !items.is_empty() {
-            self.pass_on(items);
-        }
     }
 }
 

@@ -127,8 +127,9 @@ fn now() -> String {
 }
 
 fn text(metadata: &Metadata<'_>, step: Option<&str>, mut fields: Fields, color: bool) -> String {
-    // The step begins with its phase.
+    // The step begins with its phase, and the message says the outcome.
     fields.take("phase");
+    fields.take("outcome");
     let level = metadata.level();
     let mut line = if color {
         format!(

@@ -68,11 +68,10 @@ impl Telemetry {
     pub fn start(settings: &Settings, otel: &Otel, run: &RunIdentity, log: LogTarget) -> Self {
         // The clients of reqwest and tonic panic without; that it is there already is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut mistakes = Vec::new();
-        let export = otel.is_on().then(|| {
-            mistakes.extend_from_slice(&otel.mistakes);
-            Export::start(settings, otel, run, &mut mistakes)
-        });
+        let mut mistakes = otel.mistakes.clone();
+        let export = otel
+            .is_on()
+            .then(|| Export::start(settings, otel, run, &mut mistakes));
         let lines = lines(settings, log, &mut mistakes);
         let spans = export.as_ref().and_then(Export::span_layer);
         let records = export.as_ref().and_then(Export::record_layer);

@@ -25,7 +25,7 @@ const LONGEST_WISH: Duration = Duration::from_secs(30);
 
 /// Puts what it has gathered into its pipe.
 pub(super) trait Flush: Send + Sync {
-    /// Does so now.
+    /// Does so now; when it returns, all that was there before is in the pipe.
     fn flush(&self);
 }
 

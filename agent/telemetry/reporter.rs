@@ -106,7 +106,6 @@ impl RunReporter {
             name: "step.changed", target: "firstlight",
             step = step.as_str(),
             phase = step.phase(),
-            fields = change.fields.len(),
             duration = took.as_secs_f64(),
             "{} {}", change.verb, change.target
         );

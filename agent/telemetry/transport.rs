@@ -8,6 +8,7 @@ use crate::settings::{Endpoint, Protocol, Signal};
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -90,6 +91,15 @@ fn read(path: &Path) -> Result<Vec<u8>, TransportError> {
         path: path.to_path_buf(),
         source,
     })
+}
+
+/// The innermost cause, which names what happened; the outer ones only say that sending failed.
+fn root_cause(error: &(dyn Error + 'static)) -> String {
+    let mut root = error;
+    while let Some(source) = root.source() {
+        root = source;
+    }
+    root.to_string()
 }
 
 /// Reads what a server says about a request that it has taken.

@@ -7,6 +7,8 @@
 
 mod content;
 mod grafana;
+mod kubernetes;
 mod law;
 mod opensearch;
 mod opensearch_bed;
+mod probe;

@@ -1,4 +1,4 @@
-//! `migrate: { path, database }`: the files `V<number>__<words>.sql` of a folder, in the order
+//! `migrate: { path, database, owner? }`: the files `V<number>__<words>.sql` of a folder, in the order
 //! of their numbers. SQL is taken as it is; folders below are not looked into.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ const FORM: &str = "V<number>__<words>.sql, as in V0001__clusters.sql";
 pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
     let fields = context
         .reader
-        .fields(node, "a migration", &["path", "database"])?;
+        .fields(node, "a migration", &["path", "database", "owner"])?;
     let database = fields.need_text("database");
     let (folder, name) = context.folder(&fields)?;
     let mut files: BTreeMap<u64, MigrationFile> = BTreeMap::new();
@@ -47,6 +47,7 @@ pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
     }
     let migrations = Migrations {
         database: database?,
+        owner: fields.text("owner"),
         files: files.into_values().collect(),
     };
     let mut made = Made::step("", Action::Migrations(migrations));

@@ -153,7 +153,10 @@ impl Client {
         let request = Request::list(kind, namespace, labels, fields);
         match self.send(request).await {
             Ok(mut answer) => Ok(match answer["items"].take() {
-                Value::Array(items) => items.into_iter().map(Live::new).collect(),
+                Value::Array(items) => items
+                    .into_iter()
+                    .map(|item| Live::of_kind(kind, item))
+                    .collect(),
                 _ => Vec::new(),
             }),
             Err(Error::NotFound { .. }) => Ok(Vec::new()),
@@ -170,7 +173,40 @@ impl Client {
         dry_run: bool,
     ) -> Result<Live, Error> {
         let request = Request::apply(target, document, force, dry_run);
-        self.send(request).await.map(Live::new)
+        match self.send(request).await {
+            Err(error @ Error::Unexplained { .. }) => {
+                Err(self.explained(error, target, document, force).await)
+            }
+            answer => answer.map(Live::new),
+        }
+    }
+
+    /// Whether the document is what the server fails on.
+    ///
+    /// A document that does not fit its schema is answered with a bare 500 by a server-side
+    /// apply, as is trouble with etcd. A dry-run create of the same document is refused in
+    /// words; and if the server is well, and fails again on the same, then it is the document too.
+    async fn explained(
+        &self,
+        error: Error,
+        target: &Target,
+        document: &Value,
+        force: bool,
+    ) -> Error {
+        let is_well = match self.send(Request::try_create(target, document)).await {
+            Ok(_) | Err(Error::Conflict { .. }) => true,
+            Err(refused @ Error::Refused { .. }) => return refused,
+            Err(_) => false,
+        };
+        let again = Request::apply(target, document, force, true);
+        match self.send(again).await {
+            Err(Error::Unexplained { request, message }) if is_well => Error::Refused {
+                request,
+                reason: "HTTP 500".to_owned(),
+                message,
+            },
+            _ => error,
+        }
     }
 
     pub(super) async fn create(&self, target: &Target, document: &Value) -> Result<Live, Error> {
@@ -295,10 +331,9 @@ impl Client {
     /// What a negative answer means, by its status and Kubernetes' reason.
     fn refusal(&self, request: &Request, code: u16, said: Status) -> Error {
         let asked = request.to_string();
-        let reason = if said.reason.is_empty() {
-            format!("HTTP {code}")
-        } else {
-            said.reason
+        let reason = match said.reason.as_str() {
+            "" => format!("HTTP {code}"),
+            reason => reason.to_owned(),
         };
         let message = said.message;
         let causes = said.details.map(|details| details.causes);
@@ -338,6 +373,10 @@ impl Client {
                 request: asked,
                 message,
             },
+            500 if said.reason.is_empty() => Error::Unexplained {
+                request: asked,
+                message,
+            },
             408 | 410 | 429 | 500.. => Error::Unable {
                 request: asked,
                 reason,
@@ -364,14 +403,17 @@ fn read<T: serde::de::DeserializeOwned>(request: &Request, answer: Value) -> Res
 fn is_about_certificates(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        let inner = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref)
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        if let Some(tls) = inner.or_else(|| error.downcast_ref()) {
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
             return matches!(tls, rustls::Error::InvalidCertificate(_));
         }
-        cause = error.source();
+        // An I/O error names the source of what it holds, and leaves out what it holds.
+        let held = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        cause = match held {
+            Some(held) => Some(held),
+            None => error.source(),
+        };
     }
     false
 }

@@ -61,6 +61,14 @@ pub enum Error {
         /// The server's words.
         message: String,
     },
+    /// The server failed without a reason: it is in trouble, or the document is.
+    #[error("failed to {request}: the API server failed without a reason: {message}")]
+    Unexplained {
+        /// What was asked.
+        request: String,
+        /// The server's words.
+        message: String,
+    },
     /// An answer that is not what Kubernetes says.
     #[error("failed to {request}: cannot read the answer")]
     Unreadable {
@@ -152,9 +160,9 @@ pub enum Error {
         reason: String,
     },
     /// Another run holds the lock.
-    #[error("another run is at work: {holder} holds Lease {lease} since {since}")]
+    #[error("another run is at work: {holder} holds {lease} since {since}")]
     Held {
-        /// The Lease, with its namespace.
+        /// `Lease NAMESPACE/NAME`
         lease: String,
         /// Pod and Job.
         holder: String,
@@ -162,9 +170,9 @@ pub enum Error {
         since: String,
     },
     /// The lock of this run was lost.
-    #[error("lost Lease {lease}: {reason}")]
+    #[error("lost {lease}: {reason}")]
     Lost {
-        /// The Lease, with its namespace.
+        /// `Lease NAMESPACE/NAME`
         lease: String,
         /// How.
         reason: String,
@@ -187,6 +195,7 @@ impl Failure for Error {
             Self::Unreachable { .. }
             | Self::Silent { .. }
             | Self::Unable { .. }
+            | Self::Unexplained { .. }
             | Self::Unreadable { .. }
             | Self::NotFound { .. }
             | Self::NotServed { .. } => Class::Unavailable,
@@ -211,6 +220,7 @@ impl Failure for Error {
             Self::Untrusted { .. } => "kubernetes.untrusted",
             Self::Silent { .. } => "kubernetes.silent",
             Self::Unable { .. } => "kubernetes.unable",
+            Self::Unexplained { .. } => "kubernetes.unexplained",
             Self::Unreadable { .. } => "kubernetes.unreadable",
             Self::Unauthenticated { .. } => "kubernetes.unauthenticated",
             Self::Forbidden { .. } => "kubernetes.forbidden",

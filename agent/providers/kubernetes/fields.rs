@@ -24,9 +24,6 @@ pub(super) fn owned(object: &Value) -> Option<&Value> {
 
 /// Whether a write of `desired` would surely change nothing of ours. False: only the server knows.
 pub(super) fn surely_same(desired: &Value, live: &Value) -> bool {
-    let Some(owned) = owned(live) else {
-        return false;
-    };
     let mut desired = desired.clone();
     // These say which object is meant; the server keeps them in no one's set.
     if let Some(fields) = desired.as_object_mut() {
@@ -40,7 +37,11 @@ pub(super) fn surely_same(desired: &Value, live: &Value) -> bool {
             }
         }
     }
-    same(&desired, live, owned, false)
+    match owned(live) {
+        Some(owned) => same(&desired, live, owned, false),
+        // An object of which we name no field, like a Namespace, leaves us no set.
+        None => desired.as_object().is_some_and(Map::is_empty),
+    }
 }
 
 /// `amounts`: whether texts here are amounts, which the server rewrites.
@@ -180,8 +181,11 @@ impl<'a> Name<'a> {
 ///
 /// Fields that others set, admission and defaults among them, are not ours and not shown.
 pub(super) fn changes(before: &Value, after: &Value) -> Vec<FieldChange> {
-    let nothing = Value::Null;
     let (had, has) = (owned(before), owned(after));
+    if had.is_none() && has.is_none() {
+        return Vec::new();
+    }
+    let nothing = Value::Null;
     let mut walk = Walk {
         secret: after["kind"] == "Secret",
         found: Vec::new(),
@@ -258,5 +262,104 @@ fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn live(mut object: Value, owned: Value) -> Value {
+        object["metadata"]["managedFields"] = json!([
+            { "manager": "other", "operation": "Update", "fieldsV1": { "f:data": {} } },
+            { "manager": MANAGER, "operation": "Apply", "fieldsV1": owned },
+        ]);
+        object
+    }
+
+    fn containers(image: &str, more: Option<&str>) -> Value {
+        let port = json!({ "containerPort": 80, "protocol": "TCP" });
+        let mut containers = vec![json!({ "name": "web", "image": image, "ports": [port],
+            "resources": { "requests": { "cpu": "500m" } }, "imagePullPolicy": "Always" })];
+        containers.extend(more.map(|name| json!({ "name": name })));
+        let port = json!({ ".": {}, "f:containerPort": {} });
+        let owned = json!({ "f:spec": { "f:containers": { "k:{\"name\":\"web\"}": {
+            ".": {}, "f:name": {}, "f:image": {},
+            "f:ports": { "k:{\"containerPort\":80,\"protocol\":\"TCP\"}": port },
+            "f:resources": { "f:requests": { "f:cpu": {} } } } } } });
+        live(json!({ "spec": { "containers": containers } }), owned)
+    }
+
+    fn desired(image: &str) -> Value {
+        json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "x", "namespace": "y" },
+            "spec": { "containers": [{ "name": "web", "image": image,
+                "ports": [{ "containerPort": 80 }],
+                "resources": { "requests": { "cpu": 0.5 } } }] } })
+    }
+
+    #[test]
+    fn a_document_is_compared_through_the_set_of_its_fields() {
+        assert!(surely_same(&desired("a"), &containers("a", None)));
+        assert!(surely_same(
+            &desired("a"),
+            &containers("a", Some("injected"))
+        ));
+        assert!(!surely_same(&desired("b"), &containers("a", None)));
+    }
+
+    #[test]
+    fn more_or_fewer_fields_than_ours_are_not_the_same() {
+        let mut more = desired("a");
+        more["spec"]["hostNetwork"] = true.into();
+        assert!(!surely_same(&more, &containers("a", None)));
+        let mut fewer = desired("a");
+        fewer["spec"]["containers"][0]["ports"] = json!([]);
+        assert!(!surely_same(&fewer, &containers("a", None)));
+        assert!(!surely_same(&desired("a"), &json!({ "metadata": {} })));
+    }
+
+    #[test]
+    fn an_object_of_which_we_name_nothing_is_the_same() {
+        let namespace =
+            json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "x" } });
+        let live = json!({ "metadata": { "name": "x", "labels": { "a": "b" } } });
+        assert!(surely_same(&namespace, &live));
+        assert_eq!(changes(&live, &live), []);
+    }
+
+    #[test]
+    fn only_our_fields_are_shown_as_changes() {
+        let found = changes(&containers("a", None), &containers("b", Some("injected")));
+        assert_eq!(
+            found,
+            [FieldChange {
+                path: "spec.containers[name=web].image".to_owned(),
+                before: Some("a".to_owned()),
+                after: Some("b".to_owned()),
+                sensitive: false,
+            }]
+        );
+    }
+
+    #[test]
+    fn what_leaves_our_set_is_shown_if_it_goes_away() {
+        let had = live(
+            json!({ "data": { "a": "1", "b": "2" } }),
+            json!({ "f:data": { "f:a": {}, "f:b": {} } }),
+        );
+        let gone = live(
+            json!({ "data": { "a": "1" } }),
+            json!({ "f:data": { "f:a": {} } }),
+        );
+        let found = changes(&had, &gone);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].path.as_str(), &found[0].after), ("data.b", &None));
+        let kept = live(
+            json!({ "data": { "a": "1", "b": "2" } }),
+            json!({ "f:data": { "f:a": {} } }),
+        );
+        assert_eq!(changes(&had, &kept)[0].path, "metadata.managedFields");
     }
 }

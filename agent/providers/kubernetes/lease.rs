@@ -94,6 +94,15 @@ impl Lease {
     /// The Lease as ours: a new one, or a patch of the one found.
     fn claim(&self, found: Option<&Live>) -> Value {
         let now = rfc3339_micros(SystemTime::now());
+        let mut annotations = json!({
+            POD_NAME: self.holder.pod,
+            POD_UID: self.holder.uid,
+            JOB_NAME: self.holder.job,
+        });
+        // In a patch, null takes away what the holder before has left; in a new one it is "".
+        if let (None, Some(names)) = (found, annotations.as_object_mut()) {
+            names.retain(|_, value| !value.is_null());
+        }
         let transitions = found.map_or(0, |found| found.count("/spec/leaseTransitions") + 1);
         json!({
             "apiVersion": LEASE.api_version(),
@@ -102,11 +111,7 @@ impl Lease {
                 "name": self.target.name,
                 "resourceVersion": found.map(Live::version),
                 "labels": { "app.kubernetes.io/managed-by": MANAGER },
-                "annotations": {
-                    POD_NAME: self.holder.pod,
-                    POD_UID: self.holder.uid,
-                    JOB_NAME: self.holder.job,
-                },
+                "annotations": annotations,
             },
             "spec": {
                 "holderIdentity": self.identity(),

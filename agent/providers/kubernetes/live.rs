@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::kind::Kind;
+
 /// An object that the API server sent.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Live(Value);
@@ -37,6 +39,13 @@ impl Condition<'_> {
 
 impl Live {
     pub(super) fn new(object: Value) -> Self {
+        Self(object)
+    }
+
+    /// An item of a list, which does not say of which kind it is.
+    pub(super) fn of_kind(kind: &Kind, mut object: Value) -> Self {
+        object["apiVersion"] = kind.api_version().into();
+        object["kind"] = kind.name.as_ref().into();
         Self(object)
     }
 

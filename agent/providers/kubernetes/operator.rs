@@ -136,7 +136,7 @@ impl Resource for Operator {
                 return watches.changed(&target, version).await;
             }
         }
-        match seen.deployments.iter().find(|it| !is_available(it)) {
+        match seen.deployments.iter().find(|it| unready(it).is_some()) {
             Some(deployment) => {
                 let target = Target::new(DEPLOYMENT, &self.namespace, deployment.name());
                 watches.changed(&target, Some(deployment.version())).await;
@@ -146,7 +146,7 @@ impl Resource for Operator {
     }
 
     async fn diagnose(&self, seen: &OperatorObserved) -> Option<String> {
-        let deployment = seen.deployments.iter().find(|it| !is_available(it))?;
+        let deployment = seen.deployments.iter().find(|it| unready(it).is_some())?;
         let target = Target::new(DEPLOYMENT, &self.namespace, deployment.name());
         diagnosis::diagnose(&self.client, &target, deployment).await
     }
@@ -162,10 +162,7 @@ fn missing(observed: &OperatorObserved, place: &str) -> Option<String> {
         return Some(format!("no {place}"));
     }
     observed.deployments.iter().find_map(|deployment| {
-        let ready = readiness::of(deployment, &Surroundings::default());
-        let (Readiness::NotReady(why) | Readiness::Failed(why)) = ready else {
-            return None;
-        };
+        let why = unready(deployment)?;
         Some(format!("Deployment {}: {why}", deployment.name()))
     })
 }
@@ -175,21 +172,18 @@ fn definition_missing(definition: &Definition) -> Option<String> {
     let Some(found) = &definition.found else {
         return Some(format!("CustomResourceDefinition {name} does not exist"));
     };
-    match readiness::of(found, &Surroundings::default()) {
-        Readiness::NotReady(why) | Readiness::Failed(why) => {
-            Some(format!("CustomResourceDefinition {name}: {why}"))
-        }
-        Readiness::Ready | Readiness::NoRule => {
-            let unlisted = definition.unlisted.as_ref()?;
-            Some(format!(
-                "CustomResourceDefinition {name}: {unlisted} is not served yet"
-            ))
-        }
-    }
+    let unserved = |version| format!("{version} is not served yet");
+    let why = unready(found).or_else(|| definition.unlisted.as_ref().map(unserved))?;
+    Some(format!("CustomResourceDefinition {name}: {why}"))
 }
 
-fn is_available(deployment: &Live) -> bool {
-    readiness::of(deployment, &Surroundings::default()) == Readiness::Ready
+/// Why an object is not ready; an operator in trouble may still be mended by somebody.
+fn unready(live: &Live) -> Option<String> {
+    match readiness::of(live, &Surroundings::default()) {
+        Readiness::Ready => None,
+        Readiness::NotReady(why) | Readiness::Failed(why) => Some(why),
+        Readiness::NoRule => Some("nobody knows when it is ready".to_owned()),
+    }
 }
 
 #[cfg(test)]

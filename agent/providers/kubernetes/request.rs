@@ -104,6 +104,14 @@ impl Request {
         create.with_body(JSON, document)
     }
 
+    /// Asks what the server would say to a new object.
+    pub(super) fn try_create(target: &Target, document: &Value) -> Self {
+        let mut create = Self::create(target, document);
+        create.dry_run = true;
+        create.query("dryRun", "All");
+        create
+    }
+
     /// Sets the fields of `patch`; with `metadata.resourceVersion` in it only in that version.
     pub(super) fn merge(target: &Target, patch: &Value) -> Self {
         let mut merge = Self::about(target, Method::PATCH, "patch");

@@ -3,6 +3,7 @@
 //! Sessions are opened on demand, a few per database, and used again; one that broke, or whose
 //! user was stopped in the middle of something, is closed instead.
 
+mod connection;
 mod session;
 mod tls;
 
@@ -21,8 +22,9 @@ use crate::engine::BoxError;
 use crate::secret::{Credential, Secrets, Sensitive};
 
 use super::error::Error;
-use session::{Connection, fault, record};
-pub(super) use session::{Interrupted, Row, Session, Texts};
+use connection::{Connection, fault, record};
+pub(super) use connection::{Interrupted, Row, Texts};
+pub(super) use session::Session;
 pub use tls::Tls;
 use tls::{Connector, Names};
 

@@ -4,6 +4,7 @@ use crate::engine::{BoxError, Class, Failure};
 use crate::secret::SecretError;
 
 use super::fault::{Excerpt, Fault};
+use super::hints;
 
 /// Why Postgres could not be read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -116,7 +117,7 @@ pub enum Error {
         source: Box<Fault>,
     },
     /// The server refuses a statement of the bundle.
-    #[error("{}", in_text(.excerpt, .fault))]
+    #[error("{}: {fault}", .excerpt.place())]
     Text {
         /// Where.
         excerpt: Box<Excerpt>,
@@ -124,7 +125,7 @@ pub enum Error {
         fault: Box<Fault>,
     },
     /// A statement of the bundle is not sent, because of what it would do.
-    #[error("{}: {why}\n{excerpt}", .excerpt.place())]
+    #[error("{}: {why}", .excerpt.place())]
     Refused {
         /// Where.
         excerpt: Box<Excerpt>,
@@ -235,18 +236,6 @@ pub enum Error {
     },
 }
 
-/// `file:line:column: message (code)`, the line with a caret, and what else the server said.
-fn in_text(excerpt: &Excerpt, fault: &Fault) -> String {
-    let more = [("detail", &fault.detail), ("context", &fault.context)];
-    let lines = more.into_iter().flat_map(|(word, more)| {
-        let lines = more.iter().flat_map(|more| more.lines()).take(5);
-        lines.map(move |line| format!("\n  {word}: {line}"))
-    });
-    let said = format!("{} ({})", fault.message, fault.code);
-    let more: String = lines.collect();
-    format!("{}: {said}\n{excerpt}{more}", excerpt.place())
-}
-
 impl Error {
     /// What the server said, if it was the server.
     #[must_use]
@@ -339,95 +328,21 @@ impl Failure for Error {
         }
     }
 
+    fn excerpt(&self) -> Option<String> {
+        match self {
+            Self::Text { excerpt, fault } => {
+                let mut lines = vec![excerpt.to_string()];
+                let context = fault.context.iter().flat_map(|context| context.lines());
+                lines.extend(context.take(5).map(|line| format!("in {line}")));
+                Some(lines.join("\n"))
+            }
+            Self::Refused { excerpt, .. } => Some(excerpt.to_string()),
+            _ => None,
+        }
+    }
+
     fn hints(&self) -> Vec<String> {
         let advice = self.fault().and_then(|fault| fault.hint.clone());
-        self.own_hint().into_iter().chain(advice).collect()
+        hints::own(self).into_iter().chain(advice).collect()
     }
-}
-
-impl Error {
-    fn own_hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::Login {
-                source,
-                password_from,
-                user,
-                ..
-            } => return login_hint(source, password_from, user),
-            Self::Statement { source, needs, .. } => return right_hint(source, needs.as_deref()),
-            Self::Text { fault, .. } => return text_hint(fault),
-            Self::Authority { .. } => "put the certificate of the authority there, as PEM",
-            Self::Plaintext { .. } => {
-                "turn TLS on in the server, or say `tls: { mode: disable }` in the bundle if plain \
-                 text is meant"
-            }
-            Self::Untrusted { .. } => {
-                "compare the authority that the bundle names in `tls.ca` with the one that signed \
-                 the server's certificate, and the host with the names in it; `serverName` sets \
-                 the name to expect, `mode: verify-ca` compares none"
-            }
-            Self::Refused { instead, .. } => instead,
-            Self::Name { .. } => "choose another one",
-            Self::HalfDropped { .. } => "drop it: it cannot be used any more",
-            Self::NotInstalled { .. } => {
-                "install the package that has it, or use an image of Postgres with it"
-            }
-            Self::NotTrusted { .. } => {
-                "let a superuser create it, or log in as one (`servers.postgres.user`)"
-            }
-            Self::NoCreate { database, user, .. } => {
-                return Some(format!("GRANT CREATE ON DATABASE {database} TO {user}"));
-            }
-            Self::Edited { .. } => {
-                "restore the file as it was applied, and put the change into a new migration"
-            }
-            Self::Unknown { newer: true, .. } => {
-                "the schema is newer than the bundle: run the newer bundle"
-            }
-            Self::Unknown { .. } => "restore the file: an applied migration stays in the bundle",
-            Self::OutOfOrder { .. } => "give it a version after the newest applied one",
-            Self::SameVersion { .. } => "give one of them the next free version",
-            _ => return None,
-        };
-        Some(hint.to_owned())
-    }
-}
-
-fn login_hint(fault: &Fault, password_from: &str, user: &str) -> Option<String> {
-    match fault.code.as_str() {
-        "28P01" => Some(format!(
-            "the password comes from {password_from}: make it the one of role {user}"
-        )),
-        "28000" => Some(format!(
-            "the server's pg_hba.conf has no line for role {user} from here with this encryption, \
-             or the role may not log in; it comes with {password_from}"
-        )),
-        "42501" => Some(format!("GRANT CONNECT ON the database TO {user}")),
-        _ => None,
-    }
-}
-
-fn right_hint(fault: &Fault, needs: Option<&str>) -> Option<String> {
-    match (fault.code.as_str(), needs) {
-        ("42501", Some(needs)) => Some(format!("this needs {needs}")),
-        ("42501", None) => Some("log in as a role that may do this".to_owned()),
-        _ => None,
-    }
-}
-
-fn text_hint(fault: &Fault) -> Option<String> {
-    let hint = match fault.code.as_str() {
-        "25001" => {
-            "each file runs in one transaction, and this statement cannot: take it out of the \
-             migrations for now"
-        }
-        "57014" => {
-            "it took longer than the step's timeout, or somebody cancelled it: raise the timeout, \
-             or do less in one file"
-        }
-        "42501" => "let a role that may do this run the migrations (`servers.postgres.user`)",
-        "25006" => "a check may only read",
-        _ => return None,
-    };
-    Some(hint.to_owned())
 }

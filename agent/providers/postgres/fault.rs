@@ -130,7 +130,7 @@ impl fmt::Display for Excerpt {
             .collect();
         let number = self.line.to_string();
         let margin = " ".repeat(number.len());
-        write!(f, "  {number} | {shown}\n  {margin} | {pad}^")
+        write!(f, "{number} | {shown}\n{margin} | {pad}^")
     }
 }
 
@@ -180,8 +180,8 @@ mod tests {
         let excerpt = Excerpt::new("a.sql", "SELECT 'ä';\n\tSELECT 'öü' FROM nodes;\n", 30);
         assert_eq!(excerpt.place(), "a.sql:2:19");
         insta::assert_snapshot!(excerpt.to_string(), @r"
-          2 | 	SELECT 'öü' FROM nodes;
-            | 	                 ^
+        2 | 	SELECT 'öü' FROM nodes;
+          | 	                 ^
         ");
     }
 

@@ -140,8 +140,8 @@ pub(super) fn normalise(text: &str) -> String {
 /// The checksum of a normalised text.
 pub(super) fn checksum(text: &str) -> String {
     let digest = Sha256::digest(text.as_bytes());
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:v1:{hex}")
+    let hex: Vec<_> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:v1:{}", hex.concat())
 }
 
 /// As much of a checksum as tells two of them apart.

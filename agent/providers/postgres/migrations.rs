@@ -61,8 +61,8 @@ impl File {
         self.path.rsplit('/').next().unwrap_or(&self.path)
     }
 
-    fn excerpt(&self, offset: usize) -> Box<Excerpt> {
-        Box::new(Excerpt::new(&self.path, &self.sql, offset))
+    fn excerpt(&self, offset: usize) -> Excerpt {
+        Excerpt::new(&self.path, &self.sql, offset)
     }
 }
 
@@ -220,7 +220,7 @@ fn locate(file: &File, interrupted: Interrupted) -> Error {
         |position| position.saturating_sub(1),
     );
     Error::Text {
-        excerpt: file.excerpt(offset),
+        excerpt: Box::new(file.excerpt(offset)),
         fault: source,
     }
 }
@@ -252,7 +252,7 @@ fn check_statements(file: &File) -> Result<(), Error> {
     for statement in statements::split(&file.sql) {
         if let Some(refusal) = statement.refusal() {
             return Err(Error::Refused {
-                excerpt: file.excerpt(statement.start),
+                excerpt: Box::new(file.excerpt(statement.start)),
                 why: refusal.why,
                 instead: refusal.instead,
             });
@@ -332,7 +332,7 @@ mod tests {
             (
                 vec![edited, two.clone()],
                 vec![first.clone()],
-                "sql/V1__x.sql was changed after it was applied: its checksum is 49a5b54c6d55, \
+                "sql/V1__x.sql was changed after it was applied: its checksum is 1fb9f4097256, \
                  applied was ca978112ca1b",
             ),
             (
@@ -376,10 +376,11 @@ mod tests {
         ];
         let error = migrations(&files).plan(&vec![]).expect_err("refused");
         assert_eq!(error.class(), Class::Invalid);
-        insta::assert_snapshot!(error, @r"
+        let said = format!("{error}\n{}", error.excerpt().unwrap_or_default());
+        insta::assert_snapshot!(said, @r"
         sql/V2__x.sql:2:3: a migration must not begin or end a transaction
-          2 |   COMMIT;
-            |   ^
+        2 |   COMMIT;
+          |   ^
         ");
     }
 }

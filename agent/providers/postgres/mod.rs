@@ -12,6 +12,7 @@ mod error;
 mod extension;
 mod fault;
 mod gate;
+mod hints;
 mod history;
 mod lock;
 mod migrations;

@@ -35,7 +35,7 @@ pub struct Found {
 
 /// What can be said of a password without knowing it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Password {
+pub(super) enum Password {
     /// None is asked for, or only a superuser could compare it.
     Unknown,
     /// The server has the wanted one.

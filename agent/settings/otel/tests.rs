@@ -19,6 +19,7 @@ fn mistakes(otel: &Otel) -> Vec<String> {
 fn without_an_endpoint_nothing_is_on() {
     let otel = read(&[
         ("OTEL_SERVICE_NAME", "lens"),
+        ("OTEL_TRACES_SAMPLER", "none_such"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
     ]);
     assert!(!otel.is_on());

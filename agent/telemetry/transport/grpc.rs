@@ -1,7 +1,7 @@
 //! OTLP by gRPC.
 
-use super::{Refusal, Refused, Tls, refused};
-use crate::engine::{BoxError, Chain};
+use super::{Refusal, Refused, Tls, refused, root_cause};
+use crate::engine::BoxError;
 use crate::settings::{Endpoint, Signal};
 use bytes::{Buf, BufMut, Bytes};
 use http::uri::PathAndQuery;
@@ -40,7 +40,7 @@ impl Grpc {
         let mut client = self.client.clone();
         if let Err(error) = client.ready().await {
             return Err(Refusal::NotNow {
-                why: Chain(&error).to_string(),
+                why: root_cause(&error),
                 wish: None,
             });
         }
@@ -86,7 +86,7 @@ fn metadata(endpoint: &Endpoint) -> Result<MetadataMap, BoxError> {
 
 fn refusal(status: &Status) -> Refusal {
     let why = match std::error::Error::source(status) {
-        Some(source) => Chain(source).to_string(),
+        Some(source) => root_cause(source),
         None => format!("answered {:?}: {}", status.code(), status.message()),
     };
     match status.code() {

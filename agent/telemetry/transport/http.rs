@@ -1,7 +1,7 @@
 //! OTLP by HTTP.
 
-use super::{Refusal, Refused, Tls, refused};
-use crate::engine::{BoxError, Chain};
+use super::{Refusal, Refused, Tls, refused, root_cause};
+use crate::engine::BoxError;
 use crate::settings::Endpoint;
 use bytes::Bytes;
 use flate2::Compression;
@@ -57,7 +57,7 @@ impl Http {
         match post.send().await {
             Ok(response) => answered(response).await,
             Err(error) => {
-                let why = Chain(&error.without_url()).to_string();
+                let why = root_cause(&error.without_url());
                 Err(Refusal::NotNow { why, wish: None })
             }
         }

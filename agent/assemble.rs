@@ -1,1 +1,0 @@
-//! From a bundle and clients to a graph. No I/O.

@@ -1,0 +1,133 @@
+//! The servers of a bundle, as handles that open themselves on first use.
+
+use std::sync::Arc;
+
+use super::{AssembleError, Backends};
+use crate::bundle::{Bundle, HttpServer, PostgresServer, PostgresTls};
+use crate::engine::{GraphBuilder, StepId, StepOptions};
+use crate::providers::{grafana, opensearch, postgres};
+use crate::secret::Secrets;
+
+/// A kind of server that steps share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Server {
+    Postgres,
+    OpenSearch,
+    Grafana,
+}
+
+impl Server {
+    /// The name of the step that waits for it.
+    pub(super) fn gate(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres-server",
+            Self::OpenSearch => "opensearch-server",
+            Self::Grafana => "grafana-server",
+        }
+    }
+
+    /// The kind of that step.
+    pub(super) fn kind(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres.server",
+            Self::OpenSearch => "opensearch.server",
+            Self::Grafana => "grafana.server",
+        }
+    }
+
+    fn key(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::OpenSearch => "opensearch",
+            Self::Grafana => "grafana",
+        }
+    }
+
+    /// The failure of a step that uses a server which the bundle does not name.
+    pub(super) fn missing(self, step: &str) -> AssembleError {
+        AssembleError::NoServer {
+            step: step.to_owned(),
+            server: self.key(),
+        }
+    }
+}
+
+/// The handles; all steps of a server share one.
+pub(super) struct Opened {
+    pub(super) postgres: Option<postgres::Server>,
+    pub(super) opensearch: Option<Arc<opensearch::Server>>,
+    pub(super) grafana: Option<Arc<grafana::Server>>,
+}
+
+impl Opened {
+    pub(super) fn new(bundle: &Bundle, backends: &Backends) -> Self {
+        let secrets: Arc<dyn Secrets> = Arc::new(backends.kubernetes.clone());
+        let servers = &bundle.servers;
+        let open =
+            |server: &HttpServer| (server.url.clone(), server.login.clone(), server.ca.clone());
+        Self {
+            postgres: servers
+                .postgres
+                .as_ref()
+                .map(|server| postgres::Server::new(settings(server), Arc::clone(&secrets))),
+            opensearch: servers.opensearch.as_ref().map(|server| {
+                let (url, login, ca) = open(server);
+                Arc::new(opensearch::Server::new(
+                    &url,
+                    login,
+                    ca,
+                    Arc::clone(&secrets),
+                ))
+            }),
+            grafana: servers.grafana.as_ref().map(|server| {
+                let (url, login, ca) = open(server);
+                Arc::new(grafana::Server::new(&url, login, ca, Arc::clone(&secrets)))
+            }),
+        }
+    }
+
+    /// Adds the step that waits for a server.
+    pub(super) fn add_gate(
+        &self,
+        graph: &mut GraphBuilder,
+        server: Server,
+        (id, options): (StepId, StepOptions),
+    ) -> Result<(), AssembleError> {
+        let missing = || server.missing(id.as_str());
+        let needs = Vec::new();
+        match server {
+            Server::Postgres => {
+                let server = self.postgres.clone().ok_or_else(missing)?;
+                graph.step(id, needs, options, postgres::Gate { server });
+            }
+            Server::OpenSearch => {
+                let server = self.opensearch.clone().ok_or_else(missing)?;
+                graph.step(id, needs, options, opensearch::Gate { server });
+            }
+            Server::Grafana => {
+                let server = self.grafana.clone().ok_or_else(missing)?;
+                graph.step(id, needs, options, grafana::Gate { server });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn settings(server: &PostgresServer) -> postgres::Settings {
+    postgres::Settings {
+        host: server.host.clone(),
+        port: server.port,
+        user: server.user.clone(),
+        password: server.password.clone(),
+        database: server.database.clone(),
+        tls: match &server.tls {
+            PostgresTls::Disable => postgres::Tls::Disable,
+            PostgresTls::VerifyCa { ca } => postgres::Tls::VerifyCa { ca: ca.clone() },
+            PostgresTls::VerifyFull { ca, server_name } => postgres::Tls::VerifyFull {
+                ca: ca.clone(),
+                server_name: server_name.clone(),
+            },
+        },
+        statement_timeout: None,
+    }
+}

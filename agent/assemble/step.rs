@@ -1,0 +1,315 @@
+//! One step: from what the bundle says to the provider's resource.
+
+use std::path::Path;
+
+use super::servers::Server;
+use super::{AssembleError, Assembly, options};
+use crate::bundle::{
+    Action, Check, Dashboard, Datasource, Expect, Folder, Manifest, Migrations, Node, SearchKind,
+    SearchObject, Step,
+};
+use crate::engine::{Resource, StepId};
+use crate::providers::{grafana, kubernetes, opensearch, postgres, probe};
+
+/// Where a step goes in the graph.
+struct Place<'a> {
+    node: &'a Node,
+    needs: Vec<StepId>,
+    step: &'a Step,
+}
+
+impl Assembly<'_> {
+    pub(super) fn step(
+        &mut self,
+        node: &Node,
+        needs: Vec<StepId>,
+        step: &Step,
+    ) -> Result<(), AssembleError> {
+        let place = Place { node, needs, step };
+        let cluster = self.backends.kubernetes.clone();
+        match &step.action {
+            Action::Object(manifest) => self.object(place, cluster, manifest)?,
+            Action::Operator(gate) => {
+                let resource = kubernetes::Operator::new(
+                    cluster,
+                    &gate.name,
+                    Some(gate.namespace.clone()),
+                    gate.selector.clone(),
+                    gate.crds.clone(),
+                );
+                self.add(place, "kubernetes.operator", resource);
+            }
+            Action::Secret(secret) => {
+                let (generate, values) = (secret.generate.clone(), secret.values.clone());
+                let resource =
+                    kubernetes::GeneratedSecret::new(cluster, &secret.name, generate, values);
+                self.add(place, "kubernetes.secret", resource);
+            }
+            Action::Role(_)
+            | Action::Database(_)
+            | Action::Extension(_)
+            | Action::Migrations(_) => self.schema(place)?,
+            Action::Search(object) => self.search(place, object)?,
+            Action::Folder(folder) => self.folder(place, folder)?,
+            Action::Datasource(datasource) => self.datasource(place, datasource)?,
+            Action::Dashboard(dashboard) => self.dashboard(place, dashboard)?,
+            Action::Check(check) => self.check(place, check)?,
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, place: Place<'_>, kind: &'static str, resource: impl Resource) {
+        let id = StepId::new(&place.node.id);
+        self.graph
+            .step(id, place.needs, options(place.step, kind), resource);
+    }
+
+    fn object(
+        &mut self,
+        place: Place<'_>,
+        cluster: kubernetes::Client,
+        manifest: &Manifest,
+    ) -> Result<(), AssembleError> {
+        let options = kubernetes::ObjectOptions {
+            force: manifest.force,
+            wait: manifest.wait,
+        };
+        let object = kubernetes::Object::new(cluster, manifest.object.clone(), options);
+        let object = object.map_err(|source| AssembleError::Object {
+            step: place.node.id.clone(),
+            source,
+        })?;
+        self.add(place, "kubernetes.object", object);
+        Ok(())
+    }
+
+    fn schema(&mut self, place: Place<'_>) -> Result<(), AssembleError> {
+        let server = self.postgres(&place)?;
+        match &place.step.action {
+            Action::Role(role) => {
+                let resource = postgres::Role {
+                    server,
+                    name: role.name.clone(),
+                    login: role.login,
+                    password: role.password.clone(),
+                    member_of: role.member_of.clone(),
+                };
+                self.add(place, "postgres.role", resource);
+            }
+            Action::Database(database) => {
+                let (name, owner) = (database.name.clone(), database.owner.clone());
+                self.add(
+                    place,
+                    "postgres.database",
+                    postgres::Database {
+                        server,
+                        name,
+                        owner,
+                    },
+                );
+            }
+            Action::Extension(extension) => {
+                let (database, name) = (extension.database.clone(), extension.name.clone());
+                self.add(
+                    place,
+                    "postgres.extension",
+                    postgres::Extension {
+                        server,
+                        database,
+                        name,
+                    },
+                );
+            }
+            Action::Migrations(migrations) => {
+                let resource = self.migrations(server, migrations);
+                self.add(place, "postgres.migrations", resource);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn migrations(
+        &self,
+        server: postgres::Server,
+        migrations: &Migrations,
+    ) -> postgres::Migrations {
+        let files = migrations.files.iter().map(|file| {
+            let path = text(&file.file);
+            postgres::File::new(file.version, file.description.clone(), path, &file.sql)
+        });
+        postgres::Migrations {
+            server,
+            database: migrations.database.clone(),
+            owner: migrations.owner.clone(),
+            files: files.collect(),
+            trace_id: self.backends.trace_id.clone(),
+        }
+    }
+
+    fn search(&mut self, place: Place<'_>, object: &SearchObject) -> Result<(), AssembleError> {
+        let missing = || Server::OpenSearch.missing(&place.node.id);
+        let server = self.opened.opensearch.clone().ok_or_else(missing)?;
+        let (name, body) = (object.name.clone(), object.body.clone());
+        match object.kind {
+            SearchKind::ComponentTemplate => {
+                let resource = opensearch::ComponentTemplate { server, name, body };
+                self.add(place, "opensearch.component_template", resource);
+            }
+            SearchKind::IndexTemplate => {
+                let resource = opensearch::IndexTemplate { server, name, body };
+                self.add(place, "opensearch.index_template", resource);
+            }
+            SearchKind::Pipeline => {
+                let resource = opensearch::Pipeline { server, name, body };
+                self.add(place, "opensearch.pipeline", resource);
+            }
+            SearchKind::Index => {
+                let resource = opensearch::Index { server, name, body };
+                self.add(place, "opensearch.index", resource);
+            }
+            SearchKind::Document => {
+                // The bundle names a document by its index and its id.
+                let (index, id) = name.split_once('/').unwrap_or_default();
+                let (index, id) = (index.to_owned(), id.to_owned());
+                let resource = opensearch::Document {
+                    server,
+                    index,
+                    id,
+                    body,
+                };
+                self.add(place, "opensearch.document", resource);
+            }
+        }
+        Ok(())
+    }
+
+    fn folder(&mut self, place: Place<'_>, folder: &Folder) -> Result<(), AssembleError> {
+        let resource = grafana::Folder {
+            server: self.grafana(&place)?,
+            uid: folder.uid.clone(),
+            title: folder.title.clone(),
+            parent: folder.parent.clone(),
+        };
+        self.add(place, "grafana.folder", resource);
+        Ok(())
+    }
+
+    fn datasource(&mut self, place: Place<'_>, source: &Datasource) -> Result<(), AssembleError> {
+        let resource = grafana::Datasource {
+            server: self.grafana(&place)?,
+            uid: source.uid.clone(),
+            name: source.name.clone(),
+            body: source.body.clone(),
+            secrets: source.secrets.clone(),
+        };
+        self.add(place, "grafana.datasource", resource);
+        Ok(())
+    }
+
+    fn dashboard(&mut self, place: Place<'_>, board: &Dashboard) -> Result<(), AssembleError> {
+        let resource = grafana::Dashboard {
+            server: self.grafana(&place)?,
+            uid: board.uid.clone(),
+            folder: board.folder.clone(),
+            model: board.model.clone(),
+        };
+        self.add(place, "grafana.dashboard", resource);
+        Ok(())
+    }
+
+    fn check(&mut self, place: Place<'_>, check: &Check) -> Result<(), AssembleError> {
+        let client = self.probe.clone();
+        match check.clone() {
+            Check::Http {
+                url,
+                status,
+                contains,
+            } => {
+                let resource = probe::HttpCheck {
+                    client,
+                    url,
+                    status,
+                    contains,
+                };
+                self.add(place, "check.http", resource);
+            }
+            Check::Promql { url, query } => {
+                self.add(
+                    place,
+                    "check.promql",
+                    probe::PromqlCheck { client, url, query },
+                );
+            }
+            Check::Trace { url, send } => {
+                let own = self.backends.trace_id.clone();
+                let resource = match send {
+                    Some(to) => probe::TraceCheck::sending(client, &url, &to),
+                    None => probe::TraceCheck::of_run(client, &url, own),
+                };
+                self.add(place, "check.trace", resource);
+            }
+            Check::Sql {
+                database,
+                query,
+                expect,
+            } => {
+                let expect = match expect {
+                    Expect::Value(text) => postgres::Expect::Value(text),
+                    Expect::AtLeast(least) => postgres::Expect::AtLeast(least),
+                };
+                let server = self.postgres(&place)?;
+                let resource = postgres::SqlCheck {
+                    server,
+                    database,
+                    query,
+                    expect,
+                };
+                self.add(place, "check.sql", resource);
+            }
+            Check::Search {
+                index,
+                query,
+                at_least,
+            } => {
+                let missing = || Server::OpenSearch.missing(&place.node.id);
+                let server = self.opened.opensearch.clone().ok_or_else(missing)?;
+                let resource = opensearch::SearchCheck {
+                    server,
+                    index,
+                    query,
+                    at_least,
+                };
+                self.add(place, "check.search", resource);
+            }
+            Check::Datasource { uid } => {
+                let server = self.grafana(&place)?;
+                self.add(
+                    place,
+                    "check.datasource",
+                    grafana::DatasourceHealth { server, uid },
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn postgres(&self, place: &Place<'_>) -> Result<postgres::Server, AssembleError> {
+        self.opened
+            .postgres
+            .clone()
+            .ok_or_else(|| Server::Postgres.missing(&place.node.id))
+    }
+
+    fn grafana(&self, place: &Place<'_>) -> Result<std::sync::Arc<grafana::Server>, AssembleError> {
+        self.opened
+            .grafana
+            .clone()
+            .ok_or_else(|| Server::Grafana.missing(&place.node.id))
+    }
+}
+
+/// The path as the bundle's user writes it.
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}

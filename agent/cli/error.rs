@@ -1,0 +1,75 @@
+//! Why a command could not do its work at all. What fails inside a run is in its report.
+
+use crate::bundle::Mistakes;
+use crate::engine::{Chain, Class, Failure};
+use crate::providers::kubernetes;
+use crate::settings::SettingsError;
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CliError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Bundle(#[from] Mistakes),
+    #[error("the bundle has no phase {name}")]
+    NoSuchPhase { name: String, known: Vec<String> },
+    #[error(transparent)]
+    Assemble(#[from] crate::assemble::AssembleError),
+    #[error(transparent)]
+    Kubernetes(#[from] kubernetes::Error),
+    #[error("no run of {bundle} is on record in namespace {namespace}")]
+    NoRecord { bundle: String, namespace: String },
+    #[error("failed to read the record of the last run")]
+    Record(#[source] serde_json::Error),
+    #[error("failed to write JSON")]
+    Json(#[source] serde_json::Error),
+    #[error("failed to write YAML")]
+    Render(#[source] serde_saphyr::SerializeError),
+    #[error("failed to start the runtime")]
+    Runtime(#[source] std::io::Error),
+}
+
+impl CliError {
+    pub(super) fn class(&self) -> Class {
+        match self {
+            Self::Settings(_) | Self::Bundle(_) | Self::NoSuchPhase { .. } => Class::Invalid,
+            Self::Assemble(error) => error.class(),
+            Self::Kubernetes(error) => error.class(),
+            Self::NoRecord { .. } => Class::Unavailable,
+            Self::Record(_) => Class::Diverged,
+            Self::Json(_) | Self::Render(_) | Self::Runtime(_) => Class::Bug,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::NoSuchPhase { known, .. } => vec![format!("its phases are {}", known.join(", "))],
+            Self::Kubernetes(error) => error.hints(),
+            Self::NoRecord { .. } => vec!["`firstlight run` makes one".to_owned()],
+            _ => Vec::new(),
+        }
+    }
+
+    /// One line: the cause and the first thing to do.
+    pub(super) fn sentence(&self) -> String {
+        let cause = match self {
+            Self::Bundle(mistakes) => mistakes.sentence(),
+            other => Chain(other).to_string(),
+        };
+        let hint = self.hints().into_iter().next();
+        hint.map_or(cause.clone(), |hint| format!("{cause}; {hint}"))
+    }
+
+    /// Everything, for a person.
+    pub(super) fn text(&self) -> String {
+        let cause = match self {
+            Self::Bundle(mistakes) => mistakes.to_string(),
+            other => format!("error: {}", Chain(other)),
+        };
+        let hints = self
+            .hints()
+            .into_iter()
+            .map(|hint| format!("\n  hint: {hint}"));
+        format!("{cause}{}", hints.collect::<String>())
+    }
+}

@@ -1,0 +1,42 @@
+//! The mistakes of a bundle, offline.
+
+use serde_json::{Value, json};
+
+use super::{CliError, print_json, session, wants_json};
+use crate::bundle::{Mistake, Mistakes};
+use crate::engine::Class;
+use crate::settings::Settings;
+
+pub(super) fn lint(settings: &Settings) -> Result<u8, CliError> {
+    let loaded = session::load_offline(settings);
+    if !wants_json(settings) {
+        let bundle = loaded?;
+        let (phases, steps) = (bundle.phases.len(), bundle.steps());
+        println!(
+            "{}: {phases} phases, {steps} steps, no mistakes",
+            bundle.name
+        );
+        return Ok(0);
+    }
+    match loaded {
+        Ok(_) => print_json(&json!({ "mistakes": [] })).map(|()| 0),
+        Err(CliError::Bundle(mistakes)) => {
+            print_json(&json!({ "mistakes": list(&mistakes) }))?;
+            Ok(Class::Invalid.exit_code())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn list(mistakes: &Mistakes) -> Vec<Value> {
+    let entry = |mistake: &Mistake| {
+        json!({
+            "place": mistake.place.to_string(),
+            "line": mistake.place.line,
+            "column": mistake.place.column,
+            "what": mistake.what,
+            "hints": mistake.hints,
+        })
+    };
+    mistakes.iter().map(entry).collect()
+}

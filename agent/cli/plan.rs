@@ -1,0 +1,52 @@
+//! What a run would change.
+
+use clap::Args;
+
+use super::session::Session;
+use super::{CHANGES, CliError, print_json, style, wants_json};
+use crate::console;
+use crate::engine::{Class, Mode, Outcome, Report};
+use crate::record::RunRecord;
+use crate::settings::{Otel, Settings};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Exit with 2 when there are changes
+    #[arg(long)]
+    detailed_exitcode: bool,
+}
+
+pub(super) async fn plan(
+    settings: &Settings,
+    otel: &Otel,
+    arguments: &Arguments,
+) -> Result<u8, CliError> {
+    let session = Session::open(settings, otel).await?;
+    let report = session.go(Mode::Preview).await?;
+    let changes = report.count("changed") > 0;
+    let exit = match cannot_tell(&report) {
+        Some(class) => class.exit_code(),
+        None if changes && arguments.detailed_exitcode => CHANGES,
+        None => 0,
+    };
+    if wants_json(settings) {
+        print_json(&RunRecord::new(&report, exit))?;
+    } else {
+        print!("{}", console::plan(&report, style(settings)));
+    }
+    session.close().await;
+    Ok(exit)
+}
+
+/// The gravest reason why a step's plan is not known: a failure, or a server that does not
+/// answer although nothing that comes before it is to be changed.
+fn cannot_tell(report: &Report) -> Option<Class> {
+    let unanswered = report.steps.iter().filter_map(|step| match &step.outcome {
+        Outcome::Deferred {
+            waiting,
+            after: None,
+        } if waiting.class != Class::Unmet => Some(waiting.class),
+        _ => None,
+    });
+    unanswered.chain(report.class()).max()
+}

@@ -1,0 +1,146 @@
+//! Make everything current: lock, run, and leave word everywhere of how it went.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use super::session::{Session, leave_word};
+use super::{CliError, print_json, style, wants_json};
+use crate::console::{self, LiveTree, Style};
+use crate::engine::{Chain, Class, Mode, Report, Reporter};
+use crate::providers::kubernetes::{self, Held, Holder, Job, JobEvent, Lease, Severity};
+use crate::record::RunRecord;
+use crate::settings::{LogFormat, Otel, Settings};
+use crate::telemetry::LogTarget;
+
+pub(super) async fn run(settings: &Settings, otel: &Otel) -> Result<u8, CliError> {
+    let tree = wants_tree(settings);
+    let session = Session::open_with_log(settings, otel, log_target(settings, tree)).await?;
+    let signals = stop_on_signals(session.stop.clone())?;
+    let name = format!("firstlight-{}", session.bundle.name);
+    let lease = Lease::acquire(&session.client, &name, holder(settings)).await?;
+    let tree = tree.then(|| LiveTree::start(tree_style(settings)));
+    let report = run_locked(&session, &lease, tree.clone()).await;
+    if let Some(tree) = tree {
+        tree.finish();
+    }
+    signals.abort();
+    let report = report?;
+    let exit = report.class().map_or(0, Class::exit_code);
+    let record = RunRecord::new(&report, exit);
+    keep(&session, settings, &record).await;
+    if let Err(error) = lease.release().await {
+        warn!(error = %Chain(&error), "failed to release the Lease; it expires by itself");
+    }
+    session.close().await;
+    tell(settings, &record)?;
+    Ok(exit)
+}
+
+/// Runs as long as the Lease is ours; a run that lost it stops before its next change.
+async fn run_locked(
+    session: &Session,
+    lease: &Held,
+    tree: Option<Arc<LiveTree>>,
+) -> Result<Report, CliError> {
+    let reporter = tree.map(|tree| tree as Arc<dyn Reporter>);
+    let mut run = std::pin::pin!(session.go_with(Mode::Apply, reporter));
+    tokio::select! {
+        biased;
+        report = &mut run => report,
+        lost = lease.lost() => {
+            error!(error = %Chain(&lost), "lost the Lease; stopping");
+            session.stop.cancel();
+            run.await
+        }
+    }
+}
+
+/// SIGTERM and SIGINT stop the run in good order.
+fn stop_on_signals(stop: CancellationToken) -> Result<JoinHandle<()>, CliError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Runtime)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Runtime)?;
+    Ok(tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.cancel();
+    }))
+}
+
+/// Who holds the Lease: this pod, or this process outside of a cluster.
+fn holder(settings: &Settings) -> Holder {
+    let process = || format!("process-{}", std::process::id());
+    Holder {
+        pod: settings.pod_name.clone().unwrap_or_else(process),
+        uid: settings.pod_uid.clone(),
+        job: settings.job_name.clone(),
+    }
+}
+
+/// Leaves the record and the sentence where people look. What cannot be left does not fail the run.
+async fn keep(session: &Session, settings: &Settings, record: &RunRecord) {
+    if let Some(path) = &settings.termination_log {
+        leave_word(path, &record.sentence);
+    }
+    let stored = kubernetes::RunRecord::new(session.client.clone(), &record.bundle);
+    match serde_json::to_string(record) {
+        Ok(text) => {
+            if let Err(error) = stored.write(&text).await {
+                warn!(error = %Chain(&error), "failed to write the run record");
+            }
+        }
+        Err(error) => warn!(%error, "failed to write the run record as JSON"),
+    }
+    let job = settings.job_name.clone().map(|name| Job {
+        name,
+        uid: settings.job_uid.clone(),
+    });
+    let (severity, reason) = match record.exit {
+        0 => (Severity::Normal, "Current"),
+        _ => (Severity::Warning, "Failed"),
+    };
+    let event = JobEvent::new(session.client.clone(), job);
+    let sent = event
+        .send(severity, reason, &record.sentence, SystemTime::now())
+        .await;
+    if let Err(error) = sent {
+        warn!(error = %Chain(&error), "failed to send the Event about the Job");
+    }
+}
+
+/// The end of the output: for machines the record, for people a summary whose last line is the sentence.
+fn tell(settings: &Settings, record: &RunRecord) -> Result<(), CliError> {
+    if wants_json(settings) {
+        return print_json(record);
+    }
+    print!("{}", console::summary(record, style(settings)));
+    Ok(())
+}
+
+fn wants_tree(settings: &Settings) -> bool {
+    let auto = settings.log.unwrap_or_default() == LogFormat::Auto;
+    auto && !wants_json(settings) && std::io::stderr().is_terminal()
+}
+
+fn tree_style(settings: &Settings) -> Style {
+    if settings.no_color {
+        Style::Plain
+    } else {
+        Style::Colour
+    }
+}
+
+fn log_target(settings: &Settings, tree: bool) -> LogTarget {
+    match (tree, wants_json(settings)) {
+        (true, _) => LogTarget::Quiet,
+        (false, true) => LogTarget::Stderr,
+        (false, false) => LogTarget::Stdout,
+    }
+}

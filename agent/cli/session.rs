@@ -1,0 +1,168 @@
+//! What commands share: the bundle, the cluster, the telemetry, and one run over the graph.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::CliError;
+use crate::assemble::{Backends, assemble};
+use crate::bundle::{Body, Bundle, Node, Options};
+use crate::engine::{Mode, Pacing, Report, Reporter, Reporters, Run, RunInfo, run};
+use crate::providers::kubernetes;
+use crate::settings::{Otel, Settings};
+use crate::telemetry::{LogTarget, RunIdentity, Telemetry};
+
+/// The most bytes of a container's end that Kubernetes keeps.
+const TERMINATION_LIMIT: usize = 4096;
+
+/// Everything that a run, real or not, needs.
+pub(super) struct Session {
+    pub(super) client: kubernetes::Client,
+    pub(super) bundle: Bundle,
+    pub(super) stop: CancellationToken,
+    identity: RunIdentity,
+    telemetry: Telemetry,
+}
+
+impl Session {
+    /// A session that changes nothing, and so keeps quiet on the way.
+    pub(super) async fn open(settings: &Settings, otel: &Otel) -> Result<Self, CliError> {
+        Self::open_with_log(settings, otel, LogTarget::Quiet).await
+    }
+
+    pub(super) async fn open_with_log(
+        settings: &Settings,
+        otel: &Otel,
+        log: LogTarget,
+    ) -> Result<Self, CliError> {
+        let (client, bundle) = open(settings).await?;
+        let bundle = match &settings.only {
+            Some(phase) => only(bundle, phase)?,
+            None => bundle,
+        };
+        let identity = RunIdentity::random();
+        let telemetry = Telemetry::start(settings, otel, &identity, log);
+        Ok(Self {
+            client,
+            bundle,
+            stop: CancellationToken::new(),
+            identity,
+            telemetry,
+        })
+    }
+
+    /// Runs the graph of the bundle.
+    pub(super) async fn go(&self, mode: Mode) -> Result<Report, CliError> {
+        self.go_with(mode, None).await
+    }
+
+    pub(super) async fn go_with(
+        &self,
+        mode: Mode,
+        reporter: Option<Arc<dyn Reporter>>,
+    ) -> Result<Report, CliError> {
+        let backends = Backends {
+            kubernetes: self.client.clone(),
+            trace_id: self.telemetry.trace_id(),
+        };
+        let graph = assemble(&self.bundle, &backends)?;
+        let reporters = Reporters::new().with(self.telemetry.reporter());
+        let reporters = match reporter {
+            Some(reporter) => reporters.with(reporter),
+            None => reporters,
+        };
+        let info = RunInfo {
+            id: self.identity.id.clone(),
+            bundle: self.bundle.name.clone(),
+            profile: self.bundle.profile.clone(),
+            namespace: self.bundle.namespace.clone(),
+            trace_id: self.telemetry.trace_id(),
+        };
+        let (pacing, stop) = (Pacing::default(), self.stop.clone());
+        Ok(run(Run {
+            info,
+            graph,
+            mode,
+            pacing,
+            reporters,
+            stop,
+        })
+        .await)
+    }
+
+    /// Delivers what telemetry is left.
+    pub(super) async fn close(self) {
+        self.telemetry.finish().await;
+    }
+}
+
+/// Connects to the cluster and loads the bundle for the namespace that the connection names.
+pub(super) async fn open(settings: &Settings) -> Result<(kubernetes::Client, Bundle), CliError> {
+    let client = kubernetes::Client::connect(settings.namespace.clone()).await?;
+    let bundle = load(settings, client.namespace())?;
+    Ok((client, bundle))
+}
+
+/// Loads the bundle without a cluster.
+pub(super) fn load_offline(settings: &Settings) -> Result<Bundle, CliError> {
+    load(settings, settings.namespace.as_deref().unwrap_or("default"))
+}
+
+fn load(settings: &Settings, namespace: &str) -> Result<Bundle, CliError> {
+    let options = Options {
+        root: settings
+            .bundle
+            .clone()
+            .unwrap_or_else(|| PathBuf::from(".")),
+        profile: settings.profile.clone(),
+        values_files: settings.values.clone(),
+        set: settings.set.clone(),
+        namespace: namespace.to_owned(),
+    };
+    Ok(Bundle::load(&options)?)
+}
+
+/// The bundle with one phase; what that phase needs of others is taken to be there.
+fn only(mut bundle: Bundle, phase: &str) -> Result<Bundle, CliError> {
+    let known: Vec<String> = bundle.phases.iter().map(|node| node.id.clone()).collect();
+    bundle.phases.retain(|node| node.id == phase);
+    if bundle.phases.is_empty() {
+        return Err(CliError::NoSuchPhase {
+            name: phase.to_owned(),
+            known,
+        });
+    }
+    let inside = format!("{phase}/");
+    for node in &mut bundle.phases {
+        keep_needs(node, &inside);
+    }
+    Ok(bundle)
+}
+
+fn keep_needs(node: &mut Node, inside: &str) {
+    node.needs.retain(|need| need.starts_with(inside));
+    if let Body::Group(members) = &mut node.body {
+        for member in members {
+            keep_needs(member, inside);
+        }
+    }
+}
+
+/// Leaves the sentence where Kubernetes reads why a container ended.
+pub(super) fn leave_word(path: &Path, sentence: &str) {
+    let mut end = sentence.len().min(TERMINATION_LIMIT);
+    while !sentence.is_char_boundary(end) {
+        end -= 1;
+    }
+    let written = std::fs::OpenOptions::new()
+        .write(true)
+        .truncate(true)
+        .create(true)
+        .open(path)
+        .and_then(|mut file| file.write_all(&sentence.as_bytes()[..end]));
+    if let Err(error) = written {
+        tracing::debug!(path = %path.display(), %error, "failed to leave the termination message");
+    }
+}

@@ -1,0 +1,90 @@
+//! What the reader can do about an error of Postgres.
+
+use super::error::Error;
+use super::fault::Fault;
+
+/// Our own advice, beside the server's.
+pub(super) fn own(error: &Error) -> Option<String> {
+    let hint = match error {
+        Error::Login {
+            source,
+            password_from,
+            user,
+            ..
+        } => return login_hint(source, password_from, user),
+        Error::Statement { source, needs, .. } => return right_hint(source, needs.as_deref()),
+        Error::Text { fault, .. } => return text_hint(fault),
+        Error::Authority { .. } => "put the certificate of the authority there, as PEM",
+        Error::Plaintext { .. } => {
+            "turn TLS on in the server, or say `tls: { mode: disable }` in the bundle if plain \
+                 text is meant"
+        }
+        Error::Untrusted { .. } => {
+            "compare the authority that the bundle names in `tls.ca` with the one that signed \
+                 the server's certificate, and the host with the names in it; `serverName` sets \
+                 the name to expect, `mode: verify-ca` compares none"
+        }
+        Error::Refused { instead, .. } => instead,
+        Error::Name { .. } => "choose another one",
+        Error::HalfDropped { .. } => "drop it: it cannot be used any more",
+        Error::NotInstalled { .. } => {
+            "install the package that has it, or use an image of Postgres with it"
+        }
+        Error::NotTrusted { .. } => {
+            "let a superuser create it, or log in as one (`servers.postgres.user`)"
+        }
+        Error::NoCreate { database, user, .. } => {
+            return Some(format!("GRANT CREATE ON DATABASE {database} TO {user}"));
+        }
+        Error::Edited { .. } => {
+            "restore the file as it was applied, and put the change into a new migration"
+        }
+        Error::Unknown { newer: true, .. } => {
+            "the schema is newer than the bundle: run the newer bundle"
+        }
+        Error::Unknown { .. } => "restore the file: an applied migration stays in the bundle",
+        Error::OutOfOrder { .. } => "give it a version after the newest applied one",
+        Error::SameVersion { .. } => "give one of them the next free version",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+fn login_hint(fault: &Fault, password_from: &str, user: &str) -> Option<String> {
+    match fault.code.as_str() {
+        "28P01" => Some(format!(
+            "the password comes from {password_from}: make it the one of role {user}"
+        )),
+        "28000" => Some(format!(
+            "the server's pg_hba.conf has no line for role {user} from here with this encryption, \
+             or the role may not log in; it comes with {password_from}"
+        )),
+        "42501" => Some(format!("GRANT CONNECT ON the database TO {user}")),
+        _ => None,
+    }
+}
+
+fn right_hint(fault: &Fault, needs: Option<&str>) -> Option<String> {
+    match (fault.code.as_str(), needs) {
+        ("42501", Some(needs)) => Some(format!("this needs {needs}")),
+        ("42501", None) => Some("log in as a role that may do this".to_owned()),
+        _ => None,
+    }
+}
+
+fn text_hint(fault: &Fault) -> Option<String> {
+    let hint = match fault.code.as_str() {
+        "25001" => {
+            "each file runs in one transaction, and this statement cannot: take it out of the \
+             migrations for now"
+        }
+        "57014" => {
+            "it took longer than the step's timeout, or somebody cancelled it: raise the timeout, \
+             or do less in one file"
+        }
+        "42501" => "let a role that may do this run the migrations (`servers.postgres.user`)",
+        "25006" => "a check may only read",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}

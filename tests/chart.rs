@@ -1,0 +1,231 @@
+//! The chart, rendered by Helm: what `kubectl apply -f manifests/bootstrap.yaml` brings.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use firstlight::engine::Class;
+use serde_json::{Value, json};
+
+#[test]
+fn bootstrap_is_the_chart_rendered() {
+    let output = run(&mut Command::new(root().join("manifests/bootstrap.sh")).arg("--check"));
+    assert!(output.status.success(), "{}", said(&output));
+}
+
+#[test]
+fn the_chart_has_no_mistakes() {
+    let output = run(helm().arg("lint").arg("--strict").arg(chart()));
+    assert!(output.status.success(), "{}", said(&output));
+}
+
+#[test]
+fn the_chart_is_of_the_version_of_the_agent() {
+    let text = std::fs::read_to_string(chart().join("Chart.yaml")).expect("a readable Chart.yaml");
+    let chart: Value = serde_saphyr::from_str(&text).expect("Chart.yaml is YAML");
+    assert_eq!(chart["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn the_job_fails_at_once_by_exit_codes_that_no_other_pod_can_mend() {
+    // A bug may be one of the moment; another pod is tried.
+    let is_permanent = |class: &Class| !class.is_transient() && *class != Class::Bug;
+    let mut permanent: Vec<u8> = Class::ALL
+        .into_iter()
+        .filter(is_permanent)
+        .map(Class::exit_code)
+        .collect();
+    permanent.sort_unstable();
+    let job = one(&render(&[]), "Job");
+    let rules = &job["spec"]["podFailurePolicy"]["rules"];
+    assert_eq!(
+        *rules,
+        json!([
+            {
+                "action": "FailJob",
+                "onExitCodes": { "containerName": "firstlight", "operator": "In", "values": permanent },
+            },
+            {
+                "action": "Ignore",
+                "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }],
+            },
+        ])
+    );
+    let containers = &job["spec"]["template"]["spec"]["containers"];
+    assert_eq!(
+        containers[0]["name"],
+        rules[0]["onExitCodes"]["containerName"]
+    );
+}
+
+#[test]
+fn the_cron_job_has_the_specification_of_the_job() {
+    for settings in [
+        &[][..],
+        &[
+            "--set",
+            "values.cluster.name=c1,resources.limits.memory=1Gi",
+        ],
+    ] {
+        let objects = render(settings);
+        let (job, cron_job) = (one(&objects, "Job"), one(&objects, "CronJob"));
+        assert_eq!(job["spec"], cron_job["spec"]["jobTemplate"]["spec"]);
+        assert_eq!(cron_job["spec"]["suspend"], true);
+    }
+}
+
+#[test]
+fn another_configuration_is_another_job() {
+    let name = |settings: &[&str]| {
+        let job = one(&render(settings), "Job");
+        job["metadata"]["name"]
+            .as_str()
+            .map(str::to_owned)
+            .expect("a name")
+    };
+    let same: &[&[&str]] = &[
+        &[],
+        &["--set", "createNamespace=true"],
+        &["--set", "cronJob.suspend=false"],
+        &["--set", "profile=quickstart"],
+        &["--is-upgrade"],
+    ];
+    let other: &[&[&str]] = &[
+        &["--set", "image=registry.example/firstlight:1"],
+        &["--set", "profile=other"],
+        &["--set", "values.cluster.name=c1"],
+        &["--set", "values.cluster.name=c2"],
+        &["--set", "values.persistence.enabled=true"],
+        &["--set", "otlpEndpoint="],
+        &["--set", "resources.limits.memory=1Gi"],
+        &["--set", "backoffLimit=1"],
+    ];
+    let first = name(&[]);
+    let hash = first.strip_prefix("firstlight-").expect("the agent's name");
+    assert_eq!(hash.len(), 10, "{first}");
+    assert!(hash.chars().all(|c| c.is_ascii_hexdigit()), "{first}");
+    for settings in same {
+        assert_eq!(name(settings), first, "{settings:?}");
+    }
+    let mut names: Vec<String> = other.iter().map(|settings| name(settings)).collect();
+    names.push(first);
+    let count = names.len();
+    names.sort();
+    names.dedup();
+    assert_eq!(
+        names.len(),
+        count,
+        "two configurations have one name: {names:?}"
+    );
+}
+
+#[test]
+fn values_of_the_bundle_are_checked_by_the_bundle_s_schema() {
+    for (setting, complaint) in [
+        (
+            "values.clustr.name=c1",
+            "additional properties 'clustr' not allowed",
+        ),
+        (
+            "values.persistence.enabled=perhaps",
+            "got string, want boolean",
+        ),
+        ("values.images.postgres=a b", "does not match pattern"),
+        (
+            "profil=quickstart",
+            "additional properties 'profil' not allowed",
+        ),
+    ] {
+        let output = run(helm()
+            .args(["template", "lens"])
+            .arg(chart())
+            .args(["--set", setting]));
+        assert!(!output.status.success(), "{setting} was taken");
+        assert!(
+            said(&output).contains(complaint),
+            "{setting}: {}",
+            said(&output)
+        );
+    }
+}
+
+#[test]
+fn values_reach_the_agent_as_they_were_given() {
+    let objects = render(&["--set", "values.cluster.name=c1"]);
+    let data = one(&objects, "ConfigMap")["data"]["values.yaml"].clone();
+    let values: Value = serde_saphyr::from_str(data.as_str().expect("text")).expect("YAML");
+    assert_eq!(values, json!({ "cluster": { "name": "c1" } }));
+}
+
+#[test]
+fn telemetry_is_off_without_an_endpoint() {
+    let names = |settings: &[&str]| -> Vec<String> {
+        let job = one(&render(settings), "Job");
+        let variables = job["spec"]["template"]["spec"]["containers"][0]["env"]
+            .as_array()
+            .cloned();
+        let variables = variables.expect("variables");
+        let name = |variable: &Value| variable["name"].as_str().map(str::to_owned);
+        variables
+            .iter()
+            .filter_map(name)
+            .filter(|name| name.contains("OTLP"))
+            .collect()
+    };
+    assert_eq!(
+        names(&[]),
+        ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL"]
+    );
+    assert!(names(&["--set", "otlpEndpoint="]).is_empty());
+}
+
+/// The objects of the chart, rendered for the namespace `lens`.
+fn render(settings: &[&str]) -> Vec<Value> {
+    let output = run(helm()
+        .args(["template", "lens", "--namespace", "lens"])
+        .arg(chart())
+        .args(settings));
+    assert!(output.status.success(), "{settings:?}: {}", said(&output));
+    let text = String::from_utf8(output.stdout).expect("Helm prints text");
+    serde_saphyr::from_multiple(&text).expect("Helm prints YAML")
+}
+
+fn one(objects: &[Value], kind: &str) -> Value {
+    let mut found = objects.iter().filter(|object| object["kind"] == kind);
+    let object = found
+        .next()
+        .unwrap_or_else(|| panic!("no {kind} in the chart"))
+        .clone();
+    assert!(found.next().is_none(), "more than one {kind} in the chart");
+    object
+}
+
+/// Helm from the test bed's cache. Its script knows where that is, and builds it when it is not there.
+fn helm() -> Command {
+    const WHERE: &str = "tests/testbed/build/helm/build.sh >&2 && \
+        . tests/testbed/build/cache.sh && echo \"$CACHE/helm/$HELM_VERSION/helm\"";
+    let output = run(Command::new("bash")
+        .args(["-euc", WHERE])
+        .current_dir(root()));
+    assert!(output.status.success(), "{}", said(&output));
+    Command::new(String::from_utf8_lossy(&output.stdout).trim())
+}
+
+fn run(command: &mut Command) -> Output {
+    command
+        .output()
+        .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"))
+}
+
+fn said(output: &Output) -> String {
+    let both = [&output.stdout[..], &output.stderr[..]].concat();
+    String::from_utf8_lossy(&both).into_owned()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn chart() -> PathBuf {
+    root().join("manifests/chart")
+}

@@ -1,0 +1,7 @@
+//! The built program as a user runs it: what it prints, how it exits, what it leaves behind.
+//! Faults are made on real servers, and each must end with the right code and the right sentence.
+
+mod agent;
+mod faults;
+mod offline;
+mod run;

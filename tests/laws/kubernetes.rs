@@ -1,0 +1,12 @@
+//! The laws on a real API server. Nothing runs there and nobody writes a status, so the tests
+//! play the controllers where readiness is at stake.
+//!
+//! That a second run writes nothing is proven by rights: it runs as a service account that may
+//! only read, so that a write, even a dry run, would be refused.
+
+mod bed;
+mod lease;
+mod object;
+mod readiness;
+mod records;
+mod secret;

@@ -1,0 +1,127 @@
+//! No collector, a dead one, one that hangs: the run does not care.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use testbed::{Env, unique};
+
+use crate::child::{Driver, Said};
+use crate::driver::CALLS;
+use crate::received::Received;
+
+/// The grace for a server that never answered is two seconds; a busy machine may add as much.
+const BOUND: Duration = Duration::from_secs(4);
+
+async fn run(profile: &str, endpoint: &str, protocol: &str) -> Said {
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+    ];
+    Driver::start(profile, &variables).end().await
+}
+
+/// A port where connections are taken and nothing is ever answered.
+fn hanging() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    (listener, url)
+}
+
+/// One warning, with the reason, after a bounded wait.
+fn assert_told_once(said: &Said, reason: &str) {
+    assert!(said.finish < BOUND, "the end took {:?}", said.finish);
+    let warnings = said.at("WARN");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    let message = warnings[0]["message"].as_str().unwrap_or_default();
+    assert!(message.starts_with("telemetry: 0 of "), "{message}");
+    assert!(message.contains(reason), "{message}");
+}
+
+#[tokio::test]
+async fn without_an_endpoint_nothing_is_said_of_it() {
+    let said = Driver::start("fine", &[]).end().await;
+    assert!(
+        said.finish < Duration::from_millis(500),
+        "{:?}",
+        said.finish
+    );
+    for line in said.log() {
+        assert!(line["trace_id"].is_null(), "{line}");
+        assert!(!line.to_string().contains("telemetry"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_told_once_at_the_end() {
+    let (listener, url) = hanging();
+    drop(listener);
+    for protocol in ["http/protobuf", "grpc"] {
+        assert_told_once(&run("fine", &url, protocol).await, "Connection refused");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_does_not_slow_the_run() {
+    let (_listener, url) = hanging();
+    for protocol in ["http/protobuf", "grpc"] {
+        let said = run("busy", &url, protocol).await;
+        assert!(said.finish < BOUND, "the end took {:?}", said.finish);
+        assert!(
+            said.run < Duration::from_secs(30),
+            "the run took {:?}",
+            said.run
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_variable_is_told_and_the_run_goes_on() {
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318");
+    let said = Driver::start("fine", &[endpoint]).end().await;
+    let warnings = said.at("WARN");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert_eq!(
+        warnings[0]["message"],
+        "environment variable OTEL_EXPORTER_OTLP_ENDPOINT is wrong: collector:4318 does not begin with \
+         http:// or https://; it is ignored"
+    );
+
+    let certificate = ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.crt");
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://127.0.0.1:1");
+    let said = Driver::start("fine", &[endpoint, certificate, ("TRACEPARENT", "x")])
+        .end()
+        .await;
+    let warnings = serde_json::to_string(&said.at("WARN")).expect("JSON");
+    assert!(warnings.contains("TRACEPARENT is wrong"), "{warnings}");
+    assert!(
+        warnings.contains("failed to read /nowhere/ca.crt"),
+        "{warnings}"
+    );
+}
+
+#[tokio::test]
+async fn a_burst_of_spans_arrives_whole() {
+    let id = unique("burst");
+    let env = Env::load().expect("the test bed is up");
+    let collector = env.otelcol().expect("the collector is up");
+    let driver = Driver::start(
+        "busy",
+        &[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.otlp_http),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+            ("OTEL_RESOURCE_ATTRIBUTES", &format!("test.run={id}")),
+        ],
+    );
+    let said = driver.end().await;
+    assert_eq!(said.at("WARN"), Vec::<serde_json::Value>::new());
+    // The calls, the looks around them, and what every run has.
+    let all = CALLS + 9;
+    assert!(
+        said.delivery.contains(&format!("{all} of {all} spans")),
+        "{}",
+        said.delivery
+    );
+    let received = Received::with_spans(&id, all).await;
+    assert_eq!(received.spans.len(), all);
+    assert!(received.names().contains("RUN lens"));
+}

@@ -1,0 +1,128 @@
+//! The driver as a process of its own, and what it says.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
+
+use crate::driver;
+
+/// No run of the driver takes longer on the busiest machine.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// A driver that runs. It is ended with the test.
+pub(crate) struct Driver {
+    child: Child,
+    output: Lines<BufReader<ChildStdout>>,
+    said: Vec<String>,
+}
+
+/// What an ended driver has said.
+pub(crate) struct Said {
+    pub(crate) lines: Vec<String>,
+    /// How long the run took.
+    pub(crate) run: Duration,
+    /// How long the end of the telemetry took.
+    pub(crate) finish: Duration,
+    /// What became of the telemetry.
+    pub(crate) delivery: String,
+}
+
+impl Driver {
+    /// Starts it with these variables and no others of OpenTelemetry or Firstlight.
+    pub(crate) fn start(profile: &str, variables: &[(&str, &str)]) -> Self {
+        let program = std::env::current_exe().expect("this program has a path");
+        let mut child = Command::new(program)
+            .args([driver::NAME, "--exact", "--ignored", "--nocapture"])
+            .env_clear()
+            .env("FIRSTLIGHT_PROFILE", profile)
+            .env("FIRSTLIGHT_LOG", "json")
+            .envs(variables.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the driver starts");
+        let output = child.stdout.take().expect("its output is a pipe");
+        Self {
+            child,
+            output: BufReader::new(output).lines(),
+            said: Vec::new(),
+        }
+    }
+
+    /// Reads on to the line that begins so; what follows the beginning.
+    pub(crate) async fn until(&mut self, beginning: &str) -> String {
+        let found = async {
+            while let Some(line) = self.output.next_line().await.expect("its output is text") {
+                self.said.push(line.clone());
+                if let Some(rest) = line.strip_prefix(beginning) {
+                    return rest.to_owned();
+                }
+            }
+            panic!(
+                "the driver ended without {beginning:?}:\n{}",
+                self.said.join("\n")
+            );
+        };
+        timeout(PATIENCE, found).await.expect("the driver goes on")
+    }
+
+    /// Lets a held driver go on.
+    pub(crate) async fn go_on(&mut self) {
+        let input = self.child.stdin.as_mut().expect("its input is a pipe");
+        input.write_all(b"\n").await.expect("it listens");
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn end(mut self) -> Said {
+        let run = match self
+            .said
+            .iter()
+            .find_map(|line| line.strip_prefix("run ended: "))
+        {
+            Some(run) => run.to_owned(),
+            None => self.until("run ended: ").await,
+        };
+        let finish = self.until("finished: ").await;
+        let status = timeout(PATIENCE, self.child.wait())
+            .await
+            .expect("it ends")
+            .expect("it ran");
+        assert!(status.success(), "{status}:\n{}", self.said.join("\n"));
+        Said {
+            run: millis(&run),
+            finish: millis(&finish),
+            delivery: finish
+                .split_once(", ")
+                .expect("time, delivery")
+                .1
+                .to_owned(),
+            lines: self.said,
+        }
+    }
+}
+
+fn millis(text: &str) -> Duration {
+    let (millis, _) = text.split_once(" ms").expect("milliseconds");
+    Duration::from_millis(millis.parse().expect("a number"))
+}
+
+impl Said {
+    /// The log lines.
+    pub(crate) fn log(&self) -> Vec<Value> {
+        let json = self.lines.iter().filter(|line| line.starts_with('{'));
+        json.map(|line| serde_json::from_str(line).expect("a log line is JSON"))
+            .collect()
+    }
+
+    /// The log lines of this level.
+    pub(crate) fn at(&self, level: &str) -> Vec<Value> {
+        let mut log = self.log();
+        log.retain(|line| line["level"] == level);
+        log
+    }
+}

@@ -1,0 +1,215 @@
+//! The process under test: a run of the real engine over things in memory, with the telemetry that
+//! the environment asks for.
+//!
+//! Spans cannot be tested in the process of the tests, which all share one subscriber. So the tests
+//! start their own binary again and let it run this one "test". `FIRSTLIGHT_PROFILE` says what happens.
+
+use std::io::{self, BufRead};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use firstlight::engine::{
+    self, Class, Difference, Failure, Graph, Mode, Pacing, Plan, Reporters, Resource, Run, RunInfo,
+    StepId, StepOptions, Verb, Waiting,
+};
+use firstlight::settings::{Otel, Settings};
+use firstlight::telemetry::{LogTarget, RunIdentity, Telemetry};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+/// How many calls a busy step makes: more than the SDK's own queue would hold.
+pub(crate) const CALLS: usize = 20_000;
+
+/// The name of this "test".
+pub(crate) const NAME: &str = "driver::run";
+
+#[test]
+#[ignore = "the other tests start it as a process of its own"]
+fn run() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(drive());
+    // A name that is being looked up would hold the process back.
+    runtime.shutdown_background();
+}
+
+async fn drive() {
+    let settings = Settings::from_env().expect("the settings are right");
+    let profile = settings.profile.clone().unwrap_or_default();
+    let identity = RunIdentity::random();
+    let telemetry = Telemetry::start(&settings, &Otel::from_env(), &identity, LogTarget::Stdout);
+    let info = RunInfo {
+        id: identity.id,
+        bundle: "lens".to_owned(),
+        profile: settings.profile.clone(),
+        namespace: "first".to_owned(),
+        trace_id: telemetry.trace_id(),
+    };
+    let began = Instant::now();
+    let report = engine::run(Run {
+        info,
+        graph: graph(&profile),
+        mode: Mode::Apply,
+        pacing: Pacing::default(),
+        reporters: Reporters::new().with(telemetry.reporter()),
+        stop: CancellationToken::new(),
+    })
+    .await;
+    println!(
+        "run ended: {} ms, failed: {}",
+        began.elapsed().as_millis(),
+        report.class().is_some()
+    );
+    if profile == "held" {
+        // The test makes the collector come up only now.
+        io::stdin()
+            .lock()
+            .read_line(&mut String::new())
+            .expect("a line");
+    }
+    let began = Instant::now();
+    let delivery = telemetry.finish().await;
+    println!("finished: {} ms, {delivery}", began.elapsed().as_millis());
+}
+
+fn graph(profile: &str) -> Graph {
+    let mut graph = Graph::builder();
+    let infrastructure = StepId::new("infrastructure");
+    let schema = StepId::new("schema");
+    graph.group(infrastructure.clone(), Vec::new());
+    add(
+        &mut graph,
+        &infrastructure,
+        Thing::new("collector", Nature::Slow),
+    );
+    graph.group(schema.clone(), vec![infrastructure]);
+    let calls = if profile == "busy" { CALLS } else { 1 };
+    add(
+        &mut graph,
+        &schema,
+        Thing::new("database", Nature::Absent { calls }),
+    );
+    if profile == "failing" {
+        add(&mut graph, &schema, Thing::new("migrate", Nature::Broken));
+        let applications = StepId::new("applications");
+        graph.group(applications.clone(), vec![schema]);
+        add(
+            &mut graph,
+            &applications,
+            Thing::new("grafana", Nature::Slow),
+        );
+    }
+    graph.build().expect("the needs are there")
+}
+
+fn add(graph: &mut engine::GraphBuilder, group: &StepId, thing: Thing) {
+    let options = StepOptions {
+        kind: "memory.thing",
+        timeout: Duration::from_mins(1),
+        no_progress: None,
+        optional: false,
+    };
+    graph.step(group.child(thing.name), Vec::new(), options, thing);
+}
+
+/// Something in memory.
+struct Thing {
+    name: &'static str,
+    nature: Nature,
+    looks: Arc<AtomicU32>,
+}
+
+enum Nature {
+    /// Current at the second look.
+    Slow,
+    /// Made by a change of so many calls.
+    Absent { calls: usize },
+    /// Never current.
+    Broken,
+}
+
+#[derive(Clone)]
+struct Make(&'static str);
+
+impl From<Make> for Difference {
+    fn from(make: Make) -> Self {
+        Self {
+            verb: Verb::Create,
+            target: format!("thing {}", make.0),
+            fields: Vec::new(),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("thing {0} is broken")]
+struct Broken(&'static str);
+
+impl Failure for Broken {
+    fn class(&self) -> Class {
+        Class::Diverged
+    }
+
+    fn kind(&self) -> &'static str {
+        "broken"
+    }
+
+    fn hints(&self) -> Vec<String> {
+        vec!["mend it".to_owned()]
+    }
+}
+
+impl Thing {
+    fn new(name: &'static str, nature: Nature) -> Self {
+        Self {
+            name,
+            nature,
+            looks: Arc::default(),
+        }
+    }
+
+    async fn call(&self) {
+        let span = tracing::info_span!(
+            target: "firstlight::providers::memory",
+            "call",
+            otel.name = "PUT /things/{name}",
+            otel.kind = "client",
+            http.request.method = "PUT",
+        );
+        tokio::task::yield_now().instrument(span).await;
+    }
+}
+
+impl Resource for Thing {
+    type Observed = u32;
+    type Change = Make;
+    type Error = Broken;
+
+    async fn observe(&self) -> Result<u32, Broken> {
+        tracing::info!(target: "firstlight::providers::memory", "looking");
+        tracing::debug!(target: "hyper::client", "never exported");
+        Ok(self.looks.fetch_add(1, Ordering::SeqCst))
+    }
+
+    fn plan(&self, looks: &u32) -> Result<Plan<Make>, Broken> {
+        match (&self.nature, looks) {
+            (Nature::Broken, _) => Err(Broken(self.name)),
+            (Nature::Slow, 0) => Ok(Plan::InProgress(Waiting::unavailable(format!(
+                "thing {}: 0 of 1 ready",
+                self.name
+            )))),
+            (Nature::Absent { .. }, 0) => Ok(Plan::Change(vec![Make(self.name)])),
+            _ => Ok(Plan::Current),
+        }
+    }
+
+    async fn apply(&self, _: Make) -> Result<(), Broken> {
+        let Nature::Absent { calls } = self.nature else {
+            return Ok(());
+        };
+        for _ in 0..calls {
+            self.call().await;
+        }
+        Ok(())
+    }
+}

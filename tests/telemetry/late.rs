@@ -1,0 +1,66 @@
+//! A collector that comes up only when the run is over: nothing is lost.
+
+use testbed::{Env, Proxy, unique};
+
+use crate::child::Driver;
+use crate::received::Received;
+
+async fn nothing_is_lost(protocol: &str) {
+    let id = unique("late");
+    let env = Env::load().expect("the test bed is up");
+    let collector = env.otelcol().expect("the collector is up");
+    let backend = match protocol {
+        "grpc" => collector.otlp_grpc,
+        _ => collector.otlp_http,
+    };
+    let backend = backend.strip_prefix("http://").expect("plain HTTP");
+    let mut proxy = Proxy::start(backend).await.expect("a proxy");
+    proxy.refuse().await;
+    let mut driver = Driver::start(
+        "held",
+        &[
+            (
+                "OTEL_EXPORTER_OTLP_ENDPOINT",
+                &format!("http://{}", proxy.address()),
+            ),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            ("OTEL_RESOURCE_ATTRIBUTES", &format!("test.run={id}")),
+        ],
+    );
+    driver.until("run ended: ").await;
+    proxy.allow().await.expect("the port is still ours");
+    driver.go_on().await;
+    let said = driver.end().await;
+
+    let count = said
+        .delivery
+        .strip_prefix("telemetry: ")
+        .and_then(|it| it.split(' ').next());
+    let count: usize = count
+        .and_then(|it| it.parse().ok())
+        .expect("a count of spans");
+    assert!(
+        said.delivery
+            .starts_with(&format!("telemetry: {count} of {count} spans")),
+        "{}",
+        said.delivery
+    );
+    assert_eq!(said.at("WARN"), Vec::<serde_json::Value>::new());
+    let received = Received::with_spans(&id, count).await;
+    assert_eq!(received.spans.len(), count);
+    assert!(
+        received.names().contains("infrastructure/collector"),
+        "the first phase is there"
+    );
+    assert!(received.names().contains("RUN lens"), "the root is there");
+}
+
+#[tokio::test]
+async fn nothing_is_lost_by_http() {
+    nothing_is_lost("http/protobuf").await;
+}
+
+#[tokio::test]
+async fn nothing_is_lost_by_grpc() {
+    nothing_is_lost("grpc").await;
+}

@@ -1,0 +1,10 @@
+//! Telemetry as a real collector receives it, from a process of its own.
+//!
+//! The servers are brought up before: `cargo run -p testbed -- up`.
+
+mod absent;
+mod child;
+mod driver;
+mod late;
+mod received;
+mod tree;

@@ -1,0 +1,211 @@
+//! The tree of spans, the log records and the metrics of a run.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use testbed::{Env, unique};
+
+use crate::child::{Driver, Said};
+use crate::received::{Received, attributes, list, text};
+
+/// The spans of a run that succeeds: the run, two phases, two steps, the looks of each, one call.
+const SPANS: usize = 10;
+
+const SERVER: u64 = 2;
+const CLIENT: u64 = 3;
+const ERROR: u64 = 2;
+
+/// A trace of the caller, new for each test.
+struct Caller {
+    trace: String,
+    span: &'static str,
+}
+
+impl Caller {
+    fn new() -> Self {
+        let trace = format!("{:032x}", rand::random_range(1..=u128::MAX));
+        Self {
+            trace,
+            span: "b7ad6b7169203331",
+        }
+    }
+
+    fn traceparent(&self) -> String {
+        format!("00-{}-{}-01", self.trace, self.span)
+    }
+}
+
+async fn run(profile: &str, protocol: &str, run: &str, caller: &Caller) -> Said {
+    let env = Env::load().expect("the test bed is up");
+    let collector = env.otelcol().expect("the collector is up");
+    let endpoint = match protocol {
+        "grpc" => collector.otlp_grpc,
+        _ => collector.otlp_http,
+    };
+    let driver = Driver::start(
+        profile,
+        &[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            ("OTEL_RESOURCE_ATTRIBUTES", &format!("test.run={run}")),
+            ("FIRSTLIGHT_POD_NAME", "lens-1"),
+            ("TRACEPARENT", &caller.traceparent()),
+        ],
+    );
+    driver.end().await
+}
+
+/// Every span has its parent in the trace, but the root, whose parent is the caller's.
+fn assert_one_tree(received: &Received, caller: &Caller) {
+    let mut roots = Vec::new();
+    for span in received.spans.values() {
+        assert_eq!(text(&span["traceId"]), caller.trace, "{span}");
+        let parent = text(&span["parentSpanId"]);
+        if parent == caller.span {
+            roots.push(text(&span["name"]));
+        } else {
+            assert!(received.spans.contains_key(&parent), "an orphan: {span}");
+        }
+    }
+    assert_eq!(roots, ["RUN lens"]);
+}
+
+async fn everything_arrives(protocol: &str) {
+    let (id, caller) = (unique("run"), Caller::new());
+    let said = run("fine", protocol, &id, &caller).await;
+    assert!(
+        said.delivery.contains(" spans delivered, "),
+        "{}",
+        said.delivery
+    );
+    let received = Received::with_spans(&id, SPANS).await;
+    assert_eq!(received.spans.len(), SPANS, "{:?}", received.names());
+    assert_one_tree(&received, &caller);
+
+    let call = received.span("PUT /things/{name}");
+    assert_eq!(
+        received.path(call),
+        [
+            "PUT /things/{name}",
+            "attempt",
+            "schema/database",
+            "schema",
+            "RUN lens"
+        ]
+    );
+    assert_eq!(call["kind"], CLIENT);
+    assert_eq!(received.span("RUN lens")["kind"], SERVER);
+    let resource = attributes(&received.resources[0]);
+    assert_eq!(resource["service.name"], "firstlight");
+    assert_eq!(resource["k8s.pod.name"], "lens-1");
+    assert_logs(&received, &said, &caller);
+    assert_metrics(&received);
+}
+
+/// Every record names a span of the trace, has a time, and is on the standard output too.
+fn assert_logs(received: &Received, said: &Said, caller: &Caller) {
+    let mut bodies = BTreeSet::new();
+    for (target, record) in &received.records {
+        assert!(target.starts_with("firstlight"), "{target}: {record}");
+        assert_eq!(text(&record["traceId"]), caller.trace, "{record}");
+        assert!(
+            received.spans.contains_key(&text(&record["spanId"])),
+            "{record}"
+        );
+        assert!(!text(&record["timeUnixNano"]).is_empty(), "{record}");
+        bodies.insert(text(&record["body"]["stringValue"]));
+    }
+    let lines = said.log();
+    for line in &lines {
+        assert_eq!(line["trace_id"], caller.trace, "{line}");
+        assert!(
+            bodies.contains(&text(&line["message"])),
+            "not exported: {line}"
+        );
+    }
+    let looking: Vec<&Value> = lines
+        .iter()
+        .filter(|line| line["message"] == "looking")
+        .collect();
+    let steps: BTreeSet<_> = looking.iter().map(|line| text(&line["step"])).collect();
+    assert_eq!(
+        steps,
+        BTreeSet::from([
+            "infrastructure/collector".to_owned(),
+            "schema/database".to_owned()
+        ])
+    );
+    let waited = received
+        .records
+        .iter()
+        .find(|(_, record)| record["eventName"] == "step.waiting");
+    let (_, waited) = waited.expect("a wait is told");
+    assert_eq!(
+        waited["body"]["stringValue"],
+        "waiting for thing collector: 0 of 1 ready"
+    );
+    assert_eq!(attributes(waited)["step"], "infrastructure/collector");
+}
+
+fn assert_metrics(received: &Received) {
+    let names: BTreeSet<_> = received.metrics.keys().map(String::as_str).collect();
+    let wanted = [
+        "cicd.pipeline.run.active",
+        "cicd.pipeline.run.duration",
+        "firstlight.step.changes",
+        "firstlight.step.duration",
+        "firstlight.step.wait",
+    ];
+    assert_eq!(names, BTreeSet::from(wanted));
+    let run = &received.metrics["cicd.pipeline.run.duration"];
+    assert_eq!(run["unit"], "s");
+    let points = list(&run["histogram"]["dataPoints"]);
+    let point = attributes(&points[0]);
+    assert_eq!(point["cicd.pipeline.name"], "lens");
+    assert_eq!(point["cicd.pipeline.result"], "success");
+    assert_eq!(text(&points[0]["count"]), "1");
+    let active = list(&received.metrics["cicd.pipeline.run.active"]["sum"]["dataPoints"]);
+    assert_eq!(text(&active[0]["asInt"]), "0", "the run has ended");
+    let steps = list(&received.metrics["firstlight.step.duration"]["histogram"]["dataPoints"]);
+    assert_eq!(steps.len(), 2, "{steps:?}");
+}
+
+#[tokio::test]
+async fn everything_arrives_by_http() {
+    everything_arrives("http/protobuf").await;
+}
+
+#[tokio::test]
+async fn everything_arrives_by_grpc() {
+    everything_arrives("grpc").await;
+}
+
+#[tokio::test]
+async fn a_failed_run_shows_where_and_why() {
+    let (id, caller) = (unique("run"), Caller::new());
+    let said = run("failing", "http/protobuf", &id, &caller).await;
+    let received = Received::when(&id, |received| {
+        let failed = received.metrics.contains_key("cicd.pipeline.run.errors");
+        let ended = received.names().contains("RUN lens");
+        if failed && ended {
+            Ok(())
+        } else {
+            Err(format!("{:?}", received.names()))
+        }
+    })
+    .await;
+    assert_one_tree(&received, &caller);
+    for name in ["RUN lens", "schema/migrate"] {
+        let span = received.span(name);
+        assert_eq!(span["status"]["code"], ERROR, "{span}");
+        assert_eq!(attributes(span)["error.type"], "broken", "{span}");
+        let status = text(&span["status"]["message"]);
+        assert!(status.contains("thing migrate is broken"), "{status}");
+    }
+    assert!(received.span("schema/database")["status"]["code"].is_null());
+    let errors = said.at("ERROR");
+    assert_eq!(errors[0]["step"], "schema/migrate");
+    assert_eq!(errors[0]["fields"]["hint"], "mend it");
+    let errors = list(&received.metrics["cicd.pipeline.run.errors"]["sum"]["dataPoints"]);
+    assert_eq!(attributes(&errors[0])["error.type"], "broken");
+}
