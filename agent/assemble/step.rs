@@ -28,7 +28,7 @@ impl Assembly<'_> {
         let place = Place { node, needs, step };
         let cluster = self.backends.kubernetes.clone();
         match &step.action {
-            Action::Object(manifest) => self.object(place, cluster, manifest),
+            Action::Object(manifest) => self.object(place, cluster, manifest)?,
             Action::Operator(gate) => {
                 let resource = kubernetes::Operator::new(
                     cluster,
@@ -37,36 +37,31 @@ impl Assembly<'_> {
                     gate.selector.clone(),
                     gate.crds.clone(),
                 );
-                self.add(place, "kubernetes.operator", resource)
+                self.add(place, "kubernetes.operator", resource);
             }
             Action::Secret(secret) => {
                 let (generate, values) = (secret.generate.clone(), secret.values.clone());
                 let resource =
                     kubernetes::GeneratedSecret::new(cluster, &secret.name, generate, values);
-                self.add(place, "kubernetes.secret", resource)
+                self.add(place, "kubernetes.secret", resource);
             }
             Action::Role(_)
             | Action::Database(_)
             | Action::Extension(_)
-            | Action::Migrations(_) => self.schema(place),
-            Action::Search(object) => self.search(place, object),
-            Action::Folder(folder) => self.folder(place, folder),
-            Action::Datasource(datasource) => self.datasource(place, datasource),
-            Action::Dashboard(dashboard) => self.dashboard(place, dashboard),
-            Action::Check(check) => self.check(place, check),
+            | Action::Migrations(_) => self.schema(place)?,
+            Action::Search(object) => self.search(place, object)?,
+            Action::Folder(folder) => self.folder(place, folder)?,
+            Action::Datasource(datasource) => self.datasource(place, datasource)?,
+            Action::Dashboard(dashboard) => self.dashboard(place, dashboard)?,
+            Action::Check(check) => self.check(place, check)?,
         }
+        Ok(())
     }
 
-    fn add(
-        &mut self,
-        place: Place<'_>,
-        kind: &'static str,
-        resource: impl Resource,
-    ) -> Result<(), AssembleError> {
+    fn add(&mut self, place: Place<'_>, kind: &'static str, resource: impl Resource) {
         let id = StepId::new(&place.node.id);
         self.graph
             .step(id, place.needs, options(place.step, kind), resource);
-        Ok(())
     }
 
     fn object(
@@ -84,7 +79,8 @@ impl Assembly<'_> {
             step: place.node.id.clone(),
             source,
         })?;
-        self.add(place, "kubernetes.object", object)
+        self.add(place, "kubernetes.object", object);
+        Ok(())
     }
 
     fn schema(&mut self, place: Place<'_>) -> Result<(), AssembleError> {
@@ -98,7 +94,7 @@ impl Assembly<'_> {
                     password: role.password.clone(),
                     member_of: role.member_of.clone(),
                 };
-                self.add(place, "postgres.role", resource)
+                self.add(place, "postgres.role", resource);
             }
             Action::Database(database) => {
                 let (name, owner) = (database.name.clone(), database.owner.clone());
@@ -110,7 +106,7 @@ impl Assembly<'_> {
                         name,
                         owner,
                     },
-                )
+                );
             }
             Action::Extension(extension) => {
                 let (database, name) = (extension.database.clone(), extension.name.clone());
@@ -122,14 +118,15 @@ impl Assembly<'_> {
                         database,
                         name,
                     },
-                )
+                );
             }
             Action::Migrations(migrations) => {
                 let resource = self.migrations(server, migrations);
-                self.add(place, "postgres.migrations", resource)
+                self.add(place, "postgres.migrations", resource);
             }
-            _ => Ok(()),
+            _ => {}
         }
+        Ok(())
     }
 
     fn migrations(
@@ -157,19 +154,19 @@ impl Assembly<'_> {
         match object.kind {
             SearchKind::ComponentTemplate => {
                 let resource = opensearch::ComponentTemplate { server, name, body };
-                self.add(place, "opensearch.component_template", resource)
+                self.add(place, "opensearch.component_template", resource);
             }
             SearchKind::IndexTemplate => {
                 let resource = opensearch::IndexTemplate { server, name, body };
-                self.add(place, "opensearch.index_template", resource)
+                self.add(place, "opensearch.index_template", resource);
             }
             SearchKind::Pipeline => {
                 let resource = opensearch::Pipeline { server, name, body };
-                self.add(place, "opensearch.pipeline", resource)
+                self.add(place, "opensearch.pipeline", resource);
             }
             SearchKind::Index => {
                 let resource = opensearch::Index { server, name, body };
-                self.add(place, "opensearch.index", resource)
+                self.add(place, "opensearch.index", resource);
             }
             SearchKind::Document => {
                 // The bundle names a document by its index and its id.
@@ -181,9 +178,10 @@ impl Assembly<'_> {
                     id,
                     body,
                 };
-                self.add(place, "opensearch.document", resource)
+                self.add(place, "opensearch.document", resource);
             }
         }
+        Ok(())
     }
 
     fn folder(&mut self, place: Place<'_>, folder: &Folder) -> Result<(), AssembleError> {
@@ -193,7 +191,8 @@ impl Assembly<'_> {
             title: folder.title.clone(),
             parent: folder.parent.clone(),
         };
-        self.add(place, "grafana.folder", resource)
+        self.add(place, "grafana.folder", resource);
+        Ok(())
     }
 
     fn datasource(&mut self, place: Place<'_>, source: &Datasource) -> Result<(), AssembleError> {
@@ -204,7 +203,8 @@ impl Assembly<'_> {
             body: source.body.clone(),
             secrets: source.secrets.clone(),
         };
-        self.add(place, "grafana.datasource", resource)
+        self.add(place, "grafana.datasource", resource);
+        Ok(())
     }
 
     fn dashboard(&mut self, place: Place<'_>, board: &Dashboard) -> Result<(), AssembleError> {
@@ -214,7 +214,8 @@ impl Assembly<'_> {
             folder: board.folder.clone(),
             model: board.model.clone(),
         };
-        self.add(place, "grafana.dashboard", resource)
+        self.add(place, "grafana.dashboard", resource);
+        Ok(())
     }
 
     fn check(&mut self, place: Place<'_>, check: &Check) -> Result<(), AssembleError> {
@@ -231,20 +232,22 @@ impl Assembly<'_> {
                     status,
                     contains,
                 };
-                self.add(place, "check.http", resource)
+                self.add(place, "check.http", resource);
             }
-            Check::Promql { url, query } => self.add(
-                place,
-                "check.promql",
-                probe::PromqlCheck { client, url, query },
-            ),
+            Check::Promql { url, query } => {
+                self.add(
+                    place,
+                    "check.promql",
+                    probe::PromqlCheck { client, url, query },
+                );
+            }
             Check::Trace { url, send } => {
                 let own = self.backends.trace_id.clone();
                 let resource = match send {
                     Some(to) => probe::TraceCheck::sending(client, &url, &to),
                     None => probe::TraceCheck::of_run(client, &url, own),
                 };
-                self.add(place, "check.trace", resource)
+                self.add(place, "check.trace", resource);
             }
             Check::Sql {
                 database,
@@ -262,7 +265,7 @@ impl Assembly<'_> {
                     query,
                     expect,
                 };
-                self.add(place, "check.sql", resource)
+                self.add(place, "check.sql", resource);
             }
             Check::Search {
                 index,
@@ -277,7 +280,7 @@ impl Assembly<'_> {
                     query,
                     at_least,
                 };
-                self.add(place, "check.search", resource)
+                self.add(place, "check.search", resource);
             }
             Check::Datasource { uid } => {
                 let server = self.grafana(&place)?;
@@ -285,9 +288,10 @@ impl Assembly<'_> {
                     place,
                     "check.datasource",
                     grafana::DatasourceHealth { server, uid },
-                )
+                );
             }
         }
+        Ok(())
     }
 
     fn postgres(&self, place: &Place<'_>) -> Result<postgres::Server, AssembleError> {

@@ -39,9 +39,9 @@ pub(super) fn show(duration: Duration) -> String {
         (u64::from(millis), "ms"),
     ];
     let parts = parts.iter().filter(|(number, _)| *number > 0);
-    parts
-        .map(|(number, unit)| format!("{number}{unit}"))
-        .collect()
+    parts.fold(String::new(), |text, (number, unit)| {
+        format!("{text}{number}{unit}")
+    })
 }
 
 #[cfg(test)]

@@ -92,7 +92,10 @@ fn mark(template: &str) -> String {
             !text.is_empty() && !["{{", "{%", "{#"].iter().any(|open| text.starts_with(open));
         if plain && inside.is_none() {
             marked.push_str(&line[..line.len() - text.len()]);
-            marked.push_str(&format!("{MARK}{}{MARK_END}{text}", index + 1));
+            marked.push(MARK);
+            marked.push_str(&(index + 1).to_string());
+            marked.push(MARK_END);
+            marked.push_str(text);
         } else {
             marked.push_str(line);
         }
@@ -116,9 +119,7 @@ fn open_at_end<'a>(line: &str, mut inside: Option<&'a str>) -> Option<&'a str> {
             let opens = tags
                 .iter()
                 .filter_map(|(open, close)| Some((rest.find(open)?, *close)));
-            let Some((at, close)) = opens.min() else {
-                return None;
-            };
+            let (at, close) = opens.min()?;
             rest = &rest[at + 2..];
             inside = Some(close);
         }

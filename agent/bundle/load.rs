@@ -13,12 +13,13 @@ use super::rendering::{Rendering, Source};
 use super::template::Templates;
 use super::values::Values;
 use super::yaml::{self, Node as Yaml};
-use super::{Action, Body, Bundle, Check, Node, Servers, servers};
+use super::{Action, Body, Bundle, Check, Node, servers};
 
 const BUNDLE: &str = "manifests/bundle.yaml";
 const API_VERSION: &str = "firstlight.dev/v1alpha1";
 const KIND: &str = "Bundle";
 const KEYS: &[&str] = &["apiVersion", "kind", "metadata", "servers", "phases"];
+const SERVERS: [&str; 3] = ["postgres", "opensearch", "grafana"];
 
 /// What a bundle is loaded from.
 #[derive(Debug, Clone, Default)]
@@ -137,20 +138,27 @@ fn build(root: &Yaml, phases: &Phases<'_>, options: &Options, values: Value) -> 
     let metadata = metadata.as_ref();
     let metadata = metadata.and_then(|node| reader.fields(node, "metadata", &["name"]));
     let name = metadata.and_then(|metadata| metadata.need_text("name"));
-    let servers = fields
-        .get("servers")
-        .map(|node| rendering.tree(node, source));
-    let servers = servers.and_then(|node| servers::read(&node, reader));
+    let servers = fields.get("servers");
+    let servers = servers.map(|node| rendering.tree(node, source));
+    let named = |server: &str| {
+        servers
+            .as_ref()
+            .is_some_and(|node| node.get(server).is_some())
+    };
+    let missing: Vec<_> = SERVERS
+        .into_iter()
+        .filter(|server| !named(server))
+        .collect();
+    let servers = servers
+        .as_ref()
+        .and_then(|node| servers::read(node, reader));
     let mut needs = Needs::default();
     let list = fields.need("phases");
     let mut nodes = list
         .map(|list| phases.read(list, &mut needs))
         .unwrap_or_default();
     needs.resolve(&mut nodes, reader.found);
-    if reader.found.is_empty() {
-        let servers = servers.as_ref();
-        missing_servers(&nodes, servers.unwrap_or(&Servers::default()), reader.found);
-    }
+    missing_servers(&nodes, &missing, reader.found);
     Some(Bundle {
         name: name?,
         profile: options.profile.clone(),
@@ -162,13 +170,8 @@ fn build(root: &Yaml, phases: &Phases<'_>, options: &Options, values: Value) -> 
 }
 
 /// Reports the first step that uses a server which the bundle does not name.
-fn missing_servers(phases: &[Node], servers: &Servers, found: &Found) {
-    let known = [
-        ("postgres", servers.postgres.is_some()),
-        ("opensearch", servers.opensearch.is_some()),
-        ("grafana", servers.grafana.is_some()),
-    ];
-    for (server, _) in known.iter().filter(|(_, known)| !known) {
+fn missing_servers(phases: &[Node], missing: &[&str], found: &Found) {
+    for server in missing {
         let mut nodes = needs::flat(phases);
         let user = nodes.find(|node| match &node.body {
             Body::Step(step) => uses(&step.action) == Some(*server),
@@ -184,10 +187,11 @@ fn missing_servers(phases: &[Node], servers: &Servers, found: &Found) {
 
 fn uses(action: &Action) -> Option<&'static str> {
     match action {
-        Action::Role(_) | Action::Database(_) | Action::Extension(_) | Action::Migrations(_) => {
-            Some("postgres")
-        }
-        Action::Check(Check::Sql { .. }) => Some("postgres"),
+        Action::Role(_)
+        | Action::Database(_)
+        | Action::Extension(_)
+        | Action::Migrations(_)
+        | Action::Check(Check::Sql { .. }) => Some("postgres"),
         Action::Search(_) | Action::Check(Check::Search { .. }) => Some("opensearch"),
         Action::Folder(_)
         | Action::Datasource(_)

@@ -235,8 +235,9 @@ impl Found {
         self.hidden.borrow_mut().push(place);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.list.borrow().is_empty()
+    /// How many were found until now.
+    pub(super) fn count(&self) -> usize {
+        self.list.borrow().len()
     }
 
     /// Sorts what was found and puts the line of each mistake beside it.

@@ -158,10 +158,12 @@ fn report(phases: &[Node], found: &Found) {
         let node = nodes.iter().find(|node| node.id == id);
         node.map(|node| &node.location)
     };
+    let mut twice = HashSet::new();
     for mistake in needs::check(&list) {
         match mistake {
             NeedsMistake::Duplicate { node } => {
                 let node = nodes[node];
+                twice.insert(node.id.as_str());
                 let what = format!("`{}` is here twice", node.id);
                 let first = place(&node.id).map(|at| format!("the first is in {at}"));
                 let mistake = Mistake::new((&node.location).into(), what).hint_if(first);
@@ -169,6 +171,8 @@ fn report(phases: &[Node], found: &Found) {
                 let name = step.then(|| "give one of them another `name`".to_owned());
                 found.add(mistake.hint_if(name));
             }
+            // Of two with one name each may be the need of the other.
+            NeedsMistake::Cycle { path } if path.iter().any(|id| twice.contains(id.as_str())) => {}
             NeedsMistake::Cycle { path } => {
                 let Some(at) = path.first().and_then(|id| place(id)) else {
                     continue;

@@ -67,7 +67,7 @@ impl Phases<'_> {
             return Some((name, None));
         }
         needs.write(&name, written);
-        let pace = self.pace(
+        let pace = pace_of(
             &own,
             Pace {
                 timeout: TIMEOUT,
@@ -88,44 +88,56 @@ impl Phases<'_> {
         Some((name, Some(phase)))
     }
 
+    /// Reads a step. What needs one that has a mistake has none for that.
     fn step(&self, item: &Yaml, phase: &str, pace: Pace, needs: &mut Needs) -> Option<Node> {
+        let before = self.reader.found.count();
+        let node = self.try_step(item, phase, pace, needs);
+        if self.reader.found.count() > before {
+            match steps::plain_name(item) {
+                Some(name) => needs.drop(&format!("{phase}/{name}"), Vec::new()),
+                None => needs.drop(phase, Vec::new()),
+            }
+        }
+        node
+    }
+
+    fn try_step(&self, item: &Yaml, phase: &str, pace: Pace, needs: &mut Needs) -> Option<Node> {
         let (kind, content) = steps::kind(item, self.reader)?;
-        let whole = Fields::new(self.reader, "a step", item);
-        let wanted = self.wanted(&whole);
+        let wanted = self.wanted(&Fields::new(self.reader, "a step", item));
         let common = self.without(item, &[kind, "when"]);
         let common = Fields::new(self.reader, "a step", &common);
         let written = common.get("needs");
         let written = written.map(|node| self.written(node)).unwrap_or_default();
-        let given = common.text("name");
         if !wanted {
-            let name = given.or_else(|| steps::plain_name(kind, content));
-            if let Some(name) = name {
+            if let Some(name) = steps::plain_name(item) {
                 needs.drop(&format!("{phase}/{name}"), written);
             }
             return None;
         }
-        let context = Context {
+        let pace = pace_of(&common, pace);
+        let given = common.text("name");
+        let content = self.rendering.tree(content, self.source);
+        let made = steps::read(kind, &content, self.context())?;
+        let Some(name) = given.as_deref().or(made.name()) else {
+            let at = Spot {
+                length: 1,
+                ..item.at
+            };
+            self.reader.add(at, "the step needs a `name`");
+            return None;
+        };
+        let name = self.name(common.get("name").unwrap_or(item), name)?;
+        let id = format!("{phase}/{name}");
+        needs.write(&id, written);
+        Some(made.into_node(id, self.reader.location(item.at), pace))
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
             reader: self.reader,
             rendering: self.rendering,
             namespace: self.namespace,
-            pace: self.pace(&common, pace),
-        };
-        let content = self.rendering.tree(content, self.source);
-        let made = steps::read(kind, &content, context)?;
-        let named = common.get("name").unwrap_or(item);
-        let Some(name) = given.as_deref().or(made.name()) else {
-            self.reader.add(
-                Spot {
-                    length: 1,
-                    ..item.at
-                },
-                "the step needs a `name`",
-            );
-            return None;
-        };
-        let id = format!("{phase}/{}", self.name(named, name)?);
-        needs.write(&id, written);
-        Some(made.into_node(id, self.reader.location(item.at), context.pace))
+        }
     }
 
     /// Whether the condition of a phase or step, if it has one, says yes.
@@ -162,14 +174,6 @@ impl Phases<'_> {
         items.iter().filter_map(written).collect()
     }
 
-    fn pace(&self, fields: &Fields<'_>, default: Pace) -> Pace {
-        Pace {
-            timeout: fields.duration("timeout").unwrap_or(default.timeout),
-            no_progress: fields.duration("noProgressTimeout").or(default.no_progress),
-            optional: fields.boolean("optional").unwrap_or(default.optional),
-        }
-    }
-
     /// A name that can be a part of an id.
     fn name(&self, node: &Yaml, name: &str) -> Option<String> {
         let simple = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -187,5 +191,13 @@ impl Phases<'_> {
         let hint = "give it a `name` of letters, digits, `-`, `_` and `.`";
         self.reader.found.add(mistake.hint(hint));
         None
+    }
+}
+
+fn pace_of(fields: &Fields<'_>, default: Pace) -> Pace {
+    Pace {
+        timeout: fields.duration("timeout").unwrap_or(default.timeout),
+        no_progress: fields.duration("noProgressTimeout").or(default.no_progress),
+        optional: fields.boolean("optional").unwrap_or(default.optional),
     }
 }

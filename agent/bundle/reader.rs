@@ -44,10 +44,8 @@ impl<'a> Reader<'a> {
     /// Says that a node is not what it has to be.
     fn wrong(&self, node: &Node, name: &str, wanted: &str) {
         if !matches!(node.content, Content::Broken) {
-            let name = match name.contains(' ') {
-                true => name.to_owned(),
-                false => format!("`{name}`"),
-            };
+            let quote = if name.contains(' ') { "" } else { "`" };
+            let name = format!("{quote}{name}{quote}");
             let what = format!("{name} must be {wanted}, but is {}", node.kind());
             self.add(node.at, what);
         }

@@ -31,10 +31,11 @@ pub fn yaml(bundle: &Bundle) -> Result<String, serde_saphyr::SerializeError> {
             Action::Object(manifest) => &manifest.location,
             _ => &node.location,
         };
-        text.push_str(&format!("---\n# {} ({location})\n", node.id));
+        let mut comment = format!("---\n# {} ({location})\n", node.id);
         if !node.needs.is_empty() {
-            text.push_str(&format!("# needs: {}\n", node.needs.join(", ")));
+            comment = format!("{comment}# needs: {}\n", node.needs.join(", "));
         }
+        text.push_str(&comment);
         text.push_str(&serde_saphyr::to_string(&document.content)?);
     }
     Ok(text)
@@ -184,11 +185,11 @@ fn question(check: &Check) -> Value {
             query,
             expect,
         } => {
-            let (key, expected) = match expect {
-                Expect::Value(value) => ("expect", json!(value)),
-                Expect::AtLeast(least) => ("atLeast", json!(least)),
+            let expect = match expect {
+                Expect::Value(value) => json!(value),
+                Expect::AtLeast(least) => json!({ "atLeast": least }),
             };
-            json!({ "sql": { "database": database, "query": query, key: expected } })
+            json!({ "sql": { "database": database, "query": query, "expect": expect } })
         }
         Check::Promql { url, query } => json!({ "promql": { "url": url, "query": query } }),
         Check::Search {
@@ -253,5 +254,24 @@ fn credential(credential: &Credential) -> Value {
     match credential {
         Credential::Secret(from) => json!({ "secret": from.secret, "key": from.key }),
         Credential::Plain(_) => json!(HIDDEN),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::yaml;
+    use super::*;
+
+    #[test]
+    fn what_is_written_reads_back_as_the_same() {
+        let value = json!({
+            "texts": ["", "~", "null", "true", "yes", "0644", "12", "1e3", "1.5", ".inf", "- a", "a: b",
+                "# no", "two\nlines\n", " space ", "{{ x }}", "quo\"te", "it's", "%", "@", "`", "é\t"],
+            "others": [null, true, 644, -1, 1.5, {}, [], { "0": "key" }],
+        });
+        let text = serde_saphyr::to_string(&value).expect("it can be written");
+        let (documents, problems) = yaml::parse(&text);
+        assert_eq!(problems, [], "{text}");
+        assert_eq!(documents[0].to_value(), value, "{text}");
     }
 }

@@ -99,10 +99,12 @@ impl Rendering<'_> {
         let (mut documents, mut problems) = yaml::parse(&rendered);
         if rendered != text {
             let lines = Lines::trace(self.templates, &text, &rendered);
-            documents.iter_mut().for_each(|node| lines.move_tree(node));
-            problems
-                .iter_mut()
-                .for_each(|problem| lines.move_problem(problem));
+            for document in &mut documents {
+                lines.move_tree(document);
+            }
+            for problem in &mut problems {
+                lines.move_problem(problem);
+            }
         }
         for problem in problems {
             self.found.add(problem.into_mistake(path));

@@ -57,9 +57,10 @@ pub(super) fn resolve(text: &str, plain: bool, tag: Option<&str>) -> Result<Scal
         Some(tag) => return Err(format!("the tag `{tag}` has no meaning here")),
     };
     let fits = match (&found, tag) {
-        (Scalar::Null, Some("!!null")) | (Scalar::Bool(_), Some("!!bool")) => true,
+        (Scalar::Null, Some("!!null"))
+        | (Scalar::Bool(_), Some("!!bool"))
+        | (Scalar::Number(_), Some("!!float")) => true,
         (Scalar::Number(number), Some("!!int")) => number.is_i64() || number.is_u64(),
-        (Scalar::Number(_), Some("!!float")) => true,
         _ => false,
     };
     if fits {

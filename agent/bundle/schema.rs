@@ -48,16 +48,13 @@ fn explain(error: &ValidationError<'_>, values: &Values, schema: &Value) -> Vec<
             .collect();
     }
     let name = show(&path);
-    let (what, hint) = match error.kind() {
-        Kind::Required { property } => {
-            let property = property.as_str().unwrap_or_default();
-            let what = format!("the value `{}` is missing", join(&name, property));
-            (what, description(schema, error, Some(property)))
-        }
-        _ => {
-            let what = format!("the value `{name}` {}", wrong(error));
-            (what, description(schema, error, None))
-        }
+    let (what, hint) = if let Kind::Required { property } = error.kind() {
+        let property = property.as_str().unwrap_or_default();
+        let what = format!("the value `{}` is missing", join(&name, property));
+        (what, description(schema, error, Some(property)))
+    } else {
+        let what = format!("the value `{name}` {}", wrong(error));
+        (what, description(schema, error, None))
     };
     let hint = number_hint(error, &path, values).or(hint);
     vec![Mistake::new(values.place(&path), what).hint_if(hint)]
@@ -195,7 +192,7 @@ fn show(path: &[Step]) -> String {
     let mut text = String::new();
     for step in path {
         match step {
-            Step::Index(index) => text.push_str(&format!("[{index}]")),
+            Step::Index(index) => text = format!("{text}[{index}]"),
             Step::Key(key) => text = join(&text, &key.replace('.', r"\.")),
         }
     }

@@ -138,9 +138,13 @@ impl Templates {
                 Some(detail) => format!("bad template: {}: {detail}", error.kind()),
                 None => format!("bad template: {}", error.kind()),
             };
+            // What alerts and dashboards are written in looks the same, and is not meant for us.
+            let foreign = error.kind() == ErrorKind::SyntaxError;
+            let hint =
+                "a {{ }} that is meant for somebody else goes between {% raw %} and {% endraw %}";
             return Fault {
                 what,
-                hint: None,
+                hint: foreign.then(|| hint.to_owned()),
                 range,
             };
         }

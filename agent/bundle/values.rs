@@ -55,7 +55,7 @@ impl Values {
         for argument in &options.set {
             values.add_set(argument, found);
         }
-        values.complete = found.is_empty();
+        values.complete = found.count() == 0;
         if values.complete {
             schema::check(&values, files, found);
         }

@@ -135,19 +135,18 @@ fn only(mut bundle: Bundle, phase: &str) -> Result<Bundle, CliError> {
         });
     }
     let inside = format!("{phase}/");
-    bundle
-        .phases
-        .iter_mut()
-        .for_each(|node| keep_needs(node, &inside));
+    for node in &mut bundle.phases {
+        keep_needs(node, &inside);
+    }
     Ok(bundle)
 }
 
 fn keep_needs(node: &mut Node, inside: &str) {
     node.needs.retain(|need| need.starts_with(inside));
     if let Body::Group(members) = &mut node.body {
-        members
-            .iter_mut()
-            .for_each(|member| keep_needs(member, inside));
+        for member in members {
+            keep_needs(member, inside);
+        }
     }
 }
 

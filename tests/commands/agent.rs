@@ -8,17 +8,17 @@ use tempfile::TempDir;
 use testbed::{Cluster, Env, PostgresServer, unique};
 
 /// A bundle in a folder of its own, and a namespace of its own on a cluster.
-pub struct Agent {
+pub(crate) struct Agent {
     bundle: TempDir,
     kubeconfig: std::path::PathBuf,
-    pub namespace: String,
+    pub(crate) namespace: String,
 }
 
 /// How a command ended: what it printed and its exit code.
-pub struct Ended {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl fmt::Display for Ended {
@@ -33,14 +33,14 @@ impl fmt::Display for Ended {
 
 impl Ended {
     /// The one true sentence: the last line.
-    pub fn sentence(&self) -> &str {
+    pub(crate) fn sentence(&self) -> &str {
         self.stdout.lines().last().unwrap_or_default()
     }
 }
 
 impl Agent {
     /// A bundle of these phases for the API server of the test bed.
-    pub fn new(name: &str, servers: &str, phases: &str) -> Self {
+    pub(crate) fn new(name: &str, servers: &str, phases: &str) -> Self {
         let cluster = Env::load()
             .and_then(|env| env.api_server())
             .expect("an API server");
@@ -48,7 +48,7 @@ impl Agent {
     }
 
     /// A bundle of these phases for a cluster.
-    pub fn on(cluster: &Cluster, name: &str, servers: &str, phases: &str) -> Self {
+    pub(crate) fn on(cluster: &Cluster, name: &str, servers: &str, phases: &str) -> Self {
         let bundle = tempfile::tempdir().expect("a folder");
         let namespace = unique(name);
         let agent = Self {
@@ -69,14 +69,14 @@ impl Agent {
     }
 
     /// Writes a file of the bundle.
-    pub fn write(&self, path: &str, text: &str) {
+    pub(crate) fn write(&self, path: &str, text: &str) {
         let path = self.bundle.path().join(path);
         std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).expect("a folder");
         std::fs::write(path, text).expect("a file");
     }
 
     /// The command, in an environment that holds nothing else.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_firstlight"));
         command
             .env_clear()
@@ -92,17 +92,17 @@ impl Agent {
     }
 
     /// Runs the command to its end.
-    pub fn run(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
         ended(&mut self.command(arguments))
     }
 
     /// What was left for Kubernetes as the reason of the pod's end.
-    pub fn termination(&self) -> String {
+    pub(crate) fn termination(&self) -> String {
         std::fs::read_to_string(self.bundle.path().join("termination")).unwrap_or_default()
     }
 }
 
-pub fn ended(command: &mut Command) -> Ended {
+pub(crate) fn ended(command: &mut Command) -> Ended {
     let output = command.output().expect("the program runs");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ended {
@@ -113,7 +113,7 @@ pub fn ended(command: &mut Command) -> Ended {
 }
 
 /// The test bed's Postgres, and the `servers:` of a bundle that uses it with a password from a Secret.
-pub fn postgres(secret: &str) -> (PostgresServer, String) {
+pub(crate) fn postgres(secret: &str) -> (PostgresServer, String) {
     let server = Env::load()
         .and_then(|env| env.postgres())
         .expect("a Postgres");

@@ -70,7 +70,7 @@ fn manifest(
             let at = node.map_or(document.at, |node| node.at);
             let mistake = reader.mistake(at, format!("the object needs `{what}`, a text"));
             let is_list = document.get("items").is_some();
-            let hint = is_list.then(|| "write the items of a list as documents of their own");
+            let hint = is_list.then_some("write the items of a list as documents of their own");
             context
                 .found()
                 .add(mistake.hint_if(hint.map(str::to_owned)));

@@ -2,7 +2,7 @@
 
 use super::{Context, Made};
 use crate::bundle::servers::url;
-use crate::bundle::yaml::Node;
+use crate::bundle::yaml::{Content, Node};
 use crate::bundle::{Action, Check, Expect, suggest};
 
 const KEYS: &[&str] = &[
@@ -66,30 +66,26 @@ fn http(node: &Node, context: Context<'_>) -> Option<Check> {
 
 fn sql(node: &Node, context: Context<'_>) -> Option<Check> {
     let reader = context.reader;
-    let allowed = &["database", "query", "expect", "atLeast"];
-    let fields = reader.fields(node, "sql", allowed)?;
+    let fields = reader.fields(node, "sql", &["database", "query", "expect"])?;
     let (database, query) = (fields.need_text("database"), fields.need_text("query"));
-    let expect = match (fields.get("expect"), fields.get("atLeast")) {
-        (Some(node), None) => reader.text(node, "expect").map(Expect::Value),
-        (None, Some(node)) => {
-            let most = i64::MAX.unsigned_abs();
-            let least = reader.number(node, "atLeast", 0, most);
-            least
-                .and_then(|least| i64::try_from(least).ok())
-                .map(Expect::AtLeast)
-        }
-        _ => {
-            let mistake = reader.mistake(node.at, "sql must say what it expects, once");
-            let hint = "write `expect: TEXT` or `atLeast: NUMBER`";
-            context.found().add(mistake.hint(hint));
-            None
-        }
-    };
+    let expect = fields.need("expect").and_then(|node| expect(node, context));
     Some(Check::Sql {
         database: database?,
         query: query?,
         expect: expect?,
     })
+}
+
+/// `expect: TEXT` or `expect: { atLeast: NUMBER }`.
+fn expect(node: &Node, context: Context<'_>) -> Option<Expect> {
+    let reader = context.reader;
+    if !matches!(node.content, Content::Mapping(_)) {
+        return reader.text(node, "expect").map(Expect::Value);
+    }
+    let fields = reader.fields(node, "expect", &["atLeast"])?;
+    let least = fields.need("atLeast")?;
+    let least = reader.number(least, "atLeast", 0, i64::MAX.unsigned_abs())?;
+    i64::try_from(least).ok().map(Expect::AtLeast)
 }
 
 fn promql(node: &Node, context: Context<'_>) -> Option<Check> {

@@ -19,13 +19,14 @@ const SECRETS: &str = "secureJsonData";
 pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
     let fields = context.reader.fields(node, "a grafana", &["path"])?;
     let (folder, name) = context.folder(&fields)?;
+    let before = context.found().count();
     let folders = folders(&folder.join(FOLDERS), context);
     let datasources = datasources(&folder.join(DATASOURCES), context);
     let dashboards = dashboards(&folder, &folders, &datasources, context);
     let mut parts = folders;
     parts.extend(datasources);
     parts.extend(dashboards);
-    if parts.is_empty() && context.found().is_empty() {
+    if parts.is_empty() && context.found().count() == before {
         let at = fields.need("path")?.at;
         let mistake = context
             .reader
@@ -263,9 +264,9 @@ fn dashboard(
         mistakes.push(wrong("__inputs", what.to_owned()).hint(hint));
     }
     if !mistakes.is_empty() {
-        mistakes
-            .into_iter()
-            .for_each(|mistake| context.found().add(mistake));
+        for mistake in mistakes {
+            context.found().add(mistake);
+        }
         return None;
     }
     let mut needs = vec![format!("folder-{folder}")];

@@ -1,4 +1,4 @@
-//! `migrate: { path, database, owner }`: the files `V<number>__<words>.sql` of a folder, in the order
+//! `migrate: { path, database, owner? }`: the files `V<number>__<words>.sql` of a folder, in the order
 //! of their numbers. SQL is taken as it is; folders below are not looked into.
 
 use std::collections::BTreeMap;

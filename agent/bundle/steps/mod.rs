@@ -17,11 +17,11 @@ use super::files::{Entry, Files};
 use super::mistakes::Found;
 use super::reader::{Fields, Reader};
 use super::rendering::Rendering;
-use super::yaml::{Key, Node as Yaml, Spot};
+use super::yaml::{Content, Key, Node as Yaml, Spot};
 use super::{Action, Body, Location, Node, Step, suggest};
 
 /// The keys that every step may have beside its kind.
-pub(super) const COMMON: [&str; 6] = [
+const COMMON: [&str; 6] = [
     "name",
     "needs",
     "when",
@@ -49,7 +49,6 @@ pub(super) struct Context<'a> {
     pub(super) reader: Reader<'a>,
     pub(super) rendering: Rendering<'a>,
     pub(super) namespace: &'a str,
-    pub(super) pace: Pace,
 }
 
 /// What a kind of step makes, before it has an id.
@@ -193,14 +192,23 @@ pub(super) fn read(kind: &'static str, node: &Yaml, context: Context<'_>) -> Opt
 }
 
 /// The name that a step would have, told without rendering or reading anything: for one that a
-/// condition dropped.
-pub(super) fn plain_name(kind: &str, node: &Yaml) -> Option<String> {
-    let own = node.get("name").and_then(Yaml::as_text);
-    if matches!(kind, "apply" | "migrate" | "search" | "grafana") {
-        let path = Path::new(node.get("path")?.as_text()?);
-        return Some(path.file_stem()?.to_str()?.to_owned());
+/// condition dropped, or that has a mistake.
+pub(super) fn plain_name(step: &Yaml) -> Option<String> {
+    if let Some(name) = step.get("name") {
+        return name.as_text().map(str::to_owned);
     }
-    own.map(str::to_owned)
+    let Content::Mapping(entries) = &step.content else {
+        return None;
+    };
+    let mut others = entries
+        .iter()
+        .filter(|(key, _)| !COMMON.contains(&key.text.as_str()));
+    let (_, content) = others.next()?;
+    if let Some(name) = content.get("name") {
+        return name.as_text().map(str::to_owned);
+    }
+    let path = Path::new(content.get("path")?.as_text()?);
+    Some(path.file_stem()?.to_str()?.to_owned())
 }
 
 impl Made {

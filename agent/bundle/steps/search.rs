@@ -29,6 +29,7 @@ const FOLDERS: [(&str, &str, SearchKind); 5] = [
 pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
     let fields = context.reader.fields(node, "a search", &["path"])?;
     let (folder, name) = context.folder(&fields)?;
+    let before = context.found().count();
     let mut parts = Vec::new();
     for (path, is_folder) in context.files().list(&folder, context.found()) {
         let kind = path.file_name().and_then(|name| name.to_str());
@@ -50,7 +51,7 @@ pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
             _ => {}
         }
     }
-    if parts.is_empty() && context.found().is_empty() {
+    if parts.is_empty() && context.found().count() == before {
         let folders = suggest::list(FOLDERS.iter().map(|(folder, ..)| *folder));
         let at = fields.need("path")?.at;
         let mistake = context

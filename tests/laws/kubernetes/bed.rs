@@ -5,7 +5,7 @@ use http::Method;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testbed::{Env, unique};
+use testbed::{Cluster, Env, unique};
 
 use crate::law;
 
@@ -29,10 +29,21 @@ impl Bed {
         bed
     }
 
-    pub(super) async fn without_namespace() -> Self {
-        law::install_tls();
+    /// In a cluster that runs pods, with a namespace that is there.
+    pub(super) async fn with_node() -> Self {
         let env = Env::load().expect("the test bed is up");
-        let at = env.api_server().expect("an API server is up");
+        let bed = Self::of(&env.cluster().expect("a cluster is up")).await;
+        bed.create_namespace().await;
+        bed
+    }
+
+    pub(super) async fn without_namespace() -> Self {
+        let env = Env::load().expect("the test bed is up");
+        Self::of(&env.api_server().expect("an API server is up")).await
+    }
+
+    async fn of(at: &Cluster) -> Self {
+        law::install_tls();
         let kubeconfig = Kubeconfig::read_from(&at.kubeconfig).expect("a kubeconfig");
         let namespace = unique("laws");
         let client = Client::with_kubeconfig(&at.kubeconfig, Some(namespace.clone())).await;
@@ -84,8 +95,8 @@ impl Bed {
     }
 
     /// Changes an object as another field manager.
-    pub(super) async fn patch(&self, path: &str, patch: Value) -> Value {
-        let answer = self.ask(Method::PATCH, path, MERGE, Some(&patch));
+    pub(super) async fn patch(&self, path: &str, fields: Value) -> Value {
+        let answer = self.ask(Method::PATCH, path, MERGE, Some(&fields));
         answer.await.expect("it is changed")
     }
 

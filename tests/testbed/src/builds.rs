@@ -12,6 +12,23 @@ use tokio::sync::{Mutex, OnceCell, Semaphore};
 /// A build of Kubernetes takes five minutes alone, and many more on a busy machine.
 const LONGEST: Duration = Duration::from_hours(1);
 
+/// The program `helm`, `kubectl` or another that was built once a machine, for tests that call it.
+///
+/// # Errors
+/// When it has not been built: the error names the script that does.
+pub fn program(name: &str) -> Result<PathBuf, Error> {
+    let version = place::version(&format!("{}_VERSION", name.to_uppercase()))?;
+    let program = place::cache().join(name).join(version).join(name);
+    if program.exists() {
+        return Ok(program);
+    }
+    Err(Error::NotInstalled {
+        server: name.to_owned(),
+        program,
+        install: format!("tests/testbed/build/{name}/build.sh"),
+    })
+}
+
 /// What one `up` builds: each thing once, few at a time.
 #[derive(Debug)]
 pub(crate) struct Builds {

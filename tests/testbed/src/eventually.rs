@@ -71,6 +71,7 @@ where
         if Instant::now() + pause >= deadline {
             return Err(late(last, attempts));
         }
+        #[expect(clippy::disallowed_methods, reason = "the one pause between two looks")]
         sleep(pause).await;
         pause = (pause * 3 / 2).min(LONGEST_PAUSE);
     }

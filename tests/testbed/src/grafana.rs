@@ -44,9 +44,13 @@ async fn program(room: &Room<'_>) -> Result<PathBuf, Error> {
 /// The stand-in as a static program, for an image without libraries.
 pub(crate) async fn static_program(room: &Room<'_>) -> Result<PathBuf, Error> {
     let target = target_folder()?;
-    let build = cargo(&target).arguments(["--release", "--target", STATIC]);
+    let build = cargo(&target)
+        .arguments(["--target", STATIC])
+        // It goes into an image and a node's memory; nobody debugs it there.
+        .arguments(["--config", "profile.dev.debug=false"])
+        .arguments(["--config", "profile.dev.strip=true"]);
     room.of("build-grafana-static").run(&build, BUILD).await?;
-    Ok(target.join(STATIC).join("release").join(STAND_IN))
+    Ok(target.join(STATIC).join("debug").join(STAND_IN))
 }
 
 fn cargo(target: &Path) -> Launch {

@@ -4,10 +4,11 @@ use crate::address::Cluster;
 use crate::builds::Builds;
 use crate::error::InFile;
 use crate::launch::Launch;
-use crate::record::Record;
+use crate::record::{Process, Record};
 use crate::room::Room;
 use crate::stop::stop_script;
 use crate::{Error, grafana, place};
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,26 +37,48 @@ impl Cluster {
         Ok(command)
     }
 
+    /// Imports an image from an OCI archive.
+    ///
+    /// # Errors
+    /// When the script that imports cannot be run or fails.
+    pub fn import(&self, archive: &Path) -> Result<(), Error> {
+        self.script("import.sh", [archive.as_os_str()]).map(drop)
+    }
+
     /// Makes a port of a Service reachable at 127.0.0.1 until the cluster ends, and gives the
     /// port there. Only clusters with nodes have something to reach.
     ///
     /// # Errors
     /// When the script that forwards cannot be run or fails.
     pub fn forward(&self, service: &str, port: u16) -> Result<u16, Error> {
-        let program = place::scripts().join("cluster/forward.sh");
+        let port = port.to_string();
+        let said = self.script("forward.sh", ["0", service, &port])?;
+        said.trim().parse().map_err(|_| Error::Never {
+            what: format!("{service} cannot be forwarded"),
+            because: said,
+        })
+    }
+
+    /// What a script of `tests/testbed/cluster` prints.
+    fn script<A: AsRef<OsStr>>(
+        &self,
+        name: &str,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Result<String, Error> {
+        let program = place::scripts().join("cluster").join(name);
         let state = self.state.parent().unwrap_or(&self.state);
         let mut command = Command::new(&program);
-        command
-            .env("TESTBED_STATE", state)
-            .args(["0", service])
-            .arg(port.to_string());
+        command.env("TESTBED_STATE", state).args(arguments);
         let output = command
             .output()
             .map_err(|source| Error::Program { program, source })?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        said.trim().parse().map_err(|_| Error::Never {
-            what: format!("{service} cannot be forwarded"),
-            because: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() {
+            return Ok(text(&output.stdout));
+        }
+        Err(Error::Never {
+            what: format!("{name} failed"),
+            because: text(&output.stderr),
         })
     }
 }
@@ -130,6 +153,16 @@ pub(crate) async fn ask(cluster: &Cluster) -> Result<(), Error> {
         what: "its API server is not ready".to_owned(),
         because: String::from_utf8_lossy(&ready.stderr).trim().to_owned(),
     })
+}
+
+/// The memory that its processes have in use, in bytes: the scripts have marked them all.
+pub(crate) fn resident(state: &Path, name: &str) -> u64 {
+    let mark = format!("FIRSTLIGHT_TESTBED={}", state.join(name).display());
+    Process::all()
+        .iter()
+        .filter(|process| process.has_variable(&mark))
+        .filter_map(Process::resident)
+        .sum()
 }
 
 /// Ends a cluster, also one of which only a part has come up.

@@ -39,6 +39,7 @@ mod unique;
 mod up;
 
 pub use address::{Cluster, Grafana, Jaeger, OpenSearch, Otelcol, PostgresServer, Prometheus};
+pub use builds::program;
 pub use command_line::run;
 pub use env::Env;
 pub use error::Error;

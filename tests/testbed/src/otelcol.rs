@@ -32,13 +32,13 @@ fn config(room: &Room<'_>, server: &Otelcol) -> Result<String, Error> {
   otlp: {{ protocols: {{ grpc: {{ endpoint: 127.0.0.1:{grpc} }}, http: {{ endpoint: 127.0.0.1:{http} }} }} }}
 exporters:
   file: {{ path: {received}, flush_interval: 200ms, append: true }}
-  otlp/jaeger: {{ endpoint: '{jaeger}', tls: {{ insecure: true }} }}
-  otlphttp/prometheus: {{ metrics_endpoint: {prometheus}/api/v1/otlp/v1/metrics }}
+  otlp_grpc/jaeger: {{ endpoint: '{jaeger}', tls: {{ insecure: true }} }}
+  otlp_http/prometheus: {{ metrics_endpoint: {prometheus}/api/v1/otlp/v1/metrics }}
 service:
   telemetry: {{ metrics: {{ level: none }}, logs: {{ level: warn }} }}
   pipelines:
-    traces: {{ receivers: [otlp], exporters: [file, otlp/jaeger] }}
-    metrics: {{ receivers: [otlp], exporters: [file, otlphttp/prometheus] }}
+    traces: {{ receivers: [otlp], exporters: [file, otlp_grpc/jaeger] }}
+    metrics: {{ receivers: [otlp], exporters: [file, otlp_http/prometheus] }}
     logs: {{ receivers: [otlp], exporters: [file] }}
 ",
         grpc = room.port("otlp-grpc")?,

@@ -157,6 +157,7 @@ impl Line {
             let count = from.read(&mut buffer).await?;
             let delay = self.delay_ms.load(Ordering::SeqCst);
             if delay > 0 {
+                #[expect(clippy::disallowed_methods, reason = "a delay is what was asked for")]
                 tokio::time::sleep(Duration::from_millis(delay)).await;
             }
             if count == 0 {

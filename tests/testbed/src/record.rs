@@ -127,7 +127,7 @@ impl Record {
 }
 
 impl Process {
-    fn all() -> Vec<Self> {
+    pub(crate) fn all() -> Vec<Self> {
         let Ok(entries) = fs::read_dir("/proc") else {
             return Vec::new();
         };
@@ -154,7 +154,15 @@ impl Process {
         }
     }
 
-    fn resident(&self) -> Option<u64> {
+    /// Whether its environment holds this `KEY=VALUE`.
+    pub(crate) fn has_variable(&self, line: &str) -> bool {
+        fs::read(format!("/proc/{}/environ", self.pid)).is_ok_and(|text| {
+            text.split(|byte| *byte == 0)
+                .any(|one| one == line.as_bytes())
+        })
+    }
+
+    pub(crate) fn resident(&self) -> Option<u64> {
         let text = fs::read_to_string(format!("/proc/{}/statm", self.pid)).ok()?;
         let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
         Some(pages * u64::try_from(rustix::param::page_size()).ok()?)

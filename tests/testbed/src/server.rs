@@ -3,15 +3,17 @@
 use crate::builds::Builds;
 use crate::env::{self, Env};
 use crate::error::InFile;
+use crate::record::Record;
 use crate::room::Room;
 use crate::stop::stop;
 use crate::{
-    Attempt, Error, eventually, grafana, jaeger, kubernetes, opensearch, otelcol, postgres,
+    Attempt, Error, eventually, grafana, jaeger, kubernetes, opensearch, otelcol, place, postgres,
     prometheus,
 };
 use clap::ValueEnum;
 use rustix::process::Signal;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 /// How long a server that runs may take to answer.
@@ -139,6 +141,15 @@ impl Server {
 
     async fn answers(self, ask: impl AsyncFnMut() -> Attempt<()>) -> Result<(), Error> {
         eventually(&format!("{} to answer", self.name()), ANSWER, ask).await
+    }
+
+    /// The memory that it has in use, in bytes; zero when it does not run.
+    pub(crate) fn resident(self, state: &Path) -> Result<u64, Error> {
+        if matches!(self, Self::Apiserver | Self::Cluster) {
+            return Ok(kubernetes::resident(state, self.name()));
+        }
+        let record = Record::read(&place::folder(state, self.name()))?;
+        Ok(record.map_or(0, |record| record.resident()))
     }
 
     /// Ends it, whatever of it there is.

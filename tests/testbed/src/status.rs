@@ -19,7 +19,7 @@ pub(crate) fn status() -> Result<(), Error> {
                 "{}, pid {}, {}, log {}",
                 if ready { "up" } else { "not ready" },
                 record.pid,
-                mebibytes(record.resident()),
+                mebibytes(server.resident(&state)?),
                 folder.join("log").display()
             ),
             None if ready => format!("ended, log {}", folder.join("log").display()),

@@ -119,7 +119,7 @@ impl<'a> Work<'a> {
         server.start(&room, builds).await.inspect_err(|_| {
             room.say("failed, see below");
         })?;
-        let resident = Record::read(&room.folder())?.map_or(0, |record| record.resident());
+        let resident = server.resident(self.state)?;
         room.say(&format!(
             "ready after {:.1} s, {}",
             since.elapsed().as_secs_f64(),

@@ -1,0 +1,187 @@
+//! The cluster, by the kubectl that a user has.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use testbed::{Attempt, Cluster, Env, eventually};
+
+/// The namespace of manifests/bootstrap.yaml.
+pub(crate) const NAMESPACE: &str = "lens";
+
+/// A cluster and what was asked of it.
+pub(crate) struct Bed {
+    cluster: Cluster,
+}
+
+impl Bed {
+    /// The test bed's cluster, with the agent's image and without an earlier installation.
+    pub(crate) fn clean() -> Self {
+        let bed = Self {
+            cluster: Env::load()
+                .and_then(|env| env.cluster())
+                .expect("a cluster"),
+        };
+        let archive = root().join("target/image/firstlight.tar");
+        assert!(
+            archive.exists(),
+            "{} is absent: run `make image`",
+            archive.display()
+        );
+        bed.cluster
+            .import(&archive)
+            .expect("the agent's image is imported");
+        bed.kubectl(&["delete", "namespace", NAMESPACE, "--ignore-not-found"]);
+        bed
+    }
+
+    /// What kubectl prints; its failure fails the test.
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
+        self.kubectl_with(arguments, None)
+    }
+
+    /// The same with a document on its standard input.
+    pub(crate) fn kubectl_with(&self, arguments: &[&str], document: Option<&str>) -> String {
+        let mut command = self.cluster.kubectl().expect("kubectl");
+        let input = if document.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        };
+        command
+            .args(arguments)
+            .stdin(input)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("kubectl runs");
+        if let (Some(document), Some(mut stdin)) = (document, child.stdin.take()) {
+            std::io::Write::write_all(&mut stdin, document.as_bytes()).expect("kubectl reads");
+        }
+        let output = child.wait_with_output().expect("kubectl ends");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(
+            output.status.success(),
+            "kubectl {arguments:?}: {}{}",
+            text(&output.stdout),
+            text(&output.stderr)
+        );
+        text(&output.stdout)
+    }
+
+    /// An object, or a list, of the installation's namespace.
+    pub(crate) fn get(&self, what: &[&str]) -> Value {
+        let mut arguments = vec!["-n", NAMESPACE, "get", "-o", "json"];
+        arguments.extend(what);
+        serde_json::from_str(&self.kubectl(&arguments)).expect("JSON")
+    }
+
+    /// The one Job of a rendering of the chart.
+    pub(crate) fn job_of(&self, manifest: &str) -> String {
+        let arguments = ["create", "--dry-run=client", "-o", "name", "-f", "-"];
+        let names = self.kubectl_with(&arguments, Some(manifest));
+        let job = names
+            .lines()
+            .find_map(|line| line.strip_prefix("job.batch/"));
+        job.expect("a Job").to_owned()
+    }
+
+    /// Runs the CronJob's template once more, as the README says.
+    pub(crate) fn rerun(&self, name: &str) {
+        let from = "--from=cronjob/firstlight";
+        self.kubectl(&["-n", NAMESPACE, "create", "job", name, from]);
+    }
+
+    /// Waits until the Job has succeeded; if it fails, what there is to see fails the test.
+    pub(crate) async fn succeeded(&self, job: &str, within: Duration) {
+        let what = format!("job {job} completes");
+        let result = eventually(&what, within, async || {
+            let status = self.get(&["job", job])["status"].clone();
+            let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
+            let is = |kind: &str| {
+                conditions
+                    .iter()
+                    .any(|it| it["type"] == kind && it["status"] == "True")
+            };
+            if is("Complete") {
+                Attempt::Done(())
+            } else if is("Failed") {
+                Attempt::Never(status.to_string())
+            } else {
+                Attempt::NotYet(status.to_string())
+            }
+        });
+        if let Err(error) = result.await {
+            panic!("{error}\n{}", self.evidence(job));
+        }
+    }
+
+    /// The pods and the log of the Job.
+    fn evidence(&self, job: &str) -> String {
+        let pods = self.kubectl(&["-n", NAMESPACE, "get", "pods", "-o", "wide"]);
+        let label = format!("batch.kubernetes.io/job-name={job}");
+        let log = self.kubectl(&[
+            "-n",
+            NAMESPACE,
+            "logs",
+            "--tail=60",
+            "--prefix",
+            "-l",
+            &label,
+        ]);
+        format!("{pods}\n{log}")
+    }
+
+    /// The log of the Job's last pod.
+    pub(crate) fn log(&self, job: &str) -> String {
+        self.kubectl(&["-n", NAMESPACE, "logs", &format!("job/{job}")])
+    }
+
+    /// The record of the last run.
+    pub(crate) fn record(&self) -> Value {
+        let map = self.get(&["configmap", "firstlight-lens"]);
+        let text = map["data"]["record.json"].as_str().expect("a record");
+        serde_json::from_str(text).expect("JSON")
+    }
+
+    /// A key of a Secret.
+    pub(crate) fn secret(&self, name: &str, key: &str) -> String {
+        let path = format!("-o=go-template={{{{index .data \"{key}\" | base64decode}}}}");
+        self.kubectl(&["-n", NAMESPACE, "get", "secret", name, &path])
+    }
+
+    /// The port of this machine that leads to a Service's.
+    pub(crate) fn forward(&self, service: &str, port: u16) -> u16 {
+        let service = format!("{NAMESPACE}/{service}");
+        self.cluster
+            .forward(&service, port)
+            .expect("the Service is forwarded")
+    }
+}
+
+/// The chart rendered with further settings.
+pub(crate) fn render(settings: &[&str]) -> String {
+    let output = Command::new(testbed::program("helm").expect("helm"))
+        .args([
+            "template",
+            "lens",
+            "--namespace",
+            NAMESPACE,
+            "--set",
+            "createNamespace=true",
+        ])
+        .args(settings)
+        .arg(root().join("manifests/chart"))
+        .output()
+        .expect("helm runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).expect("text")
+}
+
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
