@@ -110,7 +110,6 @@ async fn a_burst_of_spans_arrives_whole() {
                 "OTEL_EXPORTER_OTLP_ENDPOINT",
                 collector.endpoint("http/protobuf"),
             ),
-            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
             ("OTEL_RESOURCE_ATTRIBUTES", &format!("test.run={id}")),
         ],
     );

@@ -47,6 +47,7 @@ async fn run(
         &[
             ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint(protocol)),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
             ("OTEL_RESOURCE_ATTRIBUTES", &format!("test.run={run}")),
             ("FIRSTLIGHT_POD_NAME", "lens-1"),
             ("TRACEPARENT", &caller.traceparent()),

@@ -64,6 +64,12 @@ impl Bed {
         self.post("/api/v1/namespaces", namespace).await;
     }
 
+    /// Frees the node of what a test that went well has started; a failed one leaves it to look at.
+    pub(super) async fn remove(&self) {
+        let namespace = format!("/api/v1/namespaces/{}", self.namespace);
+        self.delete(&namespace).await;
+    }
+
     /// Asks the API server as the administrator, with an object's path.
     pub(super) async fn ask(
         &self,

@@ -35,8 +35,8 @@ async fn a_generated_secret_keeps_the_laws() {
     let password_of = |secret: &'static str| read(&secrets, secret, "password");
     let make = |name: &str| login(&bed.client, name, &["password"]);
     law::fresh(make("login")).await;
-    let made = law::changes(make("login")).await;
-    assert_eq!(made, [format!("create Secret {}/login", bed.namespace)]);
+    let created = law::changes(make("login")).await;
+    assert_eq!(created, [format!("create Secret {}/login", bed.namespace)]);
     let first = password_of("login").await.expect("a password");
     assert_eq!(first.len(), 24);
     assert_eq!(read(&secrets, "login", "user").await.as_deref(), Ok("lens"));
@@ -55,9 +55,9 @@ async fn a_generated_secret_keeps_the_laws() {
 
     law::cut_short(|polls| make(&format!("cut-{polls}"))).await;
     law::two_at_once(|| make("two")).await;
-    let made = password_of("two").await;
+    let kept = password_of("two").await;
     law::unchanged(make("two")).await;
-    assert_eq!(password_of("two").await, made);
+    assert_eq!(password_of("two").await, kept);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use testbed::{Attempt, eventually};
 use super::bed::{Bed, object};
 use crate::law;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A pod's specification: busybox with this command, which ends on the first signal.
 fn spec(command: &str) -> Value {
@@ -64,6 +64,7 @@ async fn a_deployment_becomes_ready_and_rolls_over() {
     let deployment = bed.get(&bed.apps("deployments", "web")).await;
     assert_eq!(deployment["status"]["replicas"], 1, "the old pod is gone");
     assert_eq!(deployment["status"]["readyReplicas"], 1);
+    bed.remove().await;
 }
 
 #[tokio::test]
@@ -73,6 +74,7 @@ async fn sets_become_ready() {
         becomes_ready(&bed, workload("StatefulSet", "data", &spec(FOREVER))),
         becomes_ready(&bed, workload("DaemonSet", "node", &spec(FOREVER))),
     );
+    bed.remove().await;
 }
 
 #[tokio::test]
@@ -81,7 +83,7 @@ async fn a_pod_becomes_ready_and_a_job_ends_well_or_badly() {
     let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "one" },
                       "spec": spec(FOREVER) });
     let bad = object(bed.client.clone(), job("bad", "exit 3"), false, true);
-    let (_, _, (class, said, _)) = tokio::join!(
+    let ((), (), (class, said, _)) = tokio::join!(
         becomes_ready(&bed, pod),
         becomes_ready(&bed, job("good", "true")),
         law::fails(bad),
@@ -91,6 +93,7 @@ async fn a_pod_becomes_ready_and_a_job_ends_well_or_badly() {
         said.contains("bad has failed: BackoffLimitExceeded"),
         "{said}"
     );
+    bed.remove().await;
 }
 
 /// What the diagnosis of a workload that cannot start comes to say.
@@ -129,6 +132,7 @@ async fn what_keeps_a_pod_from_starting_is_quoted() {
     large["containers"][0]["resources"] = json!({ "requests": { "cpu": "1k" } });
     let mut volume = spec(FOREVER);
     volume["volumes"] = json!([{ "name": "ca", "secret": { "secretName": "nowhere" } }]);
+    volume["containers"][0]["volumeMounts"] = json!([{ "name": "ca", "mountPath": "/ca" }]);
     let mut probe = spec(FOREVER);
     probe["containers"][0]["readinessProbe"] =
         json!({ "exec": { "command": ["false"] }, "periodSeconds": 1 });
@@ -168,6 +172,7 @@ async fn what_keeps_a_pod_from_starting_is_quoted() {
             &["container main runs and is not ready; Unhealthy: Readiness probe failed"],
         ),
     );
+    bed.remove().await;
 }
 
 #[tokio::test]
@@ -190,4 +195,5 @@ async fn what_keeps_pods_from_being_made_is_quoted() {
         ),
         diagnosed(&bed, job("once", "true"), &quota_said),
     );
+    bed.remove().await;
 }
