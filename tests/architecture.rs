@@ -35,15 +35,25 @@ fn mentions(folder: &str, words: &[&str]) -> Vec<String> {
         for (number, line) in text.lines().enumerate() {
             let code = line.split("//").next().unwrap_or_default();
             if words.iter().any(|word| code.contains(word)) {
-                found.push(format!("{}:{}: {}", path.display(), number + 1, line.trim()));
+                found.push(format!(
+                    "{}:{}: {}",
+                    path.display(),
+                    number + 1,
+                    line.trim()
+                ));
             }
         }
     }
     found
 }
 
-const DRIVERS: [&str; 5] =
-    ["kube::", "tokio_postgres::", "opensearch::http", "reqwest::", "opentelemetry"];
+const DRIVERS: [&str; 5] = [
+    "kube::",
+    "tokio_postgres::",
+    "opensearch::http",
+    "reqwest::",
+    "opentelemetry",
+];
 
 #[test]
 fn the_engine_knows_no_backend() {
@@ -63,12 +73,19 @@ fn the_engine_knows_no_backend() {
 #[test]
 fn a_provider_knows_no_other_and_nothing_above_it() {
     let providers = ["kubernetes", "postgres", "opensearch", "grafana", "probe"];
-    let above =
-        ["crate::bundle", "crate::console", "crate::telemetry", "crate::cli", "crate::settings", "crate::assemble"];
+    let above = [
+        "crate::bundle",
+        "crate::console",
+        "crate::telemetry",
+        "crate::cli",
+        "crate::settings",
+        "crate::assemble",
+    ];
     for provider in providers {
         let others = providers.iter().filter(|other| **other != provider);
-        let mut forbidden: Vec<String> =
-            others.map(|other| format!("crate::providers::{other}")).collect();
+        let mut forbidden: Vec<String> = others
+            .map(|other| format!("crate::providers::{other}"))
+            .collect();
         forbidden.extend(above.iter().map(|&word| word.to_owned()));
         forbidden.push("opentelemetry".to_owned());
         let forbidden: Vec<&str> = forbidden.iter().map(String::as_str).collect();
@@ -79,7 +96,12 @@ fn a_provider_knows_no_other_and_nothing_above_it() {
 
 #[test]
 fn bundle_and_console_know_neither_clients_nor_each_other() {
-    let clients = ["crate::providers", "crate::telemetry", "crate::cli", "tokio::"];
+    let clients = [
+        "crate::providers",
+        "crate::telemetry",
+        "crate::cli",
+        "tokio::",
+    ];
     for (folder, other) in [("bundle", "crate::console"), ("console", "crate::bundle")] {
         let mut forbidden = clients.to_vec();
         forbidden.push(other);
@@ -90,8 +112,18 @@ fn bundle_and_console_know_neither_clients_nor_each_other() {
 
 #[test]
 fn only_telemetry_knows_opentelemetry() {
-    for folder in ["engine", "bundle", "console", "cli", "assemble", "providers"] {
-        assert_eq!(mentions(folder, &["opentelemetry::", "opentelemetry_"]), Vec::<String>::new());
+    for folder in [
+        "engine",
+        "bundle",
+        "console",
+        "cli",
+        "assemble",
+        "providers",
+    ] {
+        assert_eq!(
+            mentions(folder, &["opentelemetry::", "opentelemetry_"]),
+            Vec::<String>::new()
+        );
     }
 }
 
@@ -103,7 +135,11 @@ fn the_exit_codes_are_the_same_in_the_code_and_in_the_readme() {
         cell.parse::<u8>().ok()
     });
     let told: Vec<u8> = rows.collect();
-    let mut known: Vec<u8> = Class::ALL.into_iter().map(Class::exit_code).chain([0, 2]).collect();
+    let mut known: Vec<u8> = Class::ALL
+        .into_iter()
+        .map(Class::exit_code)
+        .chain([0, 2])
+        .collect();
     known.sort_unstable();
     assert_eq!(told, known);
 }
@@ -114,7 +150,12 @@ fn the_modules_are_small() {
     let long: Vec<String> = sources("")
         .into_iter()
         .filter_map(|(path, text)| {
-            let code = text.split("#[cfg(test)]").next().unwrap_or_default().lines().count();
+            let code = text
+                .split("#[cfg(test)]")
+                .next()
+                .unwrap_or_default()
+                .lines()
+                .count();
             let is_tests = path.file_name().is_some_and(|name| name == "tests.rs");
             (code > 400 && !is_tests).then(|| format!("{}: {code} lines", path.display()))
         })

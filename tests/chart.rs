@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 #[test]
 fn bootstrap_is_the_chart_rendered() {
-    let output = run(&mut Command::new(root().join("manifests/bootstrap.sh")).arg("--check"));
+    let output = run(Command::new(root().join("manifests/bootstrap.sh")).arg("--check"));
     assert!(output.status.success(), "{}", said(&output));
 }
 

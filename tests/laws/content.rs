@@ -43,29 +43,31 @@ fn is_json(path: &Path) -> bool {
 
 /// Makes all of the bundle's search objects current, and says how many there were.
 async fn search(server: &Arc<Server>, twice: bool) -> usize {
+    let documents = |kind: &str| documents(&format!("manifests/search/{kind}"));
+    let server = || Arc::clone(server);
     let mut count = 0;
-    for kind in [
-        "component-templates",
-        "index-templates",
-        "pipelines",
-        "indices",
-    ] {
-        for (name, body) in documents(&format!("manifests/search/{kind}")) {
-            let server = Arc::clone(server);
-            count += 1;
-            match kind {
-                "component-templates" => {
-                    settle(ComponentTemplate { server, name, body }, twice).await
-                }
-                "index-templates" => settle(IndexTemplate { server, name, body }, twice).await,
-                "pipelines" => settle(Pipeline { server, name, body }, twice).await,
-                _ => settle(Index { server, name, body }, twice).await,
-            }
-        }
-    }
-    for (id, body) in documents("manifests/search/documents/lens-logs") {
-        let (server, index) = (Arc::clone(server), "lens-logs".to_owned());
+    for (name, body) in documents("component-templates") {
+        let server = server();
+        settle(ComponentTemplate { server, name, body }, twice).await;
         count += 1;
+    }
+    for (name, body) in documents("index-templates") {
+        let server = server();
+        settle(IndexTemplate { server, name, body }, twice).await;
+        count += 1;
+    }
+    for (name, body) in documents("pipelines") {
+        let server = server();
+        settle(Pipeline { server, name, body }, twice).await;
+        count += 1;
+    }
+    for (name, body) in documents("indices") {
+        let server = server();
+        settle(Index { server, name, body }, twice).await;
+        count += 1;
+    }
+    for (id, body) in documents("documents/lens-logs") {
+        let (server, index) = (server(), "lens-logs".to_owned());
         settle(
             Document {
                 server,
@@ -76,6 +78,7 @@ async fn search(server: &Arc<Server>, twice: bool) -> usize {
             twice,
         )
         .await;
+        count += 1;
     }
     count
 }

@@ -1,5 +1,5 @@
 //! The laws on a real API server. Nothing runs there and nobody writes a status, so the tests
-//! play the controllers where readiness is at stake.
+//! play the controllers where readiness is at stake; [`workloads`] has a node where pods run.
 //!
 //! That a second run writes nothing is proven by rights: it runs as a service account that may
 //! only read, so that a write, even a dry run, would be refused.
@@ -10,3 +10,4 @@ mod object;
 mod readiness;
 mod records;
 mod secret;
+mod workloads;

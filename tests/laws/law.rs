@@ -2,15 +2,16 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
 use firstlight::engine::{
-    Class, Failure, Graph, Mode, Outcome, Pacing, Plan, Reporters, Resource, Run, RunInfo,
-    StepError, StepId, StepOptions,
+    Class, Event, EventKind, Failure, Graph, Mode, Outcome, Pacing, Plan, Reporter, Reporters,
+    Resource, Run, RunInfo, StepError, StepId, StepOptions, Waiting,
 };
 use firstlight::secret::{Credential, ReadSecret, SecretError, SecretRef, Secrets, Sensitive};
+use tokio_util::sync::CancellationToken;
 
 /// A test has no Secrets: every credential is given.
 pub(crate) struct NoSecrets;
@@ -39,6 +40,23 @@ pub(crate) fn install_tls() {
 
 /// Runs one resource as a graph of one step.
 async fn run(resource: impl Resource, mode: Mode, timeout: Duration) -> Outcome {
+    watched(
+        resource,
+        mode,
+        timeout,
+        Reporters::new(),
+        CancellationToken::new(),
+    )
+    .await
+}
+
+async fn watched(
+    resource: impl Resource,
+    mode: Mode,
+    timeout: Duration,
+    reporters: Reporters,
+    stop: CancellationToken,
+) -> Outcome {
     let mut graph = Graph::builder();
     let options = StepOptions {
         kind: "test",
@@ -59,14 +77,14 @@ async fn run(resource: impl Resource, mode: Mode, timeout: Duration) -> Outcome 
         graph: graph.build().expect("one step has no needs"),
         mode,
         pacing: Pacing::default(),
-        reporters: Reporters::new(),
-        stop: tokio_util::sync::CancellationToken::new(),
+        reporters,
+        stop,
     });
-    let step = report.await.steps.pop().expect("there is one step");
-    step.outcome
+    let mut steps = report.await.steps;
+    steps.pop().expect("there is one step").outcome
 }
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Law 1: before it is there, a preview says that it would be made.
 pub(crate) async fn fresh(resource: impl Resource) {
@@ -155,6 +173,35 @@ pub(crate) async fn last_seen(resource: impl Resource) -> (Class, String) {
             ..
         } => (last_seen.class, last_seen.what),
         outcome => panic!("{outcome:?}"),
+    }
+}
+
+/// What it waits for first. Ends as soon as that is known, however long the look takes.
+pub(crate) async fn waits_for(resource: impl Resource) -> (Class, String) {
+    let first = Arc::new(FirstWait::default());
+    let stop = first.stop.clone();
+    let reporters = Reporters::new().with(Arc::clone(&first) as Arc<dyn Reporter>);
+    let outcome = watched(resource, Mode::Apply, PATIENCE, reporters, stop).await;
+    let seen = first.seen.get().cloned();
+    let Some(Waiting { what, class }) = seen else {
+        panic!("it did not wait: {outcome:?}");
+    };
+    (class, what)
+}
+
+#[derive(Default)]
+struct FirstWait {
+    seen: OnceLock<Waiting>,
+    stop: CancellationToken,
+}
+
+impl Reporter for FirstWait {
+    fn report(&self, event: &Event<'_>) {
+        if let EventKind::StepWaiting { waiting, .. } = event.kind {
+            // Only the first counts; a later one comes before the run has stopped.
+            let _ = self.seen.set(waiting.clone());
+            self.stop.cancel();
+        }
     }
 }
 

@@ -10,4 +10,6 @@ mod grafana;
 mod kubernetes;
 mod law;
 mod opensearch;
+mod opensearch_bed;
+mod postgres;
 mod probe;

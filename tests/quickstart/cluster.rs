@@ -17,7 +17,7 @@ pub(crate) struct Bed {
 
 impl Bed {
     /// The test bed's cluster, with the agent's image and without an earlier installation.
-    pub(crate) async fn clean() -> Self {
+    pub(crate) fn clean() -> Self {
         let bed = Self {
             cluster: Env::load()
                 .and_then(|env| env.cluster())

@@ -14,7 +14,7 @@ const RERUN: Duration = Duration::from_mins(2);
 
 #[tokio::test]
 async fn the_quickstart_lives() {
-    let bed = Bed::clean().await;
+    let bed = Bed::clean();
     let job = one_apply_installs_everything(&bed).await;
     the_same_apply_is_the_same_job(&bed, &job);
     the_run_is_one_trace_without_a_gap(&bed).await;

@@ -3,11 +3,11 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use testbed::{Env, unique};
+use testbed::unique;
 
 use crate::child::{Driver, Said};
 use crate::driver::CALLS;
-use crate::received::Received;
+use crate::received::Collector;
 
 /// The grace for a server that never answered is two seconds; a busy machine may add as much.
 const BOUND: Duration = Duration::from_secs(4);
@@ -102,13 +102,14 @@ async fn a_wrong_variable_is_told_and_the_run_goes_on() {
 #[tokio::test]
 async fn a_burst_of_spans_arrives_whole() {
     let id = unique("burst");
-    let env = Env::load().expect("the test bed is up");
-    let collector = env.otelcol().expect("the collector is up");
+    let collector = Collector::new();
     let driver = Driver::start(
         "busy",
         &[
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.otlp_http),
-            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+            (
+                "OTEL_EXPORTER_OTLP_ENDPOINT",
+                collector.endpoint("http/protobuf"),
+            ),
             ("OTEL_RESOURCE_ATTRIBUTES", &format!("test.run={id}")),
         ],
     );
@@ -121,7 +122,7 @@ async fn a_burst_of_spans_arrives_whole() {
         "{}",
         said.delivery
     );
-    let received = Received::with_spans(&id, all).await;
+    let received = collector.with_spans(&id, all).await;
     assert_eq!(received.spans.len(), all);
     assert!(received.names().contains("RUN lens"));
 }

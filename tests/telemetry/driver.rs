@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 /// How many calls a busy step makes: more than the SDK's own queue would hold.
-pub(crate) const CALLS: usize = 20_000;
+pub(crate) const CALLS: usize = 5_000;
 
 /// The name of this "test".
 pub(crate) const NAME: &str = "driver::run";

@@ -1,18 +1,14 @@
 //! A collector that comes up only when the run is over: nothing is lost.
 
-use testbed::{Env, Proxy, unique};
+use testbed::{Proxy, unique};
 
 use crate::child::Driver;
-use crate::received::Received;
+use crate::received::Collector;
 
 async fn nothing_is_lost(protocol: &str) {
     let id = unique("late");
-    let env = Env::load().expect("the test bed is up");
-    let collector = env.otelcol().expect("the collector is up");
-    let backend = match protocol {
-        "grpc" => collector.otlp_grpc,
-        _ => collector.otlp_http,
-    };
+    let collector = Collector::new();
+    let backend = collector.endpoint(protocol);
     let backend = backend.strip_prefix("http://").expect("plain HTTP");
     let mut proxy = Proxy::start(backend).await.expect("a proxy");
     proxy.refuse().await;
@@ -46,7 +42,7 @@ async fn nothing_is_lost(protocol: &str) {
         said.delivery
     );
     assert_eq!(said.at("WARN"), Vec::<serde_json::Value>::new());
-    let received = Received::with_spans(&id, count).await;
+    let received = collector.with_spans(&id, count).await;
     assert_eq!(received.spans.len(), count);
     assert!(
         received.names().contains("infrastructure/collector"),

@@ -1,11 +1,12 @@
 //! What a real collector has received, as its file exporter wrote it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::time::Duration;
 
 use serde_json::Value;
-use testbed::{Attempt, Env, eventually};
+use testbed::{Attempt, Env, Otelcol, eventually};
 
 /// Everything that one run has sent.
 #[derive(Debug, Default)]
@@ -18,27 +19,53 @@ pub(crate) struct Received {
     pub(crate) metrics: BTreeMap<String, Value>,
 }
 
-impl Received {
-    /// Reads the file until what is there of the run is enough.
-    pub(crate) async fn when(run: &str, enough: impl Fn(&Self) -> Result<(), String>) -> Self {
+/// The test bed's collector, from now on.
+pub(crate) struct Collector {
+    at: Otelcol,
+    /// How long the file was before; what others have sent is not read again and again.
+    before: u64,
+}
+
+impl Collector {
+    pub(crate) fn new() -> Self {
         let env = Env::load().expect("the test bed is up");
-        let file = env.otelcol().expect("the collector is up").received_file;
+        let at = env.otelcol().expect("the collector is up");
+        let before = std::fs::metadata(&at.received_file).map_or(0, |file| file.len());
+        Self { at, before }
+    }
+
+    /// Where it takes this protocol.
+    pub(crate) fn endpoint(&self, protocol: &str) -> &str {
+        match protocol {
+            "grpc" => &self.at.otlp_grpc,
+            _ => &self.at.otlp_http,
+        }
+    }
+
+    /// Reads on until what has come from the run is enough.
+    pub(crate) async fn when(
+        &self,
+        run: &str,
+        enough: impl Fn(&Received) -> Result<(), String>,
+    ) -> Received {
         let attempt = async || {
-            let received = Self::read(&file, run);
+            let received = self.read(run);
             match enough(&received) {
                 Ok(()) => Attempt::Done(received),
                 Err(because) => Attempt::NotYet(because),
             }
         };
-        let what = format!("the telemetry of run {run} in {}", file.display());
-        eventually(&what, Duration::from_secs(20), attempt)
-            .await
-            .unwrap_or_else(|error| panic!("{error}"))
+        let what = format!(
+            "the telemetry of run {run} in {}",
+            self.at.received_file.display()
+        );
+        let received = eventually(&what, Duration::from_mins(1), attempt).await;
+        received.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// As much as this many spans, and logs and metrics at all.
-    pub(crate) async fn with_spans(run: &str, count: usize) -> Self {
-        Self::when(run, |received| {
+    /// As many spans as this, and logs and metrics at all.
+    pub(crate) async fn with_spans(&self, run: &str, count: usize) -> Received {
+        self.when(run, |received| {
             let (spans, records) = (received.spans.len(), received.records.len());
             if spans < count || records == 0 || received.metrics.is_empty() {
                 let metrics = received.metrics.len();
@@ -51,18 +78,27 @@ impl Received {
         .await
     }
 
-    fn read(file: &Path, run: &str) -> Self {
-        let text = std::fs::read_to_string(file).unwrap_or_default();
-        let mut received = Self::default();
+    fn read(&self, run: &str) -> Received {
+        let mut text = Vec::new();
+        let mut file = File::open(&self.at.received_file).expect("the collector's file");
+        file.seek(SeekFrom::Start(self.before))
+            .expect("it only grows");
+        file.read_to_end(&mut text).expect("it is readable");
+        let mut received = Received::default();
         // The last line may be half written; the next attempt sees the rest of it.
-        for line in text.lines().filter(|line| line.contains(run)) {
+        for line in String::from_utf8_lossy(&text)
+            .lines()
+            .filter(|line| line.contains(run))
+        {
             if let Ok(request) = serde_json::from_str::<Value>(line) {
                 received.add(&request);
             }
         }
         received
     }
+}
 
+impl Received {
     fn add(&mut self, request: &Value) {
         for resource in list(&request["resourceSpans"]) {
             self.resources.push(resource["resource"].clone());

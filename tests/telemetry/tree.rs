@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use testbed::{Env, unique};
+use testbed::unique;
 
 use crate::child::{Driver, Said};
-use crate::received::{Received, attributes, list, text};
+use crate::received::{Collector, Received, attributes, list, text};
 
 /// The spans of a run that succeeds: the run, two phases, two steps, the looks of each, one call.
 const SPANS: usize = 10;
@@ -35,18 +35,19 @@ impl Caller {
     }
 }
 
-async fn run(profile: &str, protocol: &str, run: &str, caller: &Caller) -> Said {
-    let env = Env::load().expect("the test bed is up");
-    let collector = env.otelcol().expect("the collector is up");
-    let endpoint = match protocol {
-        "grpc" => collector.otlp_grpc,
-        _ => collector.otlp_http,
-    };
+async fn run(
+    collector: &Collector,
+    profile: &str,
+    protocol: &str,
+    run: &str,
+    caller: &Caller,
+) -> Said {
     let driver = Driver::start(
         profile,
         &[
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint(protocol)),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
             ("OTEL_RESOURCE_ATTRIBUTES", &format!("test.run={run}")),
             ("FIRSTLIGHT_POD_NAME", "lens-1"),
             ("TRACEPARENT", &caller.traceparent()),
@@ -71,14 +72,14 @@ fn assert_one_tree(received: &Received, caller: &Caller) {
 }
 
 async fn everything_arrives(protocol: &str) {
-    let (id, caller) = (unique("run"), Caller::new());
-    let said = run("fine", protocol, &id, &caller).await;
+    let (id, caller, collector) = (unique("run"), Caller::new(), Collector::new());
+    let said = run(&collector, "fine", protocol, &id, &caller).await;
     assert!(
         said.delivery.contains(" spans delivered, "),
         "{}",
         said.delivery
     );
-    let received = Received::with_spans(&id, SPANS).await;
+    let received = collector.with_spans(&id, SPANS).await;
     assert_eq!(received.spans.len(), SPANS, "{:?}", received.names());
     assert_one_tree(&received, &caller);
 
@@ -182,18 +183,19 @@ async fn everything_arrives_by_grpc() {
 
 #[tokio::test]
 async fn a_failed_run_shows_where_and_why() {
-    let (id, caller) = (unique("run"), Caller::new());
-    let said = run("failing", "http/protobuf", &id, &caller).await;
-    let received = Received::when(&id, |received| {
-        let failed = received.metrics.contains_key("cicd.pipeline.run.errors");
-        let ended = received.names().contains("RUN lens");
-        if failed && ended {
-            Ok(())
-        } else {
-            Err(format!("{:?}", received.names()))
-        }
-    })
-    .await;
+    let (id, caller, collector) = (unique("run"), Caller::new(), Collector::new());
+    let said = run(&collector, "failing", "http/protobuf", &id, &caller).await;
+    let received = collector
+        .when(&id, |received| {
+            let failed = received.metrics.contains_key("cicd.pipeline.run.errors");
+            let ended = received.names().contains("RUN lens");
+            if failed && ended {
+                Ok(())
+            } else {
+                Err(format!("{:?}", received.names()))
+            }
+        })
+        .await;
     assert_one_tree(&received, &caller);
     for name in ["RUN lens", "schema/migrate"] {
         let span = received.span(name);

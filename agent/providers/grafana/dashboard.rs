@@ -175,3 +175,72 @@ fn title(model: &Value) -> Vec<FieldChange> {
     });
     title.into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::grafana::nowhere::nowhere;
+
+    fn said(observed: Option<&Observed>) -> String {
+        let dashboard = Dashboard {
+            server: nowhere(),
+            uid: "fleet".to_owned(),
+            folder: "lens".to_owned(),
+            model: json!({"id": null, "version": 9, "title": "Fleet", "panels": [{"id": 1}]}),
+        };
+        match dashboard.plan(&observed.cloned()) {
+            Ok(Plan::Change(changes)) => {
+                let Change {
+                    difference,
+                    version,
+                } = &changes[0];
+                let fields = difference.fields.iter().map(|field| field.path.as_str());
+                let fields = fields.collect::<Vec<_>>().join(" ");
+                format!("{} {fields}, version {version:?}", difference.verb)
+            }
+            Ok(plan) => format!("{plan:?}"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn stored() -> Observed {
+        let model = json!({"id": 4, "uid": "fleet", "version": 2, "title": "Fleet",
+            "panels": [{"id": 1}]});
+        Observed {
+            model: model.as_object().cloned().unwrap_or_default(),
+            folder: "lens".to_owned(),
+            version: 2,
+            is_provisioned: false,
+            is_folder: false,
+        }
+    }
+
+    #[test]
+    fn every_state_has_its_plan() {
+        assert_eq!(said(None), "create title, version None");
+        assert_eq!(said(Some(&stored())), "Current");
+        let mut drifted = Observed {
+            folder: String::new(),
+            ..stored()
+        };
+        drifted
+            .model
+            .insert("panels".to_owned(), json!([{"id": 1}, {"id": 2}]));
+        let expected = "update panels[1].id folderUid, version Some(2)";
+        assert_eq!(said(Some(&drifted)), expected);
+        let provisioned = Observed {
+            is_provisioned: true,
+            ..drifted
+        };
+        assert_eq!(
+            said(Some(&provisioned)),
+            "dashboard lens/fleet is provisioned from files, and differs: panels[1].id, folderUid"
+        );
+        let folder = Observed {
+            is_folder: true,
+            ..stored()
+        };
+        let expected = "the uid fleet belongs to a folder, so no dashboard can have it";
+        assert_eq!(said(Some(&folder)), expected);
+    }
+}

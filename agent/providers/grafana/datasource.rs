@@ -161,3 +161,65 @@ fn paths(fields: &[FieldChange]) -> String {
     let paths: Vec<_> = fields.iter().map(|field| field.path.as_str()).collect();
     paths.join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::grafana::nowhere::nowhere;
+    use crate::secret::Sensitive;
+    use serde_json::json;
+
+    fn said(observed: &Observed) -> String {
+        let password = Credential::Plain(Sensitive::new("hidden"));
+        let datasource = Datasource {
+            server: nowhere(),
+            uid: "pg".to_owned(),
+            name: "PostgreSQL".to_owned(),
+            body: json!({"type": "postgres", "access": "proxy", "jsonData": {"sslmode": "disable"}}),
+            secrets: BTreeMap::from([("password".to_owned(), password)]),
+        };
+        match datasource.plan(observed) {
+            Ok(Plan::Change(changes)) => {
+                let Change {
+                    difference,
+                    version,
+                } = &changes[0];
+                assert!(!format!("{difference:?}").contains("hidden"));
+                format!(
+                    "{} {}, version {version:?}",
+                    difference.verb,
+                    paths(&difference.fields)
+                )
+            }
+            Ok(plan) => format!("{plan:?}"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn stored() -> Value {
+        json!({"id": 7, "uid": "pg", "name": "PostgreSQL", "type": "grafana-postgresql-datasource",
+            "access": "proxy", "jsonData": {"sslmode": "disable", "theirs": 1}, "readOnly": false,
+            "secureJsonFields": {"password": true}, "version": 3})
+    }
+
+    #[test]
+    fn every_state_has_its_plan() {
+        let created = said(&Observed::Absent);
+        assert_eq!(
+            created,
+            "create access, jsonData.sslmode, name, type, uid, secureJsonData.password, version None"
+        );
+        assert_eq!(said(&Observed::Present(stored())), "Current");
+        let mut drifted = stored();
+        drifted["jsonData"]["sslmode"] = json!("require");
+        drifted["secureJsonFields"] = json!({});
+        let both = "jsonData.sslmode, secureJsonData.password";
+        let expected = format!("update {both}, version Some(3)");
+        assert_eq!(said(&Observed::Present(drifted.clone())), expected);
+        drifted["readOnly"] = json!(true);
+        let expected = format!("datasource pg is provisioned from files, and differs: {both}");
+        assert_eq!(said(&Observed::Present(drifted)), expected);
+        let expected = "the name \"PostgreSQL\" belongs to the datasource with the uid x, not pg";
+        assert_eq!(said(&Observed::NameTaken("x".to_owned())), expected);
+    }
+}

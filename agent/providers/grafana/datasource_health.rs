@@ -77,3 +77,27 @@ impl DatasourceHealth {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Class, Failure};
+    use crate::providers::grafana::nowhere::nowhere;
+
+    #[test]
+    fn a_failing_datasource_is_unmet_and_an_uncheckable_one_a_mistake() {
+        let health = DatasourceHealth {
+            server: nowhere(),
+            uid: "pg".to_owned(),
+        };
+        assert_eq!(health.plan(&Observed::Works).ok(), Some(Plan::Current));
+        let unmet = Waiting::unmet("datasource pg does not answer: refused");
+        let fails = health.plan(&Observed::Fails("refused".to_owned()));
+        assert_eq!(fails.ok(), Some(Plan::InProgress(unmet)));
+        let unknown = Observed::Uncheckable("Plugin not registered".to_owned());
+        let error = health.plan(&unknown).expect_err("nobody can ask it");
+        assert_eq!(error.class(), Class::Invalid);
+        let expected = "Grafana cannot check datasource pg: Plugin not registered";
+        assert_eq!(error.to_string(), expected);
+    }
+}

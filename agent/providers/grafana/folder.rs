@@ -137,3 +137,43 @@ fn field(path: &str, before: Option<&String>, after: Option<&String>) -> Option<
         sensitive: false,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::grafana::nowhere::nowhere;
+
+    fn said(observed: Option<(&str, Option<&str>)>) -> Vec<String> {
+        let folder = Folder {
+            server: nowhere(),
+            uid: "lens".to_owned(),
+            title: "Lens".to_owned(),
+            parent: Some("above".to_owned()),
+        };
+        let observed = observed.map(|(title, parent)| Observed {
+            title: title.to_owned(),
+            parent: parent.map(str::to_owned),
+            version: Some(1),
+        });
+        let Ok(Plan::Change(changes)) = folder.plan(&observed) else {
+            return Vec::new();
+        };
+        let changes = changes.into_iter().map(Difference::from);
+        let line = |change: Difference| {
+            let fields = change.fields.iter().map(|field| field.path.as_str());
+            format!("{} {}", change.verb, fields.collect::<Vec<_>>().join(" "))
+        };
+        changes.map(line).collect()
+    }
+
+    #[test]
+    fn it_is_made_moved_and_then_renamed() {
+        assert_eq!(said(None), ["create title parentUid"]);
+        assert_eq!(said(Some(("Lens", Some("above")))), [""; 0]);
+        assert_eq!(said(Some(("Other", Some("above")))), ["update title"]);
+        assert_eq!(
+            said(Some(("Other", None))),
+            ["update parentUid", "update title"]
+        );
+    }
+}

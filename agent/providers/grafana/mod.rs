@@ -18,6 +18,8 @@ mod datasource_health;
 mod error;
 mod folder;
 mod gate;
+#[cfg(test)]
+mod nowhere;
 
 pub use client::Server;
 pub use dashboard::Dashboard;

@@ -1,5 +1,4 @@
-//! The connection to the API server: the one place that sends, and the one where an answer
-//! becomes an [`Error`].
+//! The connection to the API server: the one place that sends.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -16,6 +15,7 @@ use tracing::{Instrument, Span};
 use super::Error;
 use super::kind::{Kind, ServedKinds, Target};
 use super::live::Live;
+use super::refusal;
 use super::request::Request;
 use super::watches::Watches;
 use crate::engine::Failure;
@@ -271,7 +271,7 @@ impl Client {
                 reason: "BadRequest".to_owned(),
                 message: source.to_string(),
             })?;
-        let lost = |source| self.transport(request, source);
+        let lost = |source| refusal::no_answer(request, self.server(), source);
         let response = self.inner.kube.send(message).await.map_err(lost)?;
         let status = response.status();
         Span::current().record("http.response.status_code", status.as_u16());
@@ -287,107 +287,16 @@ impl Client {
             let text = String::from_utf8_lossy(&body);
             Status::failure(text.trim(), "")
         });
-        Err(self.refusal(request, status.as_u16(), said))
+        Err(refusal::negative_answer(
+            request,
+            self.server(),
+            status.as_u16(),
+            said,
+        ))
     }
 
     fn server(&self) -> String {
         format!("{}:{}", self.inner.host, self.inner.port)
-    }
-
-    /// What it means that there was no answer.
-    fn transport(&self, request: &Request, error: kube::Error) -> Error {
-        let (request, server) = (request.to_string(), self.server());
-        match error {
-            kube::Error::Auth(source) => Error::BadConfig {
-                server,
-                source: source.into(),
-            },
-            kube::Error::Service(source) if is_about_certificates(source.as_ref()) => {
-                Error::Untrusted {
-                    request,
-                    server,
-                    source,
-                }
-            }
-            // The library's own words only repeat those of the cause.
-            kube::Error::Service(source) => Error::Unreachable {
-                request,
-                server,
-                source,
-            },
-            kube::Error::HyperError(source) => Error::Unreachable {
-                request,
-                server,
-                source: source.into(),
-            },
-            other => Error::Unreachable {
-                request,
-                server,
-                source: other.into(),
-            },
-        }
-    }
-
-    /// What a negative answer means, by its status and Kubernetes' reason.
-    fn refusal(&self, request: &Request, code: u16, said: Status) -> Error {
-        let asked = request.to_string();
-        let reason = match said.reason.as_str() {
-            "" => format!("HTTP {code}"),
-            reason => reason.to_owned(),
-        };
-        let message = said.message;
-        let causes = said.details.map(|details| details.causes);
-        let causes = causes.unwrap_or_default();
-        let because = |word| causes.iter().any(|cause| cause.reason == word);
-        match code {
-            401 => Error::Unauthenticated {
-                request: asked,
-                server: self.server(),
-            },
-            403 if because("NamespaceTerminating") => Error::Unable {
-                request: asked,
-                reason: "NamespaceTerminating".to_owned(),
-                message,
-            },
-            403 => Error::Forbidden {
-                verb: request.verb,
-                resource: request
-                    .resource
-                    .clone()
-                    .unwrap_or_else(|| request.subject.clone()),
-                namespace: request.namespace.clone(),
-                message,
-            },
-            404 => Error::NotFound {
-                request: asked,
-                message,
-            },
-            409 if because("FieldManagerConflict") => Error::Owned {
-                target: request.subject.clone(),
-                conflicts: causes
-                    .into_iter()
-                    .map(|cause| format!("{} ({})", cause.field, cause.message))
-                    .collect(),
-            },
-            409 => Error::Conflict {
-                request: asked,
-                message,
-            },
-            500 if said.reason.is_empty() => Error::Unexplained {
-                request: asked,
-                message,
-            },
-            408 | 410 | 429 | 500.. => Error::Unable {
-                request: asked,
-                reason,
-                message,
-            },
-            _ => Error::Refused {
-                request: asked,
-                reason,
-                message,
-            },
-        }
     }
 }
 
@@ -397,23 +306,4 @@ fn read<T: serde::de::DeserializeOwned>(request: &Request, answer: Value) -> Res
         request: request.to_string(),
         source: source.into(),
     })
-}
-
-/// Whether TLS failed because of the server's certificate, which no second look mends.
-fn is_about_certificates(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return matches!(tls, rustls::Error::InvalidCertificate(_));
-        }
-        // An I/O error names the source of what it holds, and leaves out what it holds.
-        let held = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
-        cause = match held {
-            Some(held) => Some(held),
-            None => error.source(),
-        };
-    }
-    false
 }

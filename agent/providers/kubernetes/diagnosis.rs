@@ -214,7 +214,7 @@ mod tests {
 
     use super::*;
 
-    fn said(status: Value) -> Option<String> {
+    fn said(status: &Value) -> Option<String> {
         problem(&Live::new(json!({ "status": status }))).map(|problem| problem.what)
     }
 
@@ -254,7 +254,7 @@ mod tests {
                 "container web runs and is not ready, after 2 restarts",
             ),
         ] {
-            assert_eq!(said(status).as_deref(), Some(expected));
+            assert_eq!(said(&status).as_deref(), Some(expected));
         }
     }
 
@@ -262,8 +262,8 @@ mod tests {
     fn a_pod_that_starts_has_no_problem() {
         let starting = json!({ "containerStatuses": [{ "name": "web", "ready": false,
             "state": { "waiting": { "reason": "ContainerCreating" } } }] });
-        assert_eq!(said(starting), None);
-        assert_eq!(said(json!({})), None);
+        assert_eq!(said(&starting), None);
+        assert_eq!(said(&json!({})), None);
     }
 
     #[test]

@@ -271,7 +271,7 @@ mod tests {
 
     use super::*;
 
-    fn live(mut object: Value, owned: Value) -> Value {
+    fn live(mut object: Value, owned: &Value) -> Value {
         object["metadata"]["managedFields"] = json!([
             { "manager": "other", "operation": "Update", "fieldsV1": { "f:data": {} } },
             { "manager": MANAGER, "operation": "Apply", "fieldsV1": owned },
@@ -289,7 +289,7 @@ mod tests {
             ".": {}, "f:name": {}, "f:image": {},
             "f:ports": { "k:{\"containerPort\":80,\"protocol\":\"TCP\"}": port },
             "f:resources": { "f:requests": { "f:cpu": {} } } } } } });
-        live(json!({ "spec": { "containers": containers } }), owned)
+        live(json!({ "spec": { "containers": containers } }), &owned)
     }
 
     fn desired(image: &str) -> Value {
@@ -347,18 +347,18 @@ mod tests {
     fn what_leaves_our_set_is_shown_if_it_goes_away() {
         let had = live(
             json!({ "data": { "a": "1", "b": "2" } }),
-            json!({ "f:data": { "f:a": {}, "f:b": {} } }),
+            &json!({ "f:data": { "f:a": {}, "f:b": {} } }),
         );
         let gone = live(
             json!({ "data": { "a": "1" } }),
-            json!({ "f:data": { "f:a": {} } }),
+            &json!({ "f:data": { "f:a": {} } }),
         );
         let found = changes(&had, &gone);
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].path.as_str(), &found[0].after), ("data.b", &None));
         let kept = live(
             json!({ "data": { "a": "1", "b": "2" } }),
-            json!({ "f:data": { "f:a": {} } }),
+            &json!({ "f:data": { "f:a": {} } }),
         );
         assert_eq!(changes(&had, &kept)[0].path, "metadata.managedFields");
     }

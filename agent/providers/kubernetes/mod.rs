@@ -14,6 +14,7 @@
 
 mod client;
 mod diagnosis;
+mod document;
 mod error;
 mod fields;
 mod generated_secret;
@@ -25,6 +26,7 @@ mod object;
 mod operator;
 mod quantity;
 mod readiness;
+mod refusal;
 mod request;
 mod run_record;
 mod secrets;

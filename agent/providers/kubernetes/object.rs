@@ -2,9 +2,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::kind::{self, Target};
+use super::document::Document;
+use super::kind::Target;
 use super::live::Live;
 use super::readiness::{self, Readiness, Surroundings};
 use super::{Client, Error, diagnosis, fields};
@@ -30,16 +31,6 @@ pub struct Object {
     options: ObjectOptions,
     /// The state in which the server last said that a write would change nothing of ours.
     equal: Mutex<Option<Fingerprint>>,
-}
-
-/// The document, in the form that the server keeps.
-#[derive(Debug)]
-struct Document {
-    api_version: String,
-    kind: String,
-    name: String,
-    namespace: Option<String>,
-    content: Value,
 }
 
 /// What cannot stay the same when a field of ours changes.
@@ -254,70 +245,6 @@ fn deletion(live: &Live) -> String {
     }
 }
 
-impl Document {
-    fn new(mut content: Value) -> Result<Self, Error> {
-        let missing = |what: &str| Error::NotAnObject {
-            problem: format!("{what} is missing or not text"),
-        };
-        let text = |pointer: &str, what: &str| {
-            let found = content.pointer(pointer).and_then(Value::as_str);
-            found.map(str::to_owned).ok_or_else(|| missing(what))
-        };
-        let document = Self {
-            api_version: text("/apiVersion", "apiVersion")?,
-            kind: text("/kind", "kind")?,
-            name: text("/metadata/name", "metadata.name")?,
-            namespace: text("/metadata/namespace", "").ok(),
-            content: Value::Null,
-        };
-        if let Some(fields) = content.as_object_mut() {
-            normalise(&document.kind, fields);
-        }
-        Ok(Self {
-            content,
-            ..document
-        })
-    }
-}
-
-impl std::fmt::Display for Document {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.namespace {
-            Some(namespace) => write!(f, "{} {namespace}/{}", self.kind, self.name),
-            None => write!(f, "{} {}", self.kind, self.name),
-        }
-    }
-}
-
-/// Brings the document into the form in which the server keeps it, so that both can be compared.
-fn normalise(kind: &str, fields: &mut Map<String, Value>) {
-    // Written by generators of manifests; the status is its controller's.
-    fields.remove("status");
-    if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.remove("creationTimestamp");
-    }
-    if kind == kind::SECRET.name
-        && let Some(Value::Object(texts)) = fields.remove("stringData")
-    {
-        let data = fields
-            .entry("data")
-            .or_insert_with(|| Value::Object(Map::new()));
-        for (key, value) in texts {
-            let encoded = match &value {
-                Value::String(text) => Value::String(encode(text)),
-                // Not text: the server says so better.
-                _ => value,
-            };
-            data[key] = encoded;
-        }
-    }
-}
-
-fn encode(text: &str) -> String {
-    use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD.encode(text)
-}
-
 impl Fingerprint {
     fn of(live: &Live) -> Self {
         let metadata = |key: &str| live.at(key).unwrap_or(&Value::Null).to_string();
@@ -402,30 +329,6 @@ mod tests {
     fn without_waiting_it_is_current_once_it_is_written() {
         let observed = present(json!({ "kind": "Nobody" }), Vec::new());
         assert_eq!(plan(&observed, false).expect("a plan"), Plan::Current);
-    }
-
-    #[test]
-    fn secrets_are_compared_encoded() {
-        let document = Document::new(json!({
-            "apiVersion": "v1", "kind": "Secret",
-            "metadata": { "name": "login", "creationTimestamp": null },
-            "stringData": { "user": "lens" }, "status": {},
-        }))
-        .expect("an object");
-        assert_eq!(
-            document.content,
-            json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "login" },
-                    "data": { "user": "bGVucw==" } })
-        );
-    }
-
-    #[test]
-    fn a_document_must_say_which_object_it_is() {
-        let error = Document::new(json!({ "kind": "Secret" })).expect_err("not an object");
-        assert_eq!(
-            error.to_string(),
-            "not a Kubernetes object: apiVersion is missing or not text"
-        );
     }
 
     #[test]

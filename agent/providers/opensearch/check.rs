@@ -58,3 +58,29 @@ impl Resource for SearchCheck {
         match change {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::opensearch::nowhere::nowhere;
+
+    #[test]
+    fn too_few_is_unmet_and_says_how_many() {
+        let check = SearchCheck {
+            server: nowhere(),
+            index: "logs".to_owned(),
+            query: None,
+            at_least: 2,
+        };
+        let waits = |said: &str| Plan::InProgress(Waiting::unmet(said));
+        let table = [
+            (Some(3), Plan::Current),
+            (Some(2), Plan::Current),
+            (Some(1), waits("logs has 1 matching documents, not 2")),
+            (None, waits("logs does not exist")),
+        ];
+        for (count, plan) in table {
+            assert_eq!(check.plan(&count).ok(), Some(plan), "{count:?}");
+        }
+    }
+}

@@ -177,3 +177,51 @@ fn hit(hit: &Value) -> Result<Hit, Error> {
         source: hit["_source"].clone(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::opensearch::nowhere::nowhere;
+
+    fn said(sources: &[Value]) -> String {
+        let document = Document {
+            server: nowhere(),
+            index: "logs".to_owned(),
+            id: "one".to_owned(),
+            body: json!({"level": "info", "event": {"action": "installation"}}),
+        };
+        let hits = sources.iter().map(|source| Hit {
+            index: "logs-000001".to_owned(),
+            seq_no: 0,
+            primary_term: 1,
+            source: source.clone(),
+        });
+        let observed = Observed {
+            is_concrete: false,
+            hits: hits.collect(),
+        };
+        match document.plan(&observed) {
+            Ok(Plan::Change(changes)) => {
+                let change = Difference::from(changes[0].clone());
+                let fields = change.fields.iter().map(|field| field.path.as_str());
+                let fields = fields.collect::<Vec<_>>().join(" ");
+                format!("{} {}: {fields}", change.verb, change.target)
+            }
+            Ok(plan) => format!("{plan:?}"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn our_fields_are_kept_and_others_left_alone() {
+        let stored = json!({"level": "info", "event": {"action": "installation", "ingested": 1}});
+        let drifted = json!({"level": "warn", "event": {"action": "installation"}});
+        assert_eq!(said(&[]), "create document logs/one: event.action level");
+        assert_eq!(said(std::slice::from_ref(&stored)), "Current");
+        assert_eq!(said(&[drifted]), "update document logs/one: level");
+        assert_eq!(
+            said(&[stored.clone(), stored]),
+            "logs has 2 documents with the id one"
+        );
+    }
+}

@@ -105,22 +105,11 @@ fn unassigned(health: &Value) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::{ReadSecret, SecretError, SecretRef, Secrets};
-
-    struct NoSecrets;
-
-    impl Secrets for NoSecrets {
-        fn read<'a>(&'a self, reference: &'a SecretRef) -> ReadSecret<'a> {
-            Box::pin(async { Err(SecretError::Missing(reference.clone())) })
-        }
-    }
+    use crate::providers::opensearch::nowhere::nowhere;
 
     #[test]
     fn only_a_usable_opensearch_passes() {
-        let server = Server::new("http://search:9200", None, None, Arc::new(NoSecrets));
-        let gate = Gate {
-            server: Arc::new(server),
-        };
+        let gate = Gate { server: nowhere() };
         let waits = "waits: OpenSearch is red: 3 shards are not assigned";
         let table = [
             (Some("opensearch"), "3.6.0", "green", "current"),
@@ -130,13 +119,13 @@ mod tests {
                 Some("opensearch"),
                 "1.3.0",
                 "green",
-                "http://search:9200 is OpenSearch 1.3.0, not OpenSearch 2 or newer",
+                "http://nowhere is OpenSearch 1.3.0, not OpenSearch 2 or newer",
             ),
             (
                 None,
                 "8.1.0",
                 "green",
-                "http://search:9200 is Elasticsearch 8.1.0, not OpenSearch 2 or newer",
+                "http://nowhere is Elasticsearch 8.1.0, not OpenSearch 2 or newer",
             ),
         ];
         for (distribution, number, status, expected) in table {

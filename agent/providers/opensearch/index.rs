@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::aliases;
 use super::client::{Request, Server};
 use super::error::Error;
 use super::mapping;
 use super::normal_form;
+use super::settings;
 use crate::engine::{Difference, FieldChange, Plan, Resource, Verb, Waiting};
 
 /// An index with its aliases.
@@ -238,7 +240,7 @@ impl Index {
         let mapping = mapping::drift(&self.body["mappings"], &live.mappings);
         let wanted = normal_form::settings(&self.body["settings"]);
         let found = normal_form::settings(&live.settings);
-        let (possible, frozen) = settings_drift(&wanted, &found);
+        let (possible, frozen) = settings::drift(&wanted, &found);
         let impossible: Vec<_> = frozen.into_iter().chain(mapping.impossible).collect();
         if !impossible.is_empty() {
             let differences = sentence(&impossible);
@@ -274,30 +276,11 @@ impl Index {
     }
 
     fn missing_aliases(&self, live: &Live) -> Option<Change> {
-        let ours = normal_form::aliases(&self.body["aliases"]);
-        let mut aliases = Vec::new();
-        let mut fields = Vec::new();
-        for (name, options) in ours.as_object().into_iter().flatten() {
-            let found = live.aliases.get(name).unwrap_or(&Value::Null);
-            let differing = normal_form::subset(options, found);
-            // A single index without the mark is written to all the same.
-            let differing = differing.into_iter().filter(|field| {
-                found.is_null() || field.path != "is_write_index" || field.before.is_some()
-            });
-            let before = fields.len();
-            fields.extend(differing.map(|field| FieldChange {
-                path: format!("aliases.{name}.{}", field.path),
-                ..field
-            }));
-            if found.is_null() || fields.len() > before {
-                aliases.push(name.clone());
-            }
-        }
+        let (aliases, fields) = aliases::missing(&self.body["aliases"], &live.aliases);
+        let any = !aliases.is_empty();
         let index = live.name.clone();
-        (!aliases.is_empty()).then_some(Change {
-            kind: Kind::Aliases { index, aliases },
-            fields,
-        })
+        let kind = Kind::Aliases { index, aliases };
+        any.then_some(Change { kind, fields })
     }
 
     fn adding(&self, index: &str, alias: &str) -> Value {
@@ -311,52 +294,6 @@ impl Index {
     }
 }
 
-/// What can be set while the index is open, and what cannot.
-fn settings_drift(
-    wanted: &Map<String, Value>,
-    found: &Map<String, Value>,
-) -> (Vec<FieldChange>, Vec<FieldChange>) {
-    let wanted = wanted
-        .iter()
-        .filter(|(key, value)| found.get(*key) != Some(*value));
-    let differing = wanted.map(|(key, value)| FieldChange {
-        path: key.clone(),
-        before: found.get(key).map(plain),
-        after: Some(plain(value)),
-        sensitive: false,
-    });
-    differing.partition(|field| !is_static(&field.path))
-}
-
-/// Settings that are fixed when the index is made. What is missing here the server refuses itself.
-fn is_static(key: &str) -> bool {
-    const KEYS: &[&str] = &[
-        "index.number_of_shards",
-        "index.number_of_routing_shards",
-        "index.routing_partition_size",
-        "index.codec",
-        "index.soft_deletes.enabled",
-        "index.load_fixed_bitset_filters_eagerly",
-        "index.shard.check_on_startup",
-        "index.knn",
-    ];
-    const PREFIXES: &[&str] = &[
-        "index.sort.",
-        "index.analysis.",
-        "index.store.",
-        "index.similarity.",
-        "index.replication.",
-        "index.remote_store.",
-    ];
-    KEYS.contains(&key) || PREFIXES.iter().any(|prefix| key.starts_with(prefix))
-}
-
-fn plain(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
-}
-
 fn sentence(fields: &[FieldChange]) -> String {
     let show = |side: &Option<String>| side.clone().unwrap_or_else(|| "unset".to_owned());
     let parts = fields.iter().map(|field| {
@@ -364,4 +301,100 @@ fn sentence(fields: &[FieldChange]) -> String {
         format!("{} is {before} and should be {after}", field.path)
     });
     parts.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::opensearch::nowhere::nowhere;
+
+    fn index() -> Index {
+        Index {
+            server: nowhere(),
+            name: "logs-000001".to_owned(),
+            body: json!({
+                "settings": {"number_of_shards": 1, "refresh_interval": "5s"},
+                "mappings": {"properties": {"level": {"type": "keyword"}}},
+                "aliases": {"logs": {"is_write_index": true}},
+            }),
+        }
+    }
+
+    fn live(name: &str) -> Live {
+        Live {
+            name: name.to_owned(),
+            is_red: false,
+            settings: json!({"index": {"number_of_shards": "1", "refresh_interval": "5s"}}),
+            mappings: json!({"properties": {"level": {"type": "keyword"}}}),
+            aliases: json!({"logs": {"is_write_index": true}}),
+        }
+    }
+
+    fn said(observed: &Observed) -> String {
+        match index().plan(observed) {
+            Ok(Plan::Current) => "current".to_owned(),
+            Ok(Plan::InProgress(waiting)) => format!("waits for {}", waiting.what),
+            Ok(Plan::Change(changes)) => {
+                let changes = changes.into_iter().map(Difference::from);
+                let lines = changes.map(|change| format!("{} {}", change.verb, change.target));
+                lines.collect::<Vec<_>>().join(", ")
+            }
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn with(live: Live) -> Observed {
+        Observed {
+            live: Some(live),
+            ..Observed::default()
+        }
+    }
+
+    #[test]
+    fn every_state_has_its_plan() {
+        assert_eq!(said(&Observed::default()), "create index logs-000001");
+        assert_eq!(said(&with(live("logs-000007"))), "current");
+        let red = Live {
+            is_red: true,
+            ..live("logs-000001")
+        };
+        let waits = "waits for index logs-000001: a primary shard is not assigned";
+        assert_eq!(said(&with(red)), waits);
+        let bare = Live {
+            aliases: json!({}),
+            mappings: json!({}),
+            ..live("logs-000001")
+        };
+        assert_eq!(
+            said(&with(bare)),
+            "update mapping of index logs-000001, update aliases of index logs-000001"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_mended_is_said() {
+        let taken = Observed {
+            holder: Some("an index"),
+            ..Observed::default()
+        };
+        let expected = "logs is an index, so it cannot be the write alias of logs-000001";
+        assert_eq!(said(&taken), expected);
+        let behind = vec!["logs-000001".to_owned(), "logs-000002".to_owned()];
+        let unwritten = Observed {
+            behind,
+            ..Observed::default()
+        };
+        let expected = "alias logs has no write index among logs-000001, logs-000002";
+        assert_eq!(said(&unwritten), expected);
+        let settings = json!({"index": {"number_of_shards": "3", "refresh_interval": "5s"}});
+        let other = Live {
+            settings,
+            ..live("logs-000001")
+        };
+        assert_eq!(
+            said(&with(other)),
+            "index logs-000001 needs rollover or reindex: \
+             index.number_of_shards is 3 and should be 1"
+        );
+    }
 }

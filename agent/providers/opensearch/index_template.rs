@@ -60,3 +60,44 @@ impl Resource for IndexTemplate {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Verb;
+    use crate::providers::opensearch::nowhere::nowhere;
+    use serde_json::json;
+
+    #[test]
+    fn absent_equal_and_drifted() {
+        let ours = IndexTemplate {
+            server: nowhere(),
+            name: "logs".to_owned(),
+            body: json!({"index_patterns": "logs-*", "template": {"settings": {"number_of_shards": 1}}}),
+        };
+        let plan = |observed: Option<Value>| match ours.plan(&observed) {
+            Ok(Plan::Change(mut changes)) => changes.pop(),
+            Ok(plan) => {
+                assert_eq!(plan, Plan::Current);
+                None
+            }
+            Err(error) => panic!("{error}"),
+        };
+        let created = plan(None).unwrap();
+        assert_eq!(
+            (created.verb, created.target.as_str()),
+            (Verb::Create, "index template logs")
+        );
+        let same = json!({"index_patterns": ["logs-*"], "composed_of": [],
+            "template": {"settings": {"index": {"number_of_shards": "1"}}}});
+        assert_eq!(plan(Some(same)), None);
+        let other = json!({"index_patterns": ["logs-*"],
+            "template": {"settings": {"index": {"number_of_shards": "2"}}}});
+        let updated = plan(Some(other)).unwrap();
+        assert_eq!(updated.verb, Verb::Update);
+        assert_eq!(
+            updated.fields[0].path,
+            "template.settings.index.number_of_shards"
+        );
+    }
+}

@@ -11,6 +11,7 @@
 //! | [`Document`] | `index`, `id`, `body` | our fields |
 //! | [`SearchCheck`] | `index`, `query`, `at_least` | nothing: it only looks |
 
+mod aliases;
 mod check;
 mod client;
 mod complaint;
@@ -22,7 +23,10 @@ mod index;
 mod index_template;
 mod mapping;
 mod normal_form;
+#[cfg(test)]
+mod nowhere;
 mod pipeline;
+mod settings;
 
 pub use check::SearchCheck;
 pub use client::Server;

@@ -60,3 +60,39 @@ impl Resource for Pipeline {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Verb;
+    use crate::providers::opensearch::nowhere::nowhere;
+    use serde_json::json;
+
+    #[test]
+    fn absent_equal_and_drifted() {
+        let ours = Pipeline {
+            server: nowhere(),
+            name: "logs".to_owned(),
+            body: json!({"processors": [{"lowercase": {"field": "level"}}]}),
+        };
+        let plan = |observed: Option<Value>| match ours.plan(&observed) {
+            Ok(Plan::Change(mut changes)) => changes.pop(),
+            Ok(plan) => {
+                assert_eq!(plan, Plan::Current);
+                None
+            }
+            Err(error) => panic!("{error}"),
+        };
+        let created = plan(None).unwrap();
+        assert_eq!(
+            (created.verb, created.target.as_str()),
+            (Verb::Create, "ingest pipeline logs")
+        );
+        let same = json!({"processors": [{"lowercase": {"field": "level"}}]});
+        assert_eq!(plan(Some(same)), None);
+        let other = json!({"processors": [{"lowercase": {"field": "message"}}]});
+        let updated = plan(Some(other)).unwrap();
+        assert_eq!(updated.verb, Verb::Update);
+        assert_eq!(updated.fields[0].path, "processors[0].lowercase.field");
+    }
+}

@@ -157,6 +157,7 @@ impl Server {
             otel.kind = "client",
             otel.name = "connect",
             otel.status_code = field::Empty,
+            otel.status_description = field::Empty,
             db.system.name = "postgresql",
             db.namespace = database,
             db.query.summary = "connect",

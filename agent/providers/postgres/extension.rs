@@ -140,7 +140,7 @@ mod tests {
     use crate::engine::{Failure, Plan, Resource};
     use crate::providers::postgres::client::tests::nowhere;
 
-    fn absent(installed: bool, trusted: bool, superuser: bool, may_create: bool) -> Observed {
+    fn absent([installed, trusted, superuser, may_create]: [bool; 4]) -> Observed {
         Observed::Absent {
             installed,
             trusted,
@@ -160,11 +160,14 @@ mod tests {
         for (observed, expected) in [
             (Observed::NoDatabase, "change"),
             (Observed::Created, "current"),
-            (absent(true, true, false, true), "change"),
-            (absent(true, false, true, true), "change"),
-            (absent(false, false, true, true), "extension_not_installed"),
-            (absent(true, false, false, true), "extension_not_trusted"),
-            (absent(true, true, false, false), "extension_no_create"),
+            (absent([true, true, false, true]), "change"),
+            (absent([true, false, true, true]), "change"),
+            (
+                absent([false, false, true, true]),
+                "extension_not_installed",
+            ),
+            (absent([true, false, false, true]), "extension_not_trusted"),
+            (absent([true, true, false, false]), "extension_no_create"),
         ] {
             let planned = match extension.plan(&observed) {
                 Ok(Plan::Current) => "current",

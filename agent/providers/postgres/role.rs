@@ -260,12 +260,12 @@ mod tests {
     use crate::providers::postgres::client::tests::nowhere;
     use crate::secret::{Credential, Sensitive};
 
-    fn found(login: bool, password: Password, member_of: &[&str]) -> Option<Found> {
-        Some(Found {
+    fn found(login: bool, password: Password, member_of: &[&str]) -> Found {
+        Found {
             login,
             password,
             member_of: member_of.iter().map(|&group| group.to_owned()).collect(),
-        })
+        }
     }
 
     #[test]
@@ -279,18 +279,24 @@ mod tests {
         };
         for (observed, expected) in [
             (None, "create [login password memberOf]"),
-            (found(true, Password::Same, &["pg_monitor", "x"]), "current"),
-            (found(true, Password::Unknown, &["pg_monitor"]), "current"),
             (
-                found(false, Password::Same, &["pg_monitor"]),
+                Some(found(true, Password::Same, &["pg_monitor", "x"])),
+                "current",
+            ),
+            (
+                Some(found(true, Password::Unknown, &["pg_monitor"])),
+                "current",
+            ),
+            (
+                Some(found(false, Password::Same, &["pg_monitor"])),
                 "update [login]",
             ),
             (
-                found(true, Password::Other, &["pg_monitor"]),
+                Some(found(true, Password::Other, &["pg_monitor"])),
                 "update [password]",
             ),
             (
-                found(false, Password::Other, &[]),
+                Some(found(false, Password::Other, &[])),
                 "update [login password], update [memberOf]",
             ),
         ] {

@@ -1,3 +1,4 @@
+use super::reader::percent_decoded;
 use super::*;
 
 fn read(variables: &[(&str, &str)]) -> Otel {

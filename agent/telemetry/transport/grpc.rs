@@ -27,7 +27,10 @@ impl Grpc {
         }
         let mut client = tonic::client::Grpc::new(channel.connect_lazy());
         if endpoint.gzip {
-            client = client.send_compressed(CompressionEncoding::Gzip);
+            // Servers answer as they were asked.
+            client = client
+                .send_compressed(CompressionEncoding::Gzip)
+                .accept_compressed(CompressionEncoding::Gzip);
         }
         Ok(Self {
             client,

@@ -5,7 +5,7 @@ use http::Method;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testbed::{Env, unique};
+use testbed::{Cluster, Env, unique};
 
 use crate::law;
 
@@ -29,10 +29,21 @@ impl Bed {
         bed
     }
 
-    pub(super) async fn without_namespace() -> Self {
-        law::install_tls();
+    /// In a cluster that runs pods, with a namespace that is there.
+    pub(super) async fn with_node() -> Self {
         let env = Env::load().expect("the test bed is up");
-        let at = env.api_server().expect("an API server is up");
+        let bed = Self::of(&env.cluster().expect("a cluster is up")).await;
+        bed.create_namespace().await;
+        bed
+    }
+
+    pub(super) async fn without_namespace() -> Self {
+        let env = Env::load().expect("the test bed is up");
+        Self::of(&env.api_server().expect("an API server is up")).await
+    }
+
+    async fn of(at: &Cluster) -> Self {
+        law::install_tls();
         let kubeconfig = Kubeconfig::read_from(&at.kubeconfig).expect("a kubeconfig");
         let namespace = unique("laws");
         let client = Client::with_kubeconfig(&at.kubeconfig, Some(namespace.clone())).await;
@@ -51,6 +62,12 @@ impl Bed {
     pub(super) async fn create_namespace(&self) {
         let namespace = json!({ "metadata": { "name": self.namespace } });
         self.post("/api/v1/namespaces", namespace).await;
+    }
+
+    /// Frees the node of what a test that went well has started; a failed one leaves it to look at.
+    pub(super) async fn remove(&self) {
+        let namespace = format!("/api/v1/namespaces/{}", self.namespace);
+        self.delete(&namespace).await;
     }
 
     /// Asks the API server as the administrator, with an object's path.
@@ -84,8 +101,8 @@ impl Bed {
     }
 
     /// Changes an object as another field manager.
-    pub(super) async fn patch(&self, path: &str, patch: Value) -> Value {
-        let answer = self.ask(Method::PATCH, path, MERGE, Some(&patch));
+    pub(super) async fn patch(&self, path: &str, fields: Value) -> Value {
+        let answer = self.ask(Method::PATCH, path, MERGE, Some(&fields));
         answer.await.expect("it is changed")
     }
 

@@ -30,9 +30,8 @@ async fn pod(bed: &Bed, name: &str) -> String {
 }
 
 async fn refused(bed: &Bed, pod: &str) -> String {
-    let error = match acquire(bed, pod, Some("2")).await {
-        Ok(_) => panic!("it is held"),
-        Err(error) => error,
+    let Err(error) = acquire(bed, pod, Some("2")).await else {
+        panic!("it is held");
     };
     assert_eq!(error.class(), Class::Busy);
     assert!(matches!(error, Error::Held { .. }), "{error}");

@@ -56,10 +56,8 @@ async fn an_event_is_seen_on_the_job() {
     sent.expect("sent");
 
     let uid = uid.expect("a uid");
-    let selector = format!("events?fieldSelector=involvedObject.uid={uid}");
-    let found = bed
-        .get(&bed.core(&selector, "").trim_end_matches('/').to_owned())
-        .await;
+    let of_the_job = format!("?fieldSelector=involvedObject.uid={uid}");
+    let found = bed.get(&bed.core("events", &of_the_job)).await;
     let found = found["items"].as_array().expect("a list").clone();
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0]["reason"], "Failed");

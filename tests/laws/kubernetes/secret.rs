@@ -32,12 +32,12 @@ async fn read(secrets: &Arc<dyn Secrets>, secret: &str, key: &str) -> Result<Str
 async fn a_generated_secret_keeps_the_laws() {
     let bed = Bed::new().await;
     let secrets: Arc<dyn Secrets> = Arc::new(bed.client.clone());
-    let password = |secret: &'static str| read(&secrets, secret, "password");
+    let password_of = |secret: &'static str| read(&secrets, secret, "password");
     let make = |name: &str| login(&bed.client, name, &["password"]);
     law::fresh(make("login")).await;
-    let made = law::changes(make("login")).await;
-    assert_eq!(made, [format!("create Secret {}/login", bed.namespace)]);
-    let first = password("login").await.expect("a password");
+    let created = law::changes(make("login")).await;
+    assert_eq!(created, [format!("create Secret {}/login", bed.namespace)]);
+    let first = password_of("login").await.expect("a password");
     assert_eq!(first.len(), 24);
     assert_eq!(read(&secrets, "login", "user").await.as_deref(), Ok("lens"));
 
@@ -47,17 +47,17 @@ async fn a_generated_secret_keeps_the_laws() {
 
     // A key that is there stays, one that is missing is made.
     law::changes(login(&bed.client, "login", &["password", "more"])).await;
-    assert_eq!(password("login").await, Ok(first.clone()));
+    assert_eq!(password_of("login").await, Ok(first.clone()));
     let gone = json!({ "data": { "password": null } });
     bed.patch(&bed.core("secrets", "login"), gone).await;
     law::changes(make("login")).await;
-    assert_ne!(password("login").await, Ok(first));
+    assert_ne!(password_of("login").await, Ok(first));
 
     law::cut_short(|polls| make(&format!("cut-{polls}"))).await;
     law::two_at_once(|| make("two")).await;
-    let two = password("two").await;
+    let kept = password_of("two").await;
     law::unchanged(make("two")).await;
-    assert_eq!(password("two").await, two);
+    assert_eq!(password_of("two").await, kept);
 }
 
 #[tokio::test]

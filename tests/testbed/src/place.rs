@@ -7,7 +7,11 @@ use std::path::{Path, PathBuf};
 ///
 /// `TESTBED_STATE` names another one, for a second test bed beside the first.
 pub(crate) fn state() -> PathBuf {
-    std::env::var_os("TESTBED_STATE").map_or_else(|| root().join("target/testbed"), PathBuf::from)
+    match std::env::var_os("TESTBED_STATE") {
+        // What is started stands in another folder, where a relative path means another place.
+        Some(named) => std::path::absolute(&named).unwrap_or_else(|_| PathBuf::from(named)),
+        None => root().join("target/testbed"),
+    }
 }
 
 /// The folder of one server, or of something that servers are made of: its log and its record.

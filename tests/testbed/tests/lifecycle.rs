@@ -91,9 +91,17 @@ fn said(output: &Output) -> String {
 /// Kills an `up` with SIGKILL as soon as `moment` has come, then brings the test bed down.
 async fn killed_when(what: &str, moment: impl Fn(&Bed) -> bool) {
     let bed = Bed::new();
+    kill_when(&bed, what, moment).await;
+    let data = bed.data();
+    bed.run(&["down"]);
+    bed.assert_nothing_is_left(data.as_deref());
+    bed.run(&["down"]);
+}
+
+async fn kill_when(bed: &Bed, what: &str, moment: impl Fn(&Bed) -> bool) {
     let mut up = bed.up();
     let came = eventually(what, LONG, async || {
-        if moment(&bed) {
+        if moment(bed) {
             Attempt::Done(())
         } else if let Ok(Some(status)) = up.try_wait() {
             Attempt::Never(format!("`up` ended before with {status}"))
@@ -105,10 +113,6 @@ async fn killed_when(what: &str, moment: impl Fn(&Bed) -> bool) {
     up.kill().expect("it can be killed");
     up.wait().expect("it was our child");
     came.expect("the moment");
-    let data = bed.data();
-    bed.run(&["down"]);
-    bed.assert_nothing_is_left(data.as_deref());
-    bed.run(&["down"]);
 }
 
 #[tokio::test]
@@ -146,6 +150,19 @@ async fn killed_when_the_server_runs() {
             .is_some_and(|data| data.join("postgres/pgdata/postmaster.pid").exists())
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_a_killed_up_has_left_half_done_is_done_anew() {
+    let bed = Bed::new();
+    kill_when(&bed, "the data", |bed| {
+        bed.data()
+            .is_some_and(|data| data.join("postgres/pgdata").exists())
+    })
+    .await;
+    let second = bed.run(&["up", "postgres"]);
+    assert!(said(&second).contains("ready after"), "{}", said(&second));
+    bed.run(&["down"]);
 }
 
 #[test]

@@ -39,7 +39,7 @@ mod tests {
 
     use super::*;
 
-    fn with_status(status: Value) -> Readiness {
+    fn with_status(status: &Value) -> Readiness {
         any(&Live::new(
             json!({ "metadata": { "generation": 3 }, "status": status }),
         ))
@@ -78,7 +78,7 @@ mod tests {
                 Readiness::Failed("Stalled is True (no)".to_owned()),
             ),
         ] {
-            assert_eq!(with_status(status.clone()), expected, "{status}");
+            assert_eq!(with_status(&status), expected, "{status}");
         }
     }
 }

@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    fn with_status(rule: fn(&Live) -> Readiness, status: Value) -> Readiness {
+    fn with_status(rule: fn(&Live) -> Readiness, status: &Value) -> Readiness {
         rule(&Live::new(json!({ "spec": {}, "status": status })))
     }
 
@@ -118,7 +118,7 @@ mod tests {
                 Readiness::Failed("PodFailurePolicy: exit code 78".to_owned()),
             ),
         ] {
-            assert_eq!(with_status(job, status.clone()), expected, "{status}");
+            assert_eq!(with_status(job, &status), expected, "{status}");
         }
     }
 
@@ -152,7 +152,7 @@ mod tests {
                 Readiness::Failed("Evicted: low on memory".to_owned()),
             ),
         ] {
-            assert_eq!(with_status(pod, status.clone()), expected, "{status}");
+            assert_eq!(with_status(pod, &status), expected, "{status}");
         }
     }
 }

@@ -118,7 +118,7 @@ mod tests {
 
     use super::*;
 
-    fn workload(rule: fn(&Live) -> Readiness, spec: Value, status: Value) -> Readiness {
+    fn workload(rule: fn(&Live) -> Readiness, spec: &Value, status: &Value) -> Readiness {
         let metadata = json!({ "generation": 2 });
         rule(&Live::new(
             json!({ "metadata": metadata, "spec": spec, "status": status }),
@@ -172,13 +172,13 @@ mod tests {
                 ),
             ),
         ] {
-            let found = workload(deployment, spec.clone(), status.clone());
+            let found = workload(deployment, &spec, &status);
             assert_eq!(found, expected, "{status}");
         }
         let none = workload(
             deployment,
-            json!({ "replicas": 0 }),
-            json!({ "observedGeneration": 2 }),
+            &json!({ "replicas": 0 }),
+            &json!({ "observedGeneration": 2 }),
         );
         assert_eq!(none, Readiness::Ready);
     }
@@ -210,7 +210,7 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                workload(stateful_set, spec.clone(), status.clone()),
+                workload(stateful_set, spec, &status),
                 expected,
                 "{spec} {status}"
             );
@@ -241,7 +241,7 @@ mod tests {
                 Readiness::Ready,
             ),
         ] {
-            let found = workload(daemon_set, json!({}), status.clone());
+            let found = workload(daemon_set, &json!({}), &status);
             assert_eq!(found, expected, "{status}");
         }
     }
@@ -250,8 +250,8 @@ mod tests {
     fn replica_sets_quote_why_no_pod_can_be_made() {
         let found = workload(
             replica_set,
-            json!({ "replicas": 1 }),
-            json!({ "observedGeneration": 2, "conditions": [
+            &json!({ "replicas": 1 }),
+            &json!({ "observedGeneration": 2, "conditions": [
                 { "type": "ReplicaFailure", "status": "True", "message": "exceeded quota" }] }),
         );
         assert_eq!(found, not_ready("0 of 1 pods available, exceeded quota"));

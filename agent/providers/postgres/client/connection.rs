@@ -138,6 +138,7 @@ impl Connection {
             otel.kind = "client",
             otel.name = summary,
             otel.status_code = field::Empty,
+            otel.status_description = field::Empty,
             db.system.name = "postgresql",
             db.namespace = self.database,
             db.query.summary = summary,
@@ -256,6 +257,7 @@ fn log(current: &Mutex<Current>, notice: &DbError) {
 /// Writes into the span how its call ended.
 pub(super) fn record(span: &Span, error: &Error) {
     span.record("otel.status_code", "ERROR");
+    span.record("otel.status_description", field::display(Chain(error)));
     span.record("error.type", error.kind());
     if let Some(fault) = error.fault() {
         span.record("db.response.status_code", fault.code.as_str());
