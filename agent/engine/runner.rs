@@ -160,7 +160,7 @@ impl Runner {
                 self.reporters.send(EventKind::StepStarted {
                     step,
                     timeout: None,
-                })
+                });
             });
         }
     }
