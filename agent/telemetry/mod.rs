@@ -31,14 +31,17 @@ use logs::{Lines, Style};
 use reporter::RunReporter;
 use std::sync::Arc;
 use tracing::{Level, Metadata, Subscriber, warn};
-use tracing_subscriber::filter::{FilterFn, LevelFilter, Targets, filter_fn};
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::filter::{DynFilterFn, LevelFilter, Targets, dynamic_filter_fn, filter_fn};
+use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, registry};
 
 /// What the targets of our own events and spans begin with.
 const TARGET: &str = "firstlight";
+
+/// The spans of the engine that name their parent, or are the root.
+const ENGINE: [&str; 2] = ["run", "task"];
 
 /// Parts that work when something is exported. What they say would be exported, which makes them
 /// say it again, for ever.
@@ -151,16 +154,20 @@ where
 }
 
 /// What is exported: all of ours up to a level, and others' warnings, but never the exporters' own.
-fn exported(spans: Level) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
-    filter_fn(move |metadata| {
+/// Calls outside of the run (its lock, its record, the watches that its steps share) belong to no
+/// step, and would be further roots of its trace.
+fn exported<S>(spans: Level) -> DynFilterFn<S, impl Fn(&Metadata<'_>, &Context<'_, S>) -> bool>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    dynamic_filter_fn(move |metadata: &Metadata<'_>, context: &Context<'_, S>| {
         let target = metadata.target();
+        if target.starts_with(TARGET) && metadata.is_span() {
+            let inside = ENGINE.contains(&metadata.name()) || context.lookup_current().is_some();
+            return inside && *metadata.level() <= spans;
+        }
         if target.starts_with(TARGET) {
-            let least = if metadata.is_span() {
-                spans
-            } else {
-                Level::INFO
-            };
-            return *metadata.level() <= least;
+            return *metadata.level() <= Level::INFO;
         }
         let exporter = EXPORTERS.iter().any(|name| target.starts_with(name));
         metadata.is_event() && !exporter && *metadata.level() <= Level::WARN
