@@ -164,14 +164,14 @@ mod tests {
              metrics not delivered (http://collector:4318: answered 400 Bad Request, \
              http://collector:4318: connection refused)"
         );
-        let same = Delivery {
+        let alike = Delivery {
             signals: vec![
                 delivered("spans", none, None),
                 delivered("metrics", none, None),
             ],
         };
         assert_eq!(
-            same.to_string(),
+            alike.to_string(),
             "telemetry: 0 of 1 spans delivered, metrics not delivered \
              (http://collector:4318: no answer within the grace)"
         );
