@@ -206,7 +206,7 @@ fn a_thousand_documents_load_fast() {
     assert_eq!(documents.len(), 1000);
     // Far above what it takes even without optimisation on a busy machine; far below what it
     // would take if the work grew with the square of the documents.
-    assert!(took < Duration::from_secs(60), "{took:?}");
+    assert!(took < Duration::from_mins(1), "{took:?}");
 }
 
 /// A bundle of these phases alone, in a folder of its own.

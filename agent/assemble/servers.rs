@@ -1,9 +1,10 @@
 //! The servers of a bundle, as handles that open themselves on first use.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{AssembleError, Backends};
-use crate::bundle::{Bundle, HttpServer, PostgresServer, PostgresTls};
+use crate::bundle::{Body, Bundle, HttpServer, Node, PostgresServer, PostgresTls};
 use crate::engine::{GraphBuilder, StepId, StepOptions};
 use crate::providers::{grafana, opensearch, postgres};
 use crate::secret::Secrets;
@@ -66,10 +67,12 @@ impl Opened {
         let open =
             |server: &HttpServer| (server.url.clone(), server.login.clone(), server.ca.clone());
         Self {
-            postgres: servers
-                .postgres
-                .as_ref()
-                .map(|server| postgres::Server::new(settings(server), Arc::clone(&secrets))),
+            postgres: servers.postgres.as_ref().map(|server| {
+                postgres::Server::new(
+                    settings(server, longest(&bundle.phases)),
+                    Arc::clone(&secrets),
+                )
+            }),
             opensearch: servers.opensearch.as_ref().map(|server| {
                 let (url, login, ca) = open(server);
                 Arc::new(opensearch::Server::new(
@@ -113,7 +116,7 @@ impl Opened {
     }
 }
 
-fn settings(server: &PostgresServer) -> postgres::Settings {
+fn settings(server: &PostgresServer, longest: Duration) -> postgres::Settings {
     postgres::Settings {
         host: server.host.clone(),
         port: server.port,
@@ -128,6 +131,15 @@ fn settings(server: &PostgresServer) -> postgres::Settings {
                 server_name: server_name.clone(),
             },
         },
-        statement_timeout: None,
+        statement_timeout: Some(longest),
     }
+}
+
+/// The longest that any step may take, and so any statement of one.
+fn longest(nodes: &[Node]) -> Duration {
+    let of = |node: &Node| match &node.body {
+        Body::Group(members) => longest(members),
+        Body::Step(step) => step.timeout,
+    };
+    nodes.iter().map(of).max().unwrap_or_default()
 }

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::files::Files;
 use super::mistakes::{Found, Mistake, Place};
-use super::yaml::{self, Spot};
+use super::parse;
+use super::yaml::Spot;
 
 /// Reads a file as JSON; none after a mistake.
 pub(super) fn read(path: &Path, files: &Files, found: &Found) -> Option<Value> {
@@ -30,7 +31,7 @@ pub(super) fn read(path: &Path, files: &Files, found: &Found) -> Option<Value> {
 /// enough for that.
 pub(super) fn place(path: &Path, key: &str, files: &Files, found: &Found) -> Place {
     let text = files.read(path, found).unwrap_or_default();
-    let root = yaml::parse(&text).0.into_iter().next();
+    let root = parse::parse(&text).0.into_iter().next();
     let spot = root.as_ref().map(|root| match root.entry(key) {
         Some((key, _)) => key.at,
         None => Spot {

@@ -7,12 +7,13 @@ use serde_json::Value;
 use super::files::Files;
 use super::mistakes::{Found, Mistake, Mistakes, Place};
 use super::needs::{self, Needs};
+use super::parse;
 use super::phases::Phases;
 use super::reader::Reader;
 use super::rendering::{Rendering, Source};
 use super::template::Templates;
 use super::values::Values;
-use super::yaml::{self, Node as Yaml};
+use super::yaml::Node as Yaml;
 use super::{Action, Body, Bundle, Check, Node, servers};
 
 const BUNDLE: &str = "manifests/bundle.yaml";
@@ -96,7 +97,7 @@ fn load(options: &Options, files: &Files, found: &Found) -> Option<Bundle> {
 
 /// The one document of a bundle.
 fn document(text: &str, reader: Reader<'_>) -> Option<Yaml> {
-    let (mut documents, problems) = yaml::parse(text);
+    let (mut documents, problems) = parse::parse(text);
     let readable = problems.is_empty();
     for problem in problems {
         reader.found.add(problem.into_mistake(reader.file));

@@ -252,12 +252,12 @@ impl<'n> Fields<'n> {
 mod tests {
     use std::collections::HashMap;
 
-    use super::super::yaml;
+    use super::super::parse;
     use super::*;
 
     fn mistakes(text: &str, read: impl Fn(&Fields<'_>)) -> Vec<String> {
         let found = Found::default();
-        let root = yaml::parse(text).0.swap_remove(0);
+        let root = parse::parse(text).0.swap_remove(0);
         let reader = Reader {
             file: Path::new("f"),
             found: &found,

@@ -185,11 +185,11 @@ fn question(check: &Check) -> Value {
             query,
             expect,
         } => {
-            let expect = match expect {
-                Expect::Value(value) => json!(value),
-                Expect::AtLeast(least) => json!({ "atLeast": least }),
+            let (key, expected) = match expect {
+                Expect::Value(value) => ("expect", json!(value)),
+                Expect::AtLeast(least) => ("atLeast", json!(least)),
             };
-            json!({ "sql": { "database": database, "query": query, "expect": expect } })
+            json!({ "sql": { "database": database, "query": query, key: expected } })
         }
         Check::Promql { url, query } => json!({ "promql": { "url": url, "query": query } }),
         Check::Search {
@@ -259,7 +259,7 @@ fn credential(credential: &Credential) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::yaml;
+    use super::super::parse;
     use super::*;
 
     #[test]
@@ -270,7 +270,7 @@ mod tests {
             "others": [null, true, 644, -1, 1.5, {}, [], { "0": "key" }],
         });
         let text = serde_saphyr::to_string(&value).expect("it can be written");
-        let (documents, problems) = yaml::parse(&text);
+        let (documents, problems) = parse::parse(&text);
         assert_eq!(problems, [], "{text}");
         assert_eq!(documents[0].to_value(), value, "{text}");
     }

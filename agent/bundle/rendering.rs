@@ -5,6 +5,7 @@ use std::path::Path;
 use super::files::Files;
 use super::lines::Lines;
 use super::mistakes::{Found, Mistake, Place};
+use super::parse;
 use super::scalar::Scalar;
 use super::template::{Fault, Templates, is_template};
 use super::yaml::{self, Content, Node, Spot};
@@ -96,7 +97,7 @@ impl Rendering<'_> {
                 return Vec::new();
             }
         };
-        let (mut documents, mut problems) = yaml::parse(&rendered);
+        let (mut documents, mut problems) = parse::parse(&rendered);
         if rendered != text {
             let lines = Lines::trace(self.templates, &text, &rendered);
             for document in &mut documents {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::files::Files;
 use super::mistakes::{Found, Mistake, Origin, Place};
+use super::parse;
 use super::set::{self, Assignment, Step};
 use super::yaml::{self, Node, Spot};
 use super::{Options, schema, suggest};
@@ -78,7 +79,7 @@ impl Values {
 
     fn add_file(&mut self, path: &Path, text: Option<String>, found: &Found) {
         let Some(text) = text else { return };
-        let (mut documents, problems) = yaml::parse(&text);
+        let (mut documents, problems) = parse::parse(&text);
         for problem in problems {
             found.add(problem.into_mistake(path));
         }
@@ -259,7 +260,7 @@ mod tests {
 
     #[test]
     fn the_last_place_that_says_a_value_is_known() {
-        let root = |text: &str| yaml::parse(text).0.swap_remove(0);
+        let root = |text: &str| parse::parse(text).0.swap_remove(0);
         let file = |path: &str, text: &str| Layer::File {
             path: path.into(),
             root: root(text),

@@ -24,6 +24,7 @@ pub(super) struct Session {
     pub(super) stop: CancellationToken,
     identity: RunIdentity,
     telemetry: Telemetry,
+    log: LogTarget,
 }
 
 impl Session {
@@ -43,13 +44,19 @@ impl Session {
             None => bundle,
         };
         let identity = RunIdentity::random();
-        let telemetry = Telemetry::start(settings, otel, &identity, log);
+        let namespace = Some(client.namespace().to_owned());
+        let settings = Settings {
+            namespace,
+            ..settings.clone()
+        };
+        let telemetry = Telemetry::start(&settings, otel, &identity, log);
         Ok(Self {
             client,
             bundle,
             stop: CancellationToken::new(),
             identity,
             telemetry,
+            log,
         })
     }
 
@@ -92,9 +99,12 @@ impl Session {
         .await)
     }
 
-    /// Delivers what telemetry is left.
+    /// Delivers what telemetry is left, and says so if not all of it arrived.
     pub(super) async fn close(self) {
-        self.telemetry.finish().await;
+        let delivery = self.telemetry.finish().await;
+        if self.log == LogTarget::Quiet && !delivery.is_complete() {
+            eprintln!("warning: {delivery}");
+        }
     }
 }
 

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, Span, field, info_span};
+use tracing::{Instrument, field, info_span};
 
 use super::error::Failure;
+use super::spans::record_error;
 use super::wait::{Pause, Wake};
 use super::{
-    Chain, Difference, EventKind, Outcome, Plan, Reporters, Resource, Stage, StepError, StepId,
+    Difference, EventKind, Outcome, Plan, Reporters, Resource, Stage, StepError, StepId,
     StepOptions, Waiting,
 };
 
@@ -306,11 +307,4 @@ fn describe(change: &Difference) -> String {
         format!(" ({})", fields.join(", "))
     };
     format!("{} {}{fields}", change.verb, change.target)
-}
-
-/// Marks a span as failed.
-pub(super) fn record_error(span: &Span, error: &StepError) {
-    span.record("otel.status_code", "ERROR");
-    span.record("otel.status_description", field::display(Chain(error)));
-    span.record("error.type", error.kind());
 }

@@ -9,6 +9,8 @@ mod report;
 mod resource;
 
 mod runner;
+mod slot;
+mod spans;
 mod step;
 mod wait;
 

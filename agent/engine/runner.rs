@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, Span, field, info_span};
+use tracing::{Instrument, Span};
 
-use super::converge::{Context, Ending, record_error};
-use super::graph::Node;
+use super::converge::{Context, Ending};
+use super::slot::{End, Slot, Start, slots};
+use super::spans::{node_span, record_outcome, record_result, run_span};
 use super::{
-    Because, Chain, EventKind, Graph, Mode, Outcome, Pacing, Report, Reporters, RunInfo, StepError,
-    StepId, StepReport,
+    Because, EventKind, Graph, Mode, Outcome, Pacing, Report, Reporters, RunInfo, StepError,
+    StepReport,
 };
 
 /// What to run and how.
@@ -30,33 +30,6 @@ pub struct Run {
     pub reporters: Reporters,
     /// Told from outside when the run has to end early.
     pub stop: CancellationToken,
-}
-
-/// Whether a node may run.
-#[derive(Clone)]
-enum Start {
-    Go { span: Span, after: Option<StepId> },
-    Skip(Because),
-}
-
-/// How a node ended, as far as it matters to those who need it.
-#[derive(Clone)]
-enum End {
-    /// In a preview `pending` is the step that a run would have to change first.
-    Fine {
-        pending: Option<StepId>,
-    },
-    Bad(Because),
-}
-
-struct Slot {
-    node: Node,
-    parent: Option<usize>,
-    needs: Vec<usize>,
-    members: Vec<usize>,
-    start: watch::Sender<Option<Start>>,
-    end: watch::Sender<Option<End>>,
-    report: std::sync::Mutex<Option<StepReport>>,
 }
 
 struct Runner {
@@ -110,103 +83,13 @@ pub async fn run(run: Run) -> Report {
         steps: runner.slots.iter().filter_map(Slot::take_report).collect(),
         stopped: runner.stop.is_cancelled(),
     };
-    finish(&root, &report);
+    record_result(&root, &report);
     root.in_scope(|| {
         runner
             .reporters
             .send(EventKind::RunFinished { report: &report });
     });
     report
-}
-
-fn run_span(info: &RunInfo, mode: Mode) -> Span {
-    let action = if mode == Mode::Apply { "RUN" } else { "PLAN" };
-    info_span!(
-        "run",
-        otel.name = format!("{action} {}", info.bundle),
-        otel.kind = "server",
-        otel.status_code = field::Empty,
-        otel.status_description = field::Empty,
-        cicd.pipeline.name = info.bundle,
-        cicd.pipeline.run.id = info.id,
-        cicd.pipeline.action.name = action,
-        cicd.pipeline.result = field::Empty,
-        error.type = field::Empty,
-    )
-}
-
-fn finish(root: &Span, report: &Report) {
-    let result = match report.decisive() {
-        _ if report.stopped => "cancellation",
-        None => "success",
-        Some((_, StepError::TimedOut { .. })) => "timeout",
-        Some(_) => "failure",
-    };
-    root.record("cicd.pipeline.result", result);
-    if let Some((step, error)) = report.decisive() {
-        root.record("otel.status_code", "ERROR");
-        let text = format!("{}: {}", step.id, Chain(error));
-        root.record("otel.status_description", text);
-        root.record("error.type", error.kind());
-    }
-}
-
-fn slots(graph: Graph) -> Vec<Slot> {
-    let ids: Vec<StepId> = graph.nodes.iter().map(|node| node.id.clone()).collect();
-    let place = |id: &StepId| ids.iter().position(|other| other == id);
-    let parents: Vec<Option<usize>> = ids
-        .iter()
-        .map(|id| id.parent().as_ref().and_then(place))
-        .collect();
-    let members = |at: usize| {
-        parents
-            .iter()
-            .enumerate()
-            .filter(|(_, parent)| **parent == Some(at))
-            .map(|(i, _)| i)
-            .collect()
-    };
-    let nodes = graph.nodes.into_iter().enumerate();
-    let slot = |(at, node): (usize, Node)| Slot {
-        parent: parents[at],
-        needs: node.needs.iter().filter_map(place).collect(),
-        members: members(at),
-        start: watch::Sender::new(None),
-        end: watch::Sender::new(None),
-        report: std::sync::Mutex::new(None),
-        node,
-    };
-    nodes.map(slot).collect()
-}
-
-impl Slot {
-    fn take_report(&self) -> Option<StepReport> {
-        self.report
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .take()
-    }
-
-    async fn started(&self) -> Start {
-        settled(&self.start)
-            .await
-            .unwrap_or(Start::Skip(Because::Stopped))
-    }
-
-    async fn ended(&self) -> End {
-        settled(&self.end)
-            .await
-            .unwrap_or(End::Bad(Because::Stopped))
-    }
-}
-
-async fn settled<T: Clone>(sender: &watch::Sender<Option<T>>) -> Option<T> {
-    let mut receiver = sender.subscribe();
-    receiver
-        .wait_for(Option::is_some)
-        .await
-        .ok()
-        .and_then(|value| value.clone())
 }
 
 impl Runner {
@@ -228,6 +111,9 @@ impl Runner {
     async fn run_node(self: Arc<Self>, at: usize) {
         let slot = &self.slots[at];
         let start = self.clear_to_start(slot).await;
+        if slot.node.step.is_none() {
+            self.tell_group_started(slot, &start);
+        }
         slot.start.send_replace(Some(start.clone()));
         let end = if slot.node.step.is_some() {
             self.clone().run_step(at, start).await
@@ -266,17 +152,22 @@ impl Runner {
         }
     }
 
-    async fn run_group(&self, slot: &Slot, start: Start) -> End {
-        let began = Instant::now();
-        let id = &slot.node.id;
-        if let Start::Go { span, .. } = &start {
+    /// Before its members are released, so that nobody hears of them first.
+    fn tell_group_started(&self, slot: &Slot, start: &Start) {
+        if let Start::Go { span, .. } = start {
+            let step = &slot.node.id;
             span.in_scope(|| {
                 self.reporters.send(EventKind::StepStarted {
-                    step: id,
+                    step,
                     timeout: None,
                 });
             });
         }
+    }
+
+    async fn run_group(&self, slot: &Slot, start: Start) -> End {
+        let began = Instant::now();
+        let id = &slot.node.id;
         let mut end = End::Fine { pending: None };
         for member in &slot.members {
             end = match (end, self.slots[*member].ended().await) {
@@ -380,48 +271,6 @@ impl Runner {
             reporters: self.reporters.clone(),
         };
         resource.converge(context).await
-    }
-}
-
-fn node_span(parent: &Span, node: &Node) -> Span {
-    info_span!(
-        parent: parent,
-        "task",
-        otel.name = node.id.as_str(),
-        otel.status_code = field::Empty,
-        otel.status_description = field::Empty,
-        cicd.pipeline.task.name = node.id.as_str(),
-        cicd.pipeline.task.run.result = field::Empty,
-        firstlight.phase = node.id.phase(),
-        firstlight.kind = node.step.as_ref().map_or("group", |(_, options)| options.kind),
-        firstlight.outcome = field::Empty,
-        firstlight.attempts = field::Empty,
-        error.type = field::Empty,
-    )
-}
-
-fn record_outcome(span: &Span, report: &StepReport) {
-    if report.started.is_none() {
-        return;
-    }
-    span.record("firstlight.outcome", report.outcome.word());
-    span.record("firstlight.attempts", report.attempts);
-    let result = match &report.outcome {
-        Outcome::Failed {
-            error: StepError::TimedOut { .. },
-            ..
-        } => "timeout",
-        Outcome::Failed {
-            error: StepError::Stopped { .. },
-            ..
-        } => "cancellation",
-        Outcome::Failed { .. } => "failure",
-        Outcome::Skipped { .. } => "skip",
-        Outcome::Unchanged | Outcome::Changed(_) | Outcome::Deferred { .. } => "success",
-    };
-    span.record("cicd.pipeline.task.run.result", result);
-    if let Outcome::Failed { error, .. } = &report.outcome {
-        record_error(span, error);
     }
 }
 

@@ -97,20 +97,9 @@ fn never() -> Agent {
 async fn a_second_run_is_kept_out_and_told_by_whom() {
     let agent = never();
     let mut first = waiting(&agent);
-    let second = eventually(
-        "a second run is refused",
-        Duration::from_secs(20),
-        async || {
-            let second = agent.run(&["run"]);
-            if second.code == 75 {
-                Attempt::Done(second)
-            } else {
-                Attempt::NotYet(second.to_string())
-            }
-        },
-    );
-    // The first one may not have its Lease yet; a run that waits in vain must not hang the test.
-    let second = second.await.expect("refused");
+    holds_its_lease(&agent).await;
+    let second = agent.run(&["run"]);
+    assert_eq!(second.code, 75, "{second}");
     let holder = format!("process-{}", first.id());
     assert!(second.stderr.contains(&holder), "{second}");
     end(&mut first);
@@ -120,31 +109,7 @@ async fn a_second_run_is_kept_out_and_told_by_whom() {
 async fn a_run_that_is_told_to_stop_says_so() {
     let agent = never();
     let mut run = waiting(&agent);
-    let cluster = Env::load()
-        .and_then(|env| env.api_server())
-        .expect("a cluster");
-    eventually(
-        "the run holds its Lease",
-        Duration::from_secs(20),
-        async || {
-            let mut command = cluster.kubectl().expect("kubectl");
-            let get = [
-                "-n",
-                &agent.namespace,
-                "get",
-                "lease",
-                "firstlight-never",
-                "-o",
-                "name",
-            ];
-            match command.args(get).output() {
-                Ok(output) if output.status.success() => Attempt::Done(()),
-                _ => Attempt::NotYet("no Lease".to_owned()),
-            }
-        },
-    )
-    .await
-    .expect("a Lease");
+    holds_its_lease(&agent).await;
     end(&mut run);
     let mut stdout = String::new();
     run.stdout
@@ -155,6 +120,31 @@ async fn a_run_that_is_told_to_stop_says_so() {
     let sentence = stdout.lines().last().unwrap_or_default();
     assert!(sentence.contains("stop"), "{stdout}");
     assert_eq!(run.wait().expect("ended").code(), Some(75), "{stdout}");
+}
+
+/// Waits until the run has its Lease.
+async fn holds_its_lease(agent: &Agent) {
+    let cluster = Env::load()
+        .and_then(|env| env.api_server())
+        .expect("a cluster");
+    let what = "the run holds its Lease";
+    let held = eventually(what, Duration::from_secs(20), async || {
+        let mut command = cluster.kubectl().expect("kubectl");
+        let name = [
+            "-n",
+            &agent.namespace,
+            "get",
+            "lease",
+            "firstlight-never",
+            "-o",
+            "name",
+        ];
+        match command.args(name).output() {
+            Ok(output) if output.status.success() => Attempt::Done(()),
+            _ => Attempt::NotYet("no Lease".to_owned()),
+        }
+    });
+    held.await.expect("a Lease");
 }
 
 /// Tells it to stop and waits for its end.
@@ -188,7 +178,16 @@ fn a_run_that_was_killed_is_finished_by_the_next_and_nothing_is_applied_twice() 
         let sql = format!("create table t{version} (id int);\nselect pg_sleep(0.2);\n");
         agent.write(&format!("sql/V{version:04}__t{version}.sql"), &sql);
     }
-    let mut run = waiting(&agent);
+    // As a pod that is gone, its Lease is taken over at once.
+    let mut command = agent.command(&["run", "--log", "json"]);
+    command
+        .env("FIRSTLIGHT_POD_NAME", "killed-1")
+        .env("FIRSTLIGHT_POD_UID", "6f3c5c4e-1f1a-4f0e-9d1e-000000000001");
+    let mut run = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program runs");
     let stdout = run.stdout.take().expect("piped");
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(stdout));
     let third = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("V0003")));

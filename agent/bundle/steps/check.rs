@@ -1,8 +1,9 @@
 //! `check: { name?, <kind>: … }`: a question that must be answered with yes.
 
 use super::{Context, Made};
+use crate::bundle::reader::Fields;
 use crate::bundle::servers::url;
-use crate::bundle::yaml::{Content, Node};
+use crate::bundle::yaml::Node;
 use crate::bundle::{Action, Check, Expect, suggest};
 
 const KEYS: &[&str] = &[
@@ -66,9 +67,10 @@ fn http(node: &Node, context: Context<'_>) -> Option<Check> {
 
 fn sql(node: &Node, context: Context<'_>) -> Option<Check> {
     let reader = context.reader;
-    let fields = reader.fields(node, "sql", &["database", "query", "expect"])?;
+    let allowed = &["database", "query", "expect", "atLeast"];
+    let fields = reader.fields(node, "sql", allowed)?;
     let (database, query) = (fields.need_text("database"), fields.need_text("query"));
-    let expect = fields.need("expect").and_then(|node| expect(node, context));
+    let expect = expect(&fields);
     Some(Check::Sql {
         database: database?,
         query: query?,
@@ -76,16 +78,23 @@ fn sql(node: &Node, context: Context<'_>) -> Option<Check> {
     })
 }
 
-/// `expect: TEXT` or `expect: { atLeast: NUMBER }`.
-fn expect(node: &Node, context: Context<'_>) -> Option<Expect> {
-    let reader = context.reader;
-    if !matches!(node.content, Content::Mapping(_)) {
-        return reader.text(node, "expect").map(Expect::Value);
+/// `expect: TEXT` or `atLeast: NUMBER`.
+fn expect(fields: &Fields<'_>) -> Option<Expect> {
+    match (fields.get("expect"), fields.get("atLeast")) {
+        (Some(_), None) => fields.text("expect").map(Expect::Value),
+        (None, Some(_)) => {
+            let least = fields.number("atLeast", 0, i64::MAX.unsigned_abs())?;
+            i64::try_from(least).ok().map(Expect::AtLeast)
+        }
+        _ => {
+            let reader = fields.reader;
+            let what = "sql must say once what it expects";
+            let mistake = reader.mistake(fields.at(), what);
+            let hint = "write `expect: TEXT` or `atLeast: NUMBER`";
+            reader.found.add(mistake.hint(hint));
+            None
+        }
     }
-    let fields = reader.fields(node, "expect", &["atLeast"])?;
-    let least = fields.need("atLeast")?;
-    let least = reader.number(least, "atLeast", 0, i64::MAX.unsigned_abs())?;
-    i64::try_from(least).ok().map(Expect::AtLeast)
 }
 
 fn promql(node: &Node, context: Context<'_>) -> Option<Check> {

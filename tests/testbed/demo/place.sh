@@ -4,6 +4,7 @@ NAMESPACE=lens
 JAEGER_PORT=${JAEGER_PORT:-16686}
 GRAFANA_PORT=${GRAFANA_PORT:-3000}
 PROMETHEUS_PORT=${PROMETHEUS_PORT:-9090}
+OPENSEARCH_PORT=${OPENSEARCH_PORT:-9200}
 . "$here/../build/cache.sh"
 
 if command -v kind >/dev/null && docker info >/dev/null 2>&1; then

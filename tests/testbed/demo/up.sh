@@ -70,6 +70,7 @@ fi
 jaeger=$(forward "$JAEGER_PORT" jaeger 16686)
 grafana=$(forward "$GRAFANA_PORT" grafana 3000)
 prometheus=$(forward "$PROMETHEUS_PORT" prometheus 9090)
+opensearch=$(forward "$OPENSEARCH_PORT" opensearch 9200)
 trace=$(record | jq -r .traceId)
 echo "The trace of this run, as Jaeger returns it:"
 echo
@@ -82,13 +83,15 @@ Up after $((SECONDS - started)) s. $(record | jq -r .sentence)
   Jaeger      http://127.0.0.1:$jaeger/trace/$trace
   Grafana     http://127.0.0.1:$grafana   (admin / $password)
   Prometheus  http://127.0.0.1:$prometheus
+  OpenSearch  http://127.0.0.1:$opensearch
 
 KUBECONFIG=$KUBECONFIG
 
 Try next:
-  kubectl apply -f manifests/bootstrap.yaml                                        # nothing to do
-  kubectl -n $NAMESPACE create job again --from=cronjob/firstlight                 # a second run: changes nothing
-  kubectl -n $NAMESPACE exec statefulset/opensearch -- wget -q -O - --method=DELETE http://127.0.0.1:9200/lens-logs-000001
-  kubectl -n $NAMESPACE create job repair --from=cronjob/firstlight                # and it is back
+  kubectl apply -f manifests/bootstrap.yaml                               # the same Job: nothing to do
+  kubectl -n $NAMESPACE create job again --from=cronjob/firstlight          # a second run changes nothing
+  curl -X DELETE http://127.0.0.1:$opensearch/lens-logs-000001            # drop an index …
+  kubectl -n $NAMESPACE create job repair --from=cronjob/firstlight         # … and a run brings it back
+  kubectl -n $NAMESPACE logs -f job/repair
 Stop with: make demo-down
 END
