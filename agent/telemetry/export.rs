@@ -2,9 +2,10 @@
 
 use super::delivery::{Delivered, Delivery};
 use super::gather::{Gather, Item};
-use super::identity::{Ids, Parent, RunIdentity, is_sampled, resource};
+use super::identity::{Ids, Parent, RunIdentity, is_sampled, resource, scope};
 use super::metrics::{self, ByItself, Instruments};
 use super::pipe::{Flush, Pipe};
+use super::post::Post;
 use super::records::Records;
 use super::spans::Spans;
 use super::spool::Keep;
@@ -19,6 +20,7 @@ use opentelemetry_sdk::logs::{SdkLogger, SdkLoggerProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
 use reqwest::Url;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -104,7 +106,7 @@ impl Export {
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
-        let tracer = self.tracer.as_ref()?.tracer("firstlight");
+        let tracer = self.tracer.as_ref()?.tracer_with_scope(scope());
         // What the code's place and the thread cost in bytes tells nobody how a run went.
         let layer = tracing_opentelemetry::layer().with_tracer(tracer);
         let layer = layer
@@ -186,8 +188,11 @@ impl Setup<'_> {
 
     fn meter(&mut self, to: &Endpoint, every: Duration) -> Option<SdkMeterProvider> {
         let pipe = Arc::new(Pipe::new(Keep::Newest));
+        let post = Arc::new(Post::new(Arc::clone(&pipe)));
+        let provider = metrics::provider(self.resource.clone(), every, post);
+        let provider = self.right(Signal::Metrics, to, provider)?;
         self.open(Signal::Metrics, to, &pipe, Arc::new(ByItself))?;
-        Some(metrics::provider(self.resource.clone(), every, pipe))
+        Some(provider)
     }
 
     fn gathered<T: Item>(
@@ -197,7 +202,8 @@ impl Setup<'_> {
         keep: Keep,
     ) -> Option<Arc<Gather<T>>> {
         let pipe = Arc::new(Pipe::new(keep));
-        let gather = Arc::new(Gather::new((&self.resource).into(), Arc::clone(&pipe)));
+        let gather = Gather::new(&self.resource, Arc::new(Post::new(Arc::clone(&pipe))));
+        let gather = Arc::new(self.right(signal, to, gather)?);
         self.open(signal, to, &pipe, Arc::clone(&gather) as Arc<dyn Flush>)?;
         Some(gather)
     }
@@ -209,29 +215,32 @@ impl Setup<'_> {
         pipe: &Arc<Pipe>,
         source: Arc<dyn Flush>,
     ) -> Option<()> {
-        match Transport::new(to, signal) {
-            Ok(transport) => {
-                self.tasks.spawn(Arc::clone(pipe).run(transport, source));
-                self.ways.push(Way {
-                    what: what(signal),
-                    endpoint: shown(&to.url),
-                    pipe: Arc::clone(pipe),
-                });
-                Some(())
-            }
-            Err(error) => {
-                self.mistakes.push(SettingsError {
-                    variable: "OTEL_EXPORTER_OTLP_…".to_owned(),
-                    reason: format!(
-                        "no {} to {}: {}",
-                        what(signal),
-                        shown(&to.url),
-                        Chain(&error)
-                    ),
-                });
-                None
-            }
-        }
+        let transport = self.right(signal, to, Transport::new(to, signal))?;
+        self.tasks.spawn(Arc::clone(pipe).run(transport, source));
+        self.ways.push(Way {
+            what: what(signal),
+            endpoint: shown(&to.url),
+            pipe: Arc::clone(pipe),
+        });
+        Some(())
+    }
+
+    /// What was made, or a mistake.
+    fn right<T, E: Error + 'static>(
+        &mut self,
+        signal: Signal,
+        to: &Endpoint,
+        made: Result<T, E>,
+    ) -> Option<T> {
+        made.map_err(|error| {
+            let what = what(signal);
+            let place = shown(&to.url);
+            self.mistakes.push(SettingsError {
+                variable: "OTEL_EXPORTER_OTLP_…".to_owned(),
+                reason: format!("no {what} to {place}: {}", Chain(&error)),
+            });
+        })
+        .ok()
     }
 }
 

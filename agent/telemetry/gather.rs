@@ -1,32 +1,42 @@
 //! Gathers small items into export requests of a fair size.
 
-use super::pipe::{Flush, Pipe};
-use super::spool::Batch;
-use bytes::Bytes;
-use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
-use opentelemetry_proto::tonic::resource::v1::Resource;
+use super::pipe::Flush;
+use super::post::Post;
+use opentelemetry_otlp::ExporterBuildError;
+use opentelemetry_sdk::Resource;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How many items one request holds at most.
-const ITEMS: usize = 256;
+pub(super) const ITEMS: usize = 256;
 
 /// About how many bytes one request holds at most: collectors take four times as much by gRPC.
 const BYTES: usize = 1024 * 1024;
 
+/// About what ids, times and the like of one item take.
+pub(super) const FIXED: usize = 128;
+
+/// About what a number takes, and what stands around a text.
+pub(super) const NUMBER: usize = 16;
+
 /// Something that is exported by the batch.
 pub(super) trait Item: Send + Sized + 'static {
+    /// What makes requests of these.
+    type Exporter: Send + Sync + 'static;
+    /// An exporter for what this resource makes.
+    fn exporter(post: Arc<Post>, resource: &Resource)
+    -> Result<Self::Exporter, ExporterBuildError>;
     /// About how many bytes it has when encoded.
     fn size(&self) -> usize;
-    /// One export request with all of these.
-    fn encode(items: Vec<Self>, resource: Resource) -> Bytes;
+    /// Posts one export request with all of these.
+    fn export(items: Vec<Self>, exporter: &Self::Exporter, post: &Post);
 }
 
 /// Items on their way to a pipe.
-pub(super) struct Gather<T> {
+pub(super) struct Gather<T: Item> {
     waiting: Mutex<Waiting<T>>,
     turn: Mutex<()>,
-    resource: Resource,
-    pipe: Arc<Pipe>,
+    exporter: T::Exporter,
+    post: Arc<Post>,
 }
 
 struct Waiting<T> {
@@ -35,17 +45,17 @@ struct Waiting<T> {
 }
 
 impl<T: Item> Gather<T> {
-    pub(super) fn new(resource: Resource, pipe: Arc<Pipe>) -> Self {
+    pub(super) fn new(resource: &Resource, post: Arc<Post>) -> Result<Self, ExporterBuildError> {
         let waiting = Mutex::new(Waiting {
             items: Vec::new(),
             bytes: 0,
         });
-        Self {
+        Ok(Self {
             waiting,
             turn: Mutex::default(),
-            resource,
-            pipe,
-        }
+            exporter: T::exporter(Arc::clone(&post), resource)?,
+            post,
+        })
     }
 
     /// Takes one item; never waits for a server.
@@ -71,15 +81,9 @@ impl<T: Item> Flush for Gather<T> {
         // Who flushes when another one does waits for it: nothing is then between here and the pipe.
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let items = self.waiting().take();
-        if items.is_empty() {
-            return;
+        if !items.is_empty() {
+            T::export(items, &self.exporter, &self.post);
         }
-        let count = items.len() as u64;
-        let bytes = T::encode(items, self.resource.clone());
-        self.pipe.push(Batch {
-            bytes,
-            items: count,
-        });
     }
 }
 
@@ -90,17 +94,8 @@ impl<T> Waiting<T> {
     }
 }
 
-impl<T> std::fmt::Debug for Gather<T> {
+impl<T: Item> std::fmt::Debug for Gather<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gather").finish_non_exhaustive()
-    }
-}
-
-/// The scope of everything that we export.
-pub(super) fn scope(name: &str) -> InstrumentationScope {
-    InstrumentationScope {
-        name: name.to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        ..InstrumentationScope::default()
     }
 }

@@ -1,9 +1,9 @@
 //! Who speaks: the run, its trace, and the resource that every signal carries.
 
 use crate::settings::{Otel, Sampler, Settings};
-use opentelemetry::KeyValue;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{SpanId, TraceContextExt, TraceId};
+use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::resource::{ResourceDetector, TelemetryResourceDetector};
@@ -113,6 +113,13 @@ pub(super) fn resource(settings: &Settings, otel: &Otel, run: &RunIdentity) -> R
     Resource::builder_empty()
         .with_detector(Box::new(TelemetryResourceDetector) as Box<dyn ResourceDetector>)
         .with_attributes(ours.chain(theirs).chain(name))
+        .build()
+}
+
+/// The scope of everything that is exported.
+pub(super) fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder("firstlight")
+        .with_version(env!("CARGO_PKG_VERSION"))
         .build()
 }
 

@@ -1,16 +1,11 @@
 //! What a run measures, by the names of the CICD conventions where they have one.
 
-use super::pipe::{Flush, Pipe};
-use super::spool::Batch;
+use super::pipe::Flush;
+use super::post::Post;
 use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider, UpDownCounter};
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_otlp::{ExporterBuildError, MetricExporter};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::metrics::data::ResourceMetrics;
-use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
-use prost::Message;
-use std::future::{Future, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,55 +57,29 @@ impl Instruments {
     }
 }
 
-/// A provider that puts the whole state into the pipe now and then.
-pub(super) fn provider(resource: Resource, every: Duration, pipe: Arc<Pipe>) -> SdkMeterProvider {
-    let reader = PeriodicReader::builder(Newest { pipe })
+/// A provider that posts the whole state now and then.
+pub(super) fn provider(
+    resource: Resource,
+    every: Duration,
+    post: Arc<Post>,
+) -> Result<SdkMeterProvider, ExporterBuildError> {
+    // Prometheus takes no other temporality, and only of this one a state may be skipped.
+    let exporter = post
+        .used_by(MetricExporter::builder().with_http())
+        .with_temporality(Temporality::Cumulative)
+        .build()?;
+    let reader = PeriodicReader::builder(exporter)
         .with_interval(every)
         .build();
-    SdkMeterProvider::builder()
+    Ok(SdkMeterProvider::builder()
         .with_resource(resource)
         .with_reader(reader)
-        .build()
+        .build())
 }
 
 /// The instruments of that provider.
 pub(super) fn instruments(provider: &SdkMeterProvider) -> Instruments {
     Instruments::new(&provider.meter("firstlight"))
-}
-
-/// Takes the reader's state to the pipe; sends nothing itself, so the reader never waits.
-struct Newest {
-    pipe: Arc<Pipe>,
-}
-
-impl PushMetricExporter for Newest {
-    fn export(&self, metrics: &ResourceMetrics) -> impl Future<Output = OTelSdkResult> + Send {
-        let request = ExportMetricsServiceRequest::from(metrics);
-        if request
-            .resource_metrics
-            .iter()
-            .any(|it| !it.scope_metrics.is_empty())
-        {
-            self.pipe.push(Batch {
-                bytes: request.encode_to_vec().into(),
-                items: 1,
-            });
-        }
-        ready(Ok(()))
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn temporality(&self) -> Temporality {
-        // Prometheus takes no other, and only these may skip a state.
-        Temporality::Cumulative
-    }
 }
 
 /// The reader has a clock of its own; at the end the provider is asked.

@@ -13,6 +13,7 @@ mod identity;
 mod logs;
 mod metrics;
 mod pipe;
+mod post;
 mod records;
 mod reporter;
 mod spans;

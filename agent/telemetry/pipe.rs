@@ -63,6 +63,12 @@ impl Pipe {
         self.pushed.notify_one();
     }
 
+    /// Counts items of which no batch could be made.
+    pub(super) fn lose(&self, items: u64, why: String) {
+        self.spool().lose(items);
+        self.say(why);
+    }
+
     /// Ends the pause after a failed attempt: something became current, perhaps the collector.
     pub(super) fn poke(&self) {
         self.poked.notify_waiters();
@@ -153,10 +159,14 @@ impl Pipe {
 
     fn settle(&self, attempt: Attempt, why: Option<String>) {
         self.spool().settle(attempt);
-        if why.is_some() {
-            *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = why;
+        if let Some(why) = why {
+            self.say(why);
         }
         self.settled.notify_waiters();
+    }
+
+    fn say(&self, trouble: String) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble);
     }
 
     fn spool(&self) -> MutexGuard<'_, Spool> {

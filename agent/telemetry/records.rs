@@ -1,30 +1,22 @@
 //! Log records, on their way to the spool.
 
-use super::gather::{Gather, Item, scope};
+use super::gather::{FIXED, Gather, Item, NUMBER};
+use super::identity::scope;
 use super::pipe::Flush;
-use bytes::Bytes;
+use super::post::Post;
 use opentelemetry::InstrumentationScope;
-use opentelemetry::logs::LogRecord as _;
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
-use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry::logs::{AnyValue, LogRecord as _};
+use opentelemetry_otlp::{ExporterBuildError, LogExporter};
+use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord};
-use prost::Message;
-use std::collections::BTreeMap;
+use opentelemetry_sdk::logs::{LogBatch, LogExporter as _, LogProcessor, SdkLogRecord};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// A log record and the part of the program that made it.
-pub(super) struct Record {
-    target: String,
-    record: LogRecord,
-}
 
 /// Hands log records on.
 #[derive(Debug)]
 pub(super) struct Records {
-    pub(super) gather: Arc<Gather<Record>>,
+    pub(super) gather: Arc<Gather<SdkLogRecord>>,
 }
 
 impl LogProcessor for Records {
@@ -33,12 +25,7 @@ impl LogProcessor for Records {
         if let (None, Some(observed)) = (record.timestamp(), record.observed_timestamp()) {
             record.set_timestamp(observed);
         }
-        self.gather.add(Record {
-            target: record
-                .target()
-                .map_or_else(String::new, ToString::to_string),
-            record: LogRecord::from(&*record),
-        });
+        self.gather.add(record.clone());
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -51,32 +38,39 @@ impl LogProcessor for Records {
     }
 }
 
-impl Item for Record {
-    fn size(&self) -> usize {
-        self.record.encoded_len()
+impl Item for SdkLogRecord {
+    type Exporter = LogExporter;
+
+    fn exporter(post: Arc<Post>, resource: &Resource) -> Result<LogExporter, ExporterBuildError> {
+        let mut exporter = post.used_by(LogExporter::builder().with_http()).build()?;
+        exporter.set_resource(resource);
+        Ok(exporter)
     }
 
-    fn encode(items: Vec<Self>, resource: Resource) -> Bytes {
-        let mut by_target: BTreeMap<String, Vec<LogRecord>> = BTreeMap::new();
-        for item in items {
-            by_target.entry(item.target).or_default().push(item.record);
-        }
-        let scopes = by_target
-            .into_iter()
-            .map(|(target, log_records)| ScopeLogs {
-                scope: Some(scope(&target)),
-                log_records,
-                ..ScopeLogs::default()
-            });
-        let resource_logs = ResourceLogs {
-            resource: Some(resource),
-            scope_logs: scopes.collect(),
-            ..ResourceLogs::default()
-        };
-        ExportLogsServiceRequest {
-            resource_logs: vec![resource_logs],
-        }
-        .encode_to_vec()
-        .into()
+    fn size(&self) -> usize {
+        let attributes = self
+            .attributes_iter()
+            .map(|(key, value)| NUMBER + key.as_str().len() + size(value));
+        FIXED + self.body().map_or(0, size) + attributes.sum::<usize>()
+    }
+
+    fn export(records: Vec<Self>, exporter: &LogExporter, post: &Post) {
+        // The bridge's scope has no name; the exporter puts in the part of the program that spoke.
+        let scope = scope();
+        let batch: Vec<_> = records.iter().map(|record| (record, &scope)).collect();
+        post.take(records.len() as u64, exporter.export(LogBatch::new(&batch)));
+    }
+}
+
+fn size(value: &AnyValue) -> usize {
+    match value {
+        AnyValue::String(text) => text.as_str().len(),
+        AnyValue::Bytes(bytes) => bytes.len(),
+        AnyValue::ListAny(list) => list.iter().map(|it| NUMBER + size(it)).sum(),
+        AnyValue::Map(map) => map
+            .iter()
+            .map(|(key, value)| NUMBER + key.as_str().len() + size(value))
+            .sum(),
+        _ => NUMBER,
     }
 }

@@ -1,32 +1,30 @@
 //! Ended spans, on their way to the spool.
 //!
-//! A processor of our own, because the SDK's batch processor throws a batch away that could not
-//! be delivered within about a second.
+//! A processor of our own, because the SDK's batch processor throws spans away when many end at
+//! once, and because the root has to become a child of the caller's span.
 
-use super::gather::{Gather, Item, scope};
+use super::gather::{FIXED, Gather, Item, NUMBER};
 use super::identity::Parent;
 use super::pipe::Flush;
-use bytes::Bytes;
-use opentelemetry::Context;
+use super::post::Post;
 use opentelemetry::trace::SpanId;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use opentelemetry::{Array, Context, KeyValue, Value};
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter};
+use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{SpanData, SpanProcessor};
-use prost::Message;
+use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter as _, SpanProcessor};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Hands ended spans on.
 #[derive(Debug)]
 pub(super) struct Spans {
-    pub(super) gather: Arc<Gather<Span>>,
+    pub(super) gather: Arc<Gather<SpanData>>,
     pub(super) parent: Option<Parent>,
 }
 
 impl SpanProcessor for Spans {
-    fn on_start(&self, _span: &mut opentelemetry_sdk::trace::Span, _context: &Context) {}
+    fn on_start(&self, _span: &mut Span, _context: &Context) {}
 
     fn on_end(&self, mut span: SpanData) {
         // The engine knows nothing of the caller's span, so its root becomes a child of it here.
@@ -37,7 +35,7 @@ impl SpanProcessor for Spans {
             span.parent_span_id = parent.span;
             span.parent_span_is_remote = true;
         }
-        self.gather.add(span.into());
+        self.gather.add(span);
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -50,26 +48,38 @@ impl SpanProcessor for Spans {
     }
 }
 
-impl Item for Span {
-    fn size(&self) -> usize {
-        self.encoded_len()
+impl Item for SpanData {
+    type Exporter = SpanExporter;
+
+    fn exporter(post: Arc<Post>, resource: &Resource) -> Result<SpanExporter, ExporterBuildError> {
+        let mut exporter = post.used_by(SpanExporter::builder().with_http()).build()?;
+        exporter.set_resource(resource);
+        Ok(exporter)
     }
 
-    fn encode(spans: Vec<Self>, resource: Resource) -> Bytes {
-        let scope_spans = ScopeSpans {
-            scope: Some(scope("firstlight")),
-            spans,
-            ..ScopeSpans::default()
-        };
-        let resource_spans = ResourceSpans {
-            resource: Some(resource),
-            scope_spans: vec![scope_spans],
-            ..ResourceSpans::default()
-        };
-        ExportTraceServiceRequest {
-            resource_spans: vec![resource_spans],
-        }
-        .encode_to_vec()
-        .into()
+    fn size(&self) -> usize {
+        let events = self
+            .events
+            .iter()
+            .map(|event| FIXED + event.name.len() + size(&event.attributes));
+        FIXED + self.name.len() + size(&self.attributes) + events.sum::<usize>()
     }
+
+    fn export(spans: Vec<Self>, exporter: &SpanExporter, post: &Post) {
+        post.take(spans.len() as u64, exporter.export(spans));
+    }
+}
+
+fn size(attributes: &[KeyValue]) -> usize {
+    let each = attributes.iter().map(|it| {
+        let value = match &it.value {
+            Value::String(text) => text.as_str().len(),
+            Value::Array(Array::String(texts)) => {
+                texts.iter().map(|text| NUMBER + text.as_str().len()).sum()
+            }
+            _ => NUMBER,
+        };
+        NUMBER + it.key.as_str().len() + value
+    });
+    each.sum()
 }

@@ -82,6 +82,11 @@ impl Spool {
         self.make_room();
     }
 
+    /// Counts items that never became a batch.
+    pub(super) fn lose(&mut self, items: u64) {
+        self.tally.made += items;
+    }
+
     /// The first batch, to be delivered now; [`Spool::settle`] must follow.
     pub(super) fn first(&mut self) -> Option<Batch> {
         let batch = self.queue.front().cloned();
