@@ -1,6 +1,5 @@
 //! What a person or a log reader sees: the live tree, the plan, the end of a run.
 
-mod excerpt;
 mod plan;
 mod status;
 mod style;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Style, excerpt};
+use super::Style;
 use crate::record::{PhaseRecord, RunRecord, StepRecord};
 
 /// The text at the end of a run: phases, failures with their hints, and last the one sentence.
@@ -68,7 +68,9 @@ fn failure(text: &mut String, step: &StepRecord, style: Style) {
         style.strong(&step.id)
     );
     if let Some(lines) = &step.excerpt {
-        let _ = writeln!(text, "{}", excerpt::indented(lines));
+        for line in lines.lines() {
+            let _ = writeln!(text, "    {line}");
+        }
     }
     for hint in &step.hints {
         let _ = writeln!(text, "  {} {hint}", style.dim("hint:"));
