@@ -3,13 +3,13 @@
 use super::session::Session;
 use super::{CliError, print_json, style, wants_json};
 use crate::console;
-use crate::engine::{Class, Mode, Outcome, Report};
+use crate::engine::{Class, Outcome, Report};
 use crate::record::RunRecord;
 use crate::settings::{Otel, Settings};
 
 pub(super) async fn check(settings: &Settings, otel: &Otel) -> Result<u8, CliError> {
     let session = Session::open(settings, otel).await?;
-    let report = session.go(Mode::Preview).await?;
+    let report = session.preview().await?;
     let exit = class(&report).map_or(0, Class::exit_code);
     if wants_json(settings) {
         print_json(&RunRecord::new(&report, exit))?;

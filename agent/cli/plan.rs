@@ -5,7 +5,7 @@ use clap::Args;
 use super::session::Session;
 use super::{CHANGES, CliError, print_json, style, wants_json};
 use crate::console;
-use crate::engine::{Class, Mode, Outcome, Report};
+use crate::engine::{Class, Outcome, Report};
 use crate::record::RunRecord;
 use crate::settings::{Otel, Settings};
 
@@ -22,7 +22,7 @@ pub(super) async fn plan(
     arguments: &Arguments,
 ) -> Result<u8, CliError> {
     let session = Session::open(settings, otel).await?;
-    let report = session.go(Mode::Preview).await?;
+    let report = session.preview().await?;
     let changes = report.count("changed") > 0;
     let exit = match cannot_tell(&report) {
         Some(class) => class.exit_code(),

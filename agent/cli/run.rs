@@ -12,7 +12,7 @@ use tracing::{error, warn};
 use super::session::{Session, leave_word};
 use super::{CliError, print_json, style, wants_json};
 use crate::console::{self, LiveTree, Style};
-use crate::engine::{Chain, Class, Mode, Report, Reporter};
+use crate::engine::{Chain, Class, Graph, Mode, Report, Reporter};
 use crate::providers::kubernetes::{self, Held, Holder, Job, JobEvent, Lease, Severity};
 use crate::record::RunRecord;
 use crate::settings::{LogFormat, Otel, Settings};
@@ -23,14 +23,14 @@ pub(super) async fn run(settings: &Settings, otel: &Otel) -> Result<u8, CliError
     let session = Session::open_with_log(settings, otel, log_target(settings, tree)).await?;
     let signals = stop_on_signals(session.stop.clone())?;
     let name = format!("firstlight-{}", session.bundle.name);
+    let graph = session.graph()?;
     let lease = Lease::acquire(&session.client, &name, holder(settings)).await?;
     let tree = tree.then(|| LiveTree::start(tree_style(settings)));
-    let report = run_locked(&session, &lease, tree.clone()).await;
+    let report = run_locked(&session, graph, &lease, tree.clone()).await;
     if let Some(tree) = tree {
         tree.finish();
     }
     signals.abort();
-    let report = report?;
     let exit = report.class().map_or(0, Class::exit_code);
     let record = RunRecord::new(&report, exit);
     keep(&session, settings, &record).await;
@@ -45,11 +45,12 @@ pub(super) async fn run(settings: &Settings, otel: &Otel) -> Result<u8, CliError
 /// Runs as long as the Lease is ours; a run that lost it stops before its next change.
 async fn run_locked(
     session: &Session,
+    graph: Graph,
     lease: &Held,
     tree: Option<Arc<LiveTree>>,
-) -> Result<Report, CliError> {
+) -> Report {
     let reporter = tree.map(|tree| tree as Arc<dyn Reporter>);
-    let mut run = std::pin::pin!(session.go_with(Mode::Apply, reporter));
+    let mut run = std::pin::pin!(session.run(graph, Mode::Apply, reporter));
     tokio::select! {
         biased;
         report = &mut run => report,

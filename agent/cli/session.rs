@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::CliError;
 use crate::assemble::{Backends, assemble};
 use crate::bundle::{Body, Bundle, Node, Options};
-use crate::engine::{Mode, Pacing, Report, Reporter, Reporters, Run, RunInfo, run};
+use crate::engine::{self, Graph, Mode, Pacing, Report, Reporter, Reporters, Run, RunInfo};
 use crate::providers::kubernetes;
 use crate::settings::{Otel, Settings};
 use crate::telemetry::{LogTarget, RunIdentity, Telemetry};
@@ -60,26 +60,31 @@ impl Session {
         })
     }
 
-    /// Runs the graph of the bundle.
-    pub(super) async fn go(&self, mode: Mode) -> Result<Report, CliError> {
-        self.go_with(mode, None).await
-    }
-
-    pub(super) async fn go_with(
-        &self,
-        mode: Mode,
-        reporter: Option<Arc<dyn Reporter>>,
-    ) -> Result<Report, CliError> {
+    /// The graph of the bundle.
+    pub(super) fn graph(&self) -> Result<Graph, CliError> {
         let backends = Backends {
             kubernetes: self.client.clone(),
             trace_id: self.telemetry.trace_id(),
         };
-        let graph = assemble(&self.bundle, &backends)?;
-        let reporters = Reporters::new().with(self.telemetry.reporter());
-        let reporters = match reporter {
-            Some(reporter) => reporters.with(reporter),
-            None => reporters,
-        };
+        Ok(assemble(&self.bundle, &backends)?)
+    }
+
+    /// Looks once at everything and changes nothing.
+    pub(super) async fn preview(&self) -> Result<Report, CliError> {
+        Ok(self.run(self.graph()?, Mode::Preview, None).await)
+    }
+
+    /// Runs a graph to its end.
+    pub(super) async fn run(
+        &self,
+        graph: Graph,
+        mode: Mode,
+        reporter: Option<Arc<dyn Reporter>>,
+    ) -> Report {
+        let mut reporters = Reporters::new().with(self.telemetry.reporter());
+        if let Some(reporter) = reporter {
+            reporters = reporters.with(reporter);
+        }
         let info = RunInfo {
             id: self.identity.id.clone(),
             bundle: self.bundle.name.clone(),
@@ -88,15 +93,15 @@ impl Session {
             trace_id: self.telemetry.trace_id(),
         };
         let (pacing, stop) = (Pacing::default(), self.stop.clone());
-        Ok(run(Run {
+        let run = Run {
             info,
             graph,
             mode,
             pacing,
             reporters,
             stop,
-        })
-        .await)
+        };
+        engine::run(run).await
     }
 
     /// Delivers what telemetry is left, and says so if not all of it arrived.
