@@ -123,3 +123,22 @@ pub(crate) fn postgres(secret: &str) -> (PostgresServer, String) {
     );
     (server, text)
 }
+
+/// A bundle that migrates a database of its own with the files that the test writes.
+pub(crate) fn migrating(name: &str) -> Agent {
+    let (server, servers) = postgres("database");
+    let database = unique(name);
+    let phases = format!(
+        "  - name: secrets
+    steps:
+      - secret: {{ name: database, values: {{ password: \"{}\" }} }}
+  - name: schema
+    steps:
+      - database: {{ name: {database} }}
+      - migrate: {{ path: sql, database: {database} }}
+        needs: [{database}]
+",
+        server.password
+    );
+    Agent::new(name, &servers, &phases)
+}

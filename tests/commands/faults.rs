@@ -1,8 +1,8 @@
 //! Five faults that users meet, and the sentence that each ends with.
 
-use testbed::{Env, unique};
+use testbed::Env;
 
-use crate::agent::{Agent, postgres};
+use crate::agent::{Agent, migrating, postgres};
 
 #[test]
 fn a_wrong_password_names_the_secret_that_holds_it() {
@@ -84,21 +84,7 @@ spec:
 
 #[test]
 fn an_sql_error_points_at_the_character() {
-    let (server, servers) = postgres("database");
-    let database = unique("sqlerror");
-    let phases = format!(
-        "  - name: secrets
-    steps:
-      - secret: {{ name: database, values: {{ password: \"{}\" }} }}
-  - name: schema
-    steps:
-      - database: {{ name: {database} }}
-      - migrate: {{ path: sql, database: {database} }}
-        needs: [{database}]
-",
-        server.password
-    );
-    let agent = Agent::new("sqlerror", &servers, &phases);
+    let agent = migrating("sqlerror");
     agent.write("sql/V0001__good.sql", "create table good (id int);\n");
     agent.write(
         "sql/V0002__bad.sql",

@@ -5,9 +5,9 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use testbed::{Attempt, Env, eventually, unique};
+use testbed::{Attempt, Env, eventually};
 
-use crate::agent::{Agent, postgres};
+use crate::agent::{Agent, migrating, postgres};
 
 const CONFIG: &str = "apiVersion: v1
 kind: ConfigMap
@@ -159,21 +159,7 @@ fn end(child: &mut Child) {
 
 #[test]
 fn a_run_that_was_killed_is_finished_by_the_next_and_nothing_is_applied_twice() {
-    let (server, servers) = postgres("database");
-    let database = unique("killed");
-    let phases = format!(
-        "  - name: secrets
-    steps:
-      - secret: {{ name: database, values: {{ password: \"{}\" }} }}
-  - name: schema
-    steps:
-      - database: {{ name: {database} }}
-      - migrate: {{ path: sql, database: {database} }}
-        needs: [{database}]
-",
-        server.password
-    );
-    let agent = Agent::new("killed", &servers, &phases);
+    let agent = migrating("killed");
     for version in 1..=6 {
         let sql = format!("create table t{version} (id int);\nselect pg_sleep(0.2);\n");
         agent.write(&format!("sql/V{version:04}__t{version}.sql"), &sql);
