@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{
-    Because, Chain, Difference, FieldChange, Mode, Outcome, Report, StepError, StepId, StepReport,
+    Because, Chain, Class, Difference, FieldChange, Mode, Outcome, Report, StepError, StepId,
+    StepReport, Took,
 };
 
 /// A run, as it is kept.
@@ -164,15 +165,12 @@ pub fn sentence(report: &Report) -> String {
         .trace_id
         .as_ref()
         .map_or_else(String::new, |id| format!("; trace {id}"));
-    let took = crate::engine::Took(report.took);
+    let took = Took(report.took);
     let name = &report.run.bundle;
+    if report.stopped && report.class() == Some(Class::Busy) {
+        return format!("{name} {}{trace}", stopped(report));
+    }
     let Some((step, error)) = report.decisive() else {
-        if report.stopped {
-            let left = report.count("skipped");
-            return format!(
-                "{name} was told to stop after {took} with {left} steps left; run it again to go on{trace}"
-            );
-        }
         let (all, changed) = (report.steps.len(), report.count("changed"));
         return match report.mode {
             Mode::Apply => {
@@ -190,6 +188,23 @@ pub fn sentence(report: &Report) -> String {
         _ => format!("; {others} more steps failed"),
     };
     format!("{} failed: {}{hint}{others}{trace}", step.id, reason(error))
+}
+
+/// A run that was told to stop: what it was at, and what had failed before.
+fn stopped(report: &Report) -> String {
+    let steps = report.steps.iter();
+    let left = steps.filter(|step| !step.outcome.is_settled()).count();
+    let failed =
+        |(_, error): &(&StepReport, &StepError)| !matches!(error, StepError::Stopped { .. });
+    let first = report
+        .failures()
+        .find(failed)
+        .or_else(|| report.failures().next());
+    let first = first.map_or_else(String::new, |(step, error)| {
+        format!("; {}: {}", step.id, reason(error))
+    });
+    let took = Took(report.took);
+    format!("was told to stop after {took} with {left} steps left{first}; run it again to go on")
 }
 
 /// Why a step failed, as one line. The stage says nothing to a person that the cause does not.

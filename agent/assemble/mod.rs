@@ -14,8 +14,17 @@ use servers::{Opened, Server};
 pub struct Backends {
     /// The cluster; also the reader of Secrets.
     pub kubernetes: kubernetes::Client,
-    /// The trace of this run, in hex, if it is traced.
-    pub trace_id: Option<String>,
+    /// The trace that checks look for.
+    pub trace: Trace,
+}
+
+/// The trace that checks look for, in hex.
+#[derive(Debug, Clone)]
+pub enum Trace {
+    /// That of this run, if it is traced.
+    Own(Option<String>),
+    /// In a preview, which sends nothing: that of the last run, if one is on record.
+    Last(Option<String>),
 }
 
 /// Why a bundle cannot become a graph. The bundle's own checks come before, so most are bugs.
@@ -90,10 +99,8 @@ struct Assembly<'a> {
 impl Assembly<'_> {
     fn phase(&mut self, phase: &Node) -> Result<(), AssembleError> {
         self.graph.group(StepId::new(&phase.id), ids(&phase.needs));
-        let mut used = Vec::new();
-        collect(phase, &mut used);
-        for (server, step) in used {
-            self.gate(phase, server, step)?;
+        for server in Server::ALL {
+            self.gate(phase, server)?;
         }
         for member in members(phase) {
             self.node(phase, member)?;
@@ -101,19 +108,27 @@ impl Assembly<'_> {
         Ok(())
     }
 
-    /// One step that waits for a server, before the first step that uses it: so the wait is said
-    /// once. A phase that comes after one with a gate needs none of its own.
-    fn gate(&mut self, phase: &Node, server: Server, step: &Step) -> Result<(), AssembleError> {
-        let covered = self.gates.iter().any(|(other, known, _)| {
-            *known == server && (*other == phase.id || self.comes_after(phase, other))
-        });
+    /// One step that waits for a server, before the steps that use it: so the wait is said once.
+    /// A phase that comes after one with a gate needs none of its own.
+    fn gate(&mut self, phase: &Node, server: Server) -> Result<(), AssembleError> {
+        let mut users = Vec::new();
+        collect(phase, server, &mut users);
+        let covered = self
+            .gates
+            .iter()
+            .any(|(other, known, _)| *known == server && self.comes_after(phase, other));
+        let Some(longest) = users.iter().map(|step| step.timeout).max() else {
+            return Ok(());
+        };
         if covered {
             return Ok(());
         }
         let id = StepId::new(&phase.id).child(server.gate());
         let options = StepOptions {
             kind: server.kind(),
-            ..options(step, server.kind())
+            timeout: longest,
+            no_progress: None,
+            optional: users.iter().all(|step| step.optional),
         };
         self.opened
             .add_gate(&mut self.graph, server, (id.clone(), options))?;
@@ -158,15 +173,16 @@ fn members(node: &Node) -> &[Node] {
     }
 }
 
-/// The servers that a node uses, each with the first step that does.
-fn collect<'a>(node: &'a Node, used: &mut Vec<(Server, &'a Step)>) {
+/// The steps of a node that use a server.
+fn collect<'a>(node: &'a Node, server: Server, users: &mut Vec<&'a Step>) {
     match &node.body {
-        Body::Group(members) => members.iter().for_each(|member| collect(member, used)),
-        Body::Step(step) => {
-            let server = server_of(&step.action);
-            let new = server.filter(|server| used.iter().all(|(known, _)| known != server));
-            used.extend(new.map(|server| (server, step)));
+        Body::Group(members) => {
+            for member in members {
+                collect(member, server, users);
+            }
         }
+        Body::Step(step) if server_of(&step.action) == Some(server) => users.push(step),
+        Body::Step(_) => {}
     }
 }
 

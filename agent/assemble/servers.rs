@@ -18,6 +18,8 @@ pub(super) enum Server {
 }
 
 impl Server {
+    pub(super) const ALL: [Self; 3] = [Self::Postgres, Self::OpenSearch, Self::Grafana];
+
     /// The name of the step that waits for it.
     pub(super) fn gate(self) -> &'static str {
         match self {

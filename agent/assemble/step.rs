@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::servers::Server;
-use super::{AssembleError, Assembly, options};
+use super::{AssembleError, Assembly, Trace, options};
 use crate::bundle::{
     Action, Check, Dashboard, Datasource, Expect, Folder, Manifest, Migrations, Node, SearchKind,
     SearchObject, Step,
@@ -143,7 +143,10 @@ impl Assembly<'_> {
             database: migrations.database.clone(),
             owner: migrations.owner.clone(),
             files: files.collect(),
-            trace_id: self.backends.trace_id.clone(),
+            trace_id: match &self.backends.trace {
+                Trace::Own(id) => id.clone(),
+                Trace::Last(_) => None,
+            },
         }
     }
 
@@ -242,10 +245,10 @@ impl Assembly<'_> {
                 );
             }
             Check::Trace { url, send } => {
-                let own = self.backends.trace_id.clone();
-                let resource = match send {
-                    Some(to) => probe::TraceCheck::sending(client, &url, &to),
-                    None => probe::TraceCheck::of_run(client, &url, own),
+                let resource = match (self.backends.trace.clone(), send) {
+                    (Trace::Last(id), _) => probe::TraceCheck::of_last_run(client, &url, id),
+                    (Trace::Own(_), Some(to)) => probe::TraceCheck::sending(client, &url, &to),
+                    (Trace::Own(id), None) => probe::TraceCheck::of_run(client, &url, id),
                 };
                 self.add(place, "check.trace", resource);
             }

@@ -1,7 +1,7 @@
 //! Is everything current?
 
 use super::session::Session;
-use super::{CliError, print_json, style, wants_json};
+use super::{CliError, print_json, say, style, wants_json};
 use crate::console;
 use crate::engine::{Class, Outcome, Report};
 use crate::record::RunRecord;
@@ -14,7 +14,7 @@ pub(super) async fn check(settings: &Settings, otel: &Otel) -> Result<u8, CliErr
     if wants_json(settings) {
         print_json(&RunRecord::new(&report, exit))?;
     } else {
-        print!("{}", console::plan(&report, style(settings)));
+        say(&console::plan(&report, style(settings)));
     }
     session.close().await;
     Ok(exit)

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{CliError, print_json, session, wants_json};
+use super::{CliError, print_json, say, session, wants_json};
 use crate::bundle::{Mistake, Mistakes};
 use crate::engine::Class;
 use crate::settings::Settings;
@@ -12,10 +12,10 @@ pub(super) fn lint(settings: &Settings) -> Result<u8, CliError> {
     if !wants_json(settings) {
         let bundle = loaded?;
         let (phases, steps) = (bundle.phases.len(), bundle.steps());
-        println!(
-            "{}: {phases} phases, {steps} steps, no mistakes",
+        say(&format!(
+            "{}: {phases} phases, {steps} steps, no mistakes\n",
             bundle.name
-        );
+        ));
         return Ok(0);
     }
     match loaded {

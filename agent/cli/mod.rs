@@ -11,6 +11,7 @@ mod run;
 mod session;
 mod status;
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -144,12 +145,15 @@ fn style(settings: &Settings) -> Style {
     }
 }
 
+/// Prints. A reader that has gone away does not change how the command ends.
+fn say(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
 /// Prints for machines.
 fn print_json(value: &impl serde::Serialize) -> Result<(), CliError> {
-    println!(
-        "{}",
-        serde_json::to_string_pretty(value).map_err(CliError::Json)?
-    );
+    let text = serde_json::to_string_pretty(value).map_err(CliError::Json)?;
+    say(&format!("{text}\n"));
     Ok(())
 }
 

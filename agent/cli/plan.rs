@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::session::Session;
-use super::{CHANGES, CliError, print_json, style, wants_json};
+use super::{CHANGES, CliError, print_json, say, style, wants_json};
 use crate::console;
 use crate::engine::{Class, Outcome, Report};
 use crate::record::RunRecord;
@@ -32,7 +32,7 @@ pub(super) async fn plan(
     if wants_json(settings) {
         print_json(&RunRecord::new(&report, exit))?;
     } else {
-        print!("{}", console::plan(&report, style(settings)));
+        say(&console::plan(&report, style(settings)));
     }
     session.close().await;
     Ok(exit)

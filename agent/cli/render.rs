@@ -1,6 +1,6 @@
 //! The resolved bundle, offline.
 
-use super::{CliError, print_json, session, wants_json};
+use super::{CliError, print_json, say, session, wants_json};
 use crate::bundle::render;
 use crate::settings::Settings;
 
@@ -9,7 +9,7 @@ pub(super) fn render(settings: &Settings) -> Result<u8, CliError> {
     if wants_json(settings) {
         print_json(&render::json(&bundle))?;
     } else {
-        print!("{}", render::yaml(&bundle).map_err(CliError::Render)?);
+        say(&render::yaml(&bundle).map_err(CliError::Render)?);
     }
     Ok(0)
 }

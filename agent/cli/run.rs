@@ -2,15 +2,16 @@
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::session::{Session, leave_word};
-use super::{CliError, print_json, style, wants_json};
+use super::{CliError, print_json, say, style, wants_json};
 use crate::console::{self, LiveTree, Style};
 use crate::engine::{Chain, Class, Graph, Mode, Report, Reporter};
 use crate::providers::kubernetes::{self, Held, Holder, Job, JobEvent, Lease, Severity};
@@ -18,13 +19,25 @@ use crate::record::RunRecord;
 use crate::settings::{LogFormat, Otel, Settings};
 use crate::telemetry::LogTarget;
 
+/// How long each of the last words may take.
+const LEAVING: Duration = Duration::from_secs(4);
+
 pub(super) async fn run(settings: &Settings, otel: &Otel) -> Result<u8, CliError> {
     let tree = wants_tree(settings);
     let session = Session::open_with_log(settings, otel, log_target(settings, tree)).await?;
     let signals = stop_on_signals(session.stop.clone())?;
     let name = format!("firstlight-{}", session.bundle.name);
     let graph = session.graph()?;
-    let lease = Lease::acquire(&session.client, &name, holder(settings)).await?;
+    let lease = match Lease::acquire(&session.client, &name, holder(settings)).await {
+        Ok(lease) => lease,
+        Err(error) => {
+            let error = CliError::from(error);
+            let exit = error.class().exit_code();
+            in_time(tell_job(&session, settings, exit, &error.sentence())).await;
+            session.close().await;
+            return Err(error);
+        }
+    };
     let tree = tree.then(|| LiveTree::start(tree_style(settings)));
     let report = run_locked(&session, graph, &lease, tree.clone()).await;
     if let Some(tree) = tree {
@@ -33,10 +46,13 @@ pub(super) async fn run(settings: &Settings, otel: &Otel) -> Result<u8, CliError
     signals.abort();
     let exit = report.class().map_or(0, Class::exit_code);
     let record = RunRecord::new(&report, exit);
-    keep(&session, settings, &record).await;
-    if let Err(error) = lease.release().await {
-        warn!(error = %Chain(&error), "failed to release the Lease; it expires by itself");
-    }
+    in_time(keep(&session, settings, &record)).await;
+    in_time(async {
+        if let Err(error) = lease.release().await {
+            warn!(error = %Chain(&error), "failed to release the Lease; it expires by itself");
+        }
+    })
+    .await;
     session.close().await;
     tell(settings, &record)?;
     Ok(exit)
@@ -77,7 +93,13 @@ fn stop_on_signals(stop: CancellationToken) -> Result<JoinHandle<()>, CliError> 
 
 /// Who holds the Lease: this pod, or this process outside of a cluster.
 fn holder(settings: &Settings) -> Holder {
-    let process = || format!("process-{}", std::process::id());
+    let process = || {
+        format!(
+            "process-{}-{:08x}",
+            std::process::id(),
+            rand::random::<u32>()
+        )
+    };
     Holder {
         pod: settings.pod_name.clone().unwrap_or_else(process),
         uid: settings.pod_uid.clone(),
@@ -99,20 +121,31 @@ async fn keep(session: &Session, settings: &Settings, record: &RunRecord) {
         }
         Err(error) => warn!(%error, "failed to write the run record as JSON"),
     }
-    let job = settings.job_name.clone().map(|name| Job {
-        name,
-        uid: settings.job_uid.clone(),
-    });
-    let (severity, reason) = match record.exit {
+    tell_job(session, settings, record.exit, &record.sentence).await;
+}
+
+/// The sentence as an Event on our Job.
+async fn tell_job(session: &Session, settings: &Settings, exit: u8, sentence: &str) {
+    let name = settings.job_name.clone();
+    let uid = settings.job_uid.clone();
+    let job = name.map(|name| Job { name, uid });
+    let (severity, reason) = match exit {
         0 => (Severity::Normal, "Current"),
         _ => (Severity::Warning, "Failed"),
     };
     let event = JobEvent::new(session.client.clone(), job);
     let sent = event
-        .send(severity, reason, &record.sentence, SystemTime::now())
+        .send(severity, reason, sentence, SystemTime::now())
         .await;
     if let Err(error) = sent {
         warn!(error = %Chain(&error), "failed to send the Event about the Job");
+    }
+}
+
+/// Kubernetes kills a pod that takes too long to end, and then its sentence is not printed.
+async fn in_time(work: impl Future<Output = ()>) {
+    if timeout(LEAVING, work).await.is_err() {
+        warn!("the API server did not answer at the end of the run");
     }
 }
 
@@ -121,7 +154,7 @@ fn tell(settings: &Settings, record: &RunRecord) -> Result<(), CliError> {
     if wants_json(settings) {
         return print_json(record);
     }
-    print!("{}", console::summary(record, style(settings)));
+    say(&console::summary(record, style(settings)));
     Ok(())
 }
 

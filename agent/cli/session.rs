@@ -7,10 +7,11 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::CliError;
-use crate::assemble::{Backends, assemble};
+use crate::assemble::{Backends, Trace, assemble};
 use crate::bundle::{Body, Bundle, Node, Options};
 use crate::engine::{self, Graph, Mode, Pacing, Report, Reporter, Reporters, Run, RunInfo};
 use crate::providers::kubernetes;
+use crate::record::RunRecord;
 use crate::settings::{Otel, Settings};
 use crate::telemetry::{LogTarget, RunIdentity, Telemetry};
 
@@ -60,18 +61,21 @@ impl Session {
         })
     }
 
-    /// The graph of the bundle.
+    /// The graph of a run.
     pub(super) fn graph(&self) -> Result<Graph, CliError> {
-        let backends = Backends {
-            kubernetes: self.client.clone(),
-            trace_id: self.telemetry.trace_id(),
-        };
-        Ok(assemble(&self.bundle, &backends)?)
+        self.graph_with(Trace::Own(self.telemetry.trace_id()))
+    }
+
+    fn graph_with(&self, trace: Trace) -> Result<Graph, CliError> {
+        let kubernetes = self.client.clone();
+        Ok(assemble(&self.bundle, &Backends { kubernetes, trace })?)
     }
 
     /// Looks once at everything and changes nothing.
     pub(super) async fn preview(&self) -> Result<Report, CliError> {
-        Ok(self.run(self.graph()?, Mode::Preview, None).await)
+        let last = last_run(&self.client, &self.bundle.name).await?;
+        let graph = self.graph_with(Trace::Last(last.and_then(|run| run.trace_id)))?;
+        Ok(self.run(graph, Mode::Preview, None).await)
     }
 
     /// Runs a graph to its end.
@@ -118,6 +122,20 @@ pub(super) async fn open(settings: &Settings) -> Result<(kubernetes::Client, Bun
     let client = kubernetes::Client::connect(settings.namespace.clone()).await?;
     let bundle = load(settings, client.namespace())?;
     Ok((client, bundle))
+}
+
+/// The record of the last run, if there is one.
+pub(super) async fn last_run(
+    client: &kubernetes::Client,
+    bundle: &str,
+) -> Result<Option<RunRecord>, CliError> {
+    let stored = kubernetes::RunRecord::new(client.clone(), bundle);
+    let Some(text) = stored.read().await? else {
+        return Ok(None);
+    };
+    serde_json::from_str(&text)
+        .map(Some)
+        .map_err(CliError::Record)
 }
 
 /// Loads the bundle without a cluster.

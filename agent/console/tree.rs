@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Style;
-use crate::engine::{EventKind, Outcome, StepId, Took};
+use crate::engine::{Because, EventKind, Outcome, StepId, Took};
 use crate::record;
 
 /// What is known of each node.
@@ -98,11 +98,15 @@ impl Tree {
                     },
                 );
             }
-            EventKind::GroupFinished { step, failed, took } => {
-                let sign = if failed.is_some() {
-                    Sign::Bad
-                } else {
-                    Sign::Good
+            EventKind::GroupFinished {
+                step,
+                because,
+                took,
+            } => {
+                let sign = match because {
+                    None => Sign::Good,
+                    Some(Because::Stopped) => Sign::Skipped,
+                    Some(Because::Need(_)) => Sign::Bad,
                 };
                 self.set(
                     step,

@@ -225,7 +225,7 @@ impl<'a, R: Resource> Loop<'a, R> {
         let pause = self.context.pacing.first_pause * 2_u32.saturating_pow(self.rounds);
         let until = Instant::now() + pause.min(self.context.pacing.longest_pause);
         tokio::select! {
-            () = self.context.stop.cancelled() => Some(StepError::Stopped { stage: Stage::Plan }),
+            () = self.context.stop.cancelled() => Some(self.pause.stopped(Stage::Plan)),
             () = sleep_until(until) => None,
         }
     }
@@ -235,7 +235,7 @@ impl<'a, R: Resource> Loop<'a, R> {
     async fn guard<T>(&self, stage: Stage, call: impl Future<Output = T>) -> Result<T, StepError> {
         let stop = &self.context.stop;
         if stop.is_cancelled() {
-            return Err(StepError::Stopped { stage });
+            return Err(self.pause.stopped(stage));
         }
         // A call that is always ready never lets its timer fire, so the clock is asked too.
         if Instant::now() >= self.pause.deadline() {
@@ -255,7 +255,7 @@ impl<'a, R: Resource> Loop<'a, R> {
             answer = timeout_at(self.pause.deadline(), call) => {
                 answer.map_err(|_| self.pause.timed_out(stage))
             }
-            () = stopped => Err(StepError::Stopped { stage }),
+            () = stopped => Err(self.pause.stopped(stage)),
         }
     }
 

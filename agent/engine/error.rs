@@ -141,6 +141,8 @@ pub enum StepError {
     Stopped {
         /// Where in the loop.
         stage: Stage,
+        /// What was waited for, if anything was.
+        last_seen: Option<Waiting>,
     },
     /// The code panicked: a mistake of ours.
     Panicked {
@@ -235,7 +237,16 @@ impl fmt::Display for StepError {
                     "changed {rounds} times and still not current; would {planned} again"
                 )
             }
-            Self::Stopped { stage } => write!(f, "told to stop during {stage}"),
+            Self::Stopped {
+                last_seen: Some(seen),
+                ..
+            } => {
+                write!(f, "told to stop while waiting for: {}", seen.what)
+            }
+            Self::Stopped {
+                stage,
+                last_seen: None,
+            } => write!(f, "told to stop during {stage}"),
             Self::Panicked { .. } => f.write_str("panicked"),
         }
     }

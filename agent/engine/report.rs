@@ -140,8 +140,8 @@ pub enum EventKind<'a> {
     GroupFinished {
         /// Which one.
         step: &'a StepId,
-        /// The step in it that failed first, if one did.
-        failed: Option<&'a StepId>,
+        /// Why it is not what it should be, if it is not.
+        because: Option<&'a Because>,
         /// How long it took.
         took: Duration,
     },

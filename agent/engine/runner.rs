@@ -10,7 +10,7 @@ use tracing::{Instrument, Span};
 
 use super::converge::{Context, Ending};
 use super::slot::{End, Slot, Start, slots};
-use super::spans::{node_span, record_outcome, record_result, run_span};
+use super::spans::{node_span, record_group, record_outcome, record_result, run_span};
 use super::{
     Because, EventKind, Graph, Mode, Outcome, Pacing, Report, Reporters, RunInfo, StepError,
     StepReport,
@@ -75,13 +75,16 @@ pub async fn run(run: Run) -> Report {
     announce.abort();
     // It holds the run's span until it has ended, and a span that is held is not exported.
     let _ = announce.await;
+    let steps: Vec<StepReport> = runner.slots.iter().filter_map(Slot::take_report).collect();
+    let left = steps.iter().any(|step| !step.outcome.is_settled());
     let report = Report {
         run: info,
         mode,
         started,
         took: clock.elapsed(),
-        steps: runner.slots.iter().filter_map(Slot::take_report).collect(),
-        stopped: runner.stop.is_cancelled(),
+        steps,
+        // Told to stop after its last step, it has done all the same.
+        stopped: runner.stop.is_cancelled() && left,
     };
     record_result(&root, &report);
     root.in_scope(|| {
@@ -168,7 +171,11 @@ impl Runner {
     async fn run_group(&self, slot: &Slot, start: Start) -> End {
         let began = Instant::now();
         let id = &slot.node.id;
-        let mut end = End::Fine { pending: None };
+        // A group that is skipped is no more current than what it needed, whatever its members are.
+        let mut end = match &start {
+            Start::Skip(because) => End::Bad(because.clone()),
+            Start::Go { .. } => End::Fine { pending: None },
+        };
         for member in &slot.members {
             end = match (end, self.slots[*member].ended().await) {
                 (bad @ End::Bad(_), _) | (_, bad @ End::Bad(_)) => bad,
@@ -180,27 +187,16 @@ impl Runner {
         let Start::Go { span, .. } = start else {
             return end;
         };
-        let failed = match &end {
-            End::Bad(Because::Need(root)) => Some(root),
-            _ => None,
+        let because = match &end {
+            End::Bad(because) => Some(because),
+            End::Fine { .. } => None,
         };
-        if let Some(root) = failed {
-            span.record("otel.status_code", "ERROR");
-            span.record("otel.status_description", format!("{root} failed"));
-        }
-        span.record(
-            "cicd.pipeline.task.run.result",
-            if failed.is_some() {
-                "failure"
-            } else {
-                "success"
-            },
-        );
+        record_group(&span, because);
         let took = began.elapsed();
         span.in_scope(|| {
             self.reporters.send(EventKind::GroupFinished {
                 step: id,
-                failed,
+                because,
                 took,
             });
         });

@@ -3,7 +3,7 @@
 use tracing::{Span, field, info_span};
 
 use super::graph::Node;
-use super::{Chain, Mode, Outcome, Report, RunInfo, StepError, StepReport};
+use super::{Because, Chain, Mode, Outcome, Report, RunInfo, StepError, StepReport};
 
 /// The root of the run's trace.
 pub(super) fn run_span(info: &RunInfo, mode: Mode) -> Span {
@@ -55,6 +55,20 @@ pub(super) fn node_span(parent: &Span, node: &Node) -> Span {
         firstlight.attempts = field::Empty,
         error.type = field::Empty,
     )
+}
+
+/// How a group ended, on its span.
+pub(super) fn record_group(span: &Span, because: Option<&Because>) {
+    let result = match because {
+        None => "success",
+        Some(Because::Stopped) => "cancellation",
+        Some(Because::Need(root)) => {
+            span.record("otel.status_code", "ERROR");
+            span.record("otel.status_description", format!("{root} failed"));
+            "failure"
+        }
+    };
+    span.record("cicd.pipeline.task.run.result", result);
 }
 
 /// How a step ended, on its span.

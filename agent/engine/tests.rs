@@ -517,6 +517,27 @@ async fn an_optional_failure_harms_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_group_that_is_skipped_is_not_what_others_need() {
+    let mut bed = bed();
+    bed.step("a", &[], Memory::new([Say::Fail(Class::Invalid)]));
+    bed.group("g", &["a"]);
+    let options = StepOptions {
+        optional: true,
+        ..options()
+    };
+    bed.step_with("g/maybe", &[], options, Memory::new([]));
+    bed.group("empty", &["g"]);
+    bed.step("c", &["empty"], Memory::new([]));
+    let (report, _) = bed.run().await;
+    assert_eq!(
+        words(&report),
+        [("a", "failed"), ("g/maybe", "skipped"), ("c", "skipped")]
+    );
+    let root = Because::Need(StepId::new("a"));
+    assert!(matches!(&report.steps[2].outcome, Outcome::Skipped { because } if *because == root));
+}
+
+#[tokio::test(start_paused = true)]
 async fn ten_failures_are_all_reported_and_the_greatest_decides() {
     let mut bed = bed();
     let names: Vec<String> = (0..10).map(|n| format!("s{n}")).collect();
@@ -576,6 +597,13 @@ async fn a_stop_ends_a_wait_and_a_look_at_once() {
         assert_eq!(report.took.as_secs(), 10);
         assert_eq!(words(&report), [("a", "failed"), ("b", "skipped")]);
         assert!(matches!(error_of(&report, "a"), StepError::Stopped { .. }));
+        let sentence = crate::record::sentence(&report);
+        assert!(
+            sentence.starts_with(
+                "test was told to stop after 10.0s with 2 steps left; a: told to stop"
+            ),
+            "{sentence}"
+        );
         assert!(report.stopped);
         assert_eq!(report.class(), Some(Class::Busy));
     }

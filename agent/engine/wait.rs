@@ -60,6 +60,12 @@ impl Pause {
         self.waited
     }
 
+    /// The failure of a step that was told to stop.
+    pub(super) fn stopped(&self, stage: Stage) -> StepError {
+        let last_seen = self.last.clone();
+        StepError::Stopped { stage, last_seen }
+    }
+
     /// The failure of a step whose time is over during a call.
     pub(super) fn timed_out(&self, stage: Stage) -> StepError {
         let nothing = || Waiting::unavailable(format!("an answer to the first {stage}"));
@@ -91,7 +97,7 @@ impl Pause {
             tokio::select! {
                 biased;
                 () = context.stop.cancelled() => {
-                    break Wake::GiveUp(StepError::Stopped { stage: Stage::Observe });
+                    break Wake::GiveUp(self.stopped(Stage::Observe));
                 }
                 () = sleep_until(patience) => {
                     self.diagnose(context, resource, observed).await;

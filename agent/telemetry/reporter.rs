@@ -3,9 +3,10 @@
 use super::metrics::Instruments;
 use super::pipe::Pipe;
 use crate::engine::{
-    Because, Chain, Difference, Event, EventKind, Mode, Outcome, Report, Reporter, RunInfo,
-    StepError, StepId, StepReport, Took, Waiting,
+    Because, Difference, Event, EventKind, Mode, Outcome, Report, Reporter, RunInfo, StepError,
+    StepId, StepReport, Took, Waiting,
 };
+use crate::record;
 use opentelemetry::KeyValue;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -48,7 +49,13 @@ impl Reporter for RunReporter {
             }
             EventKind::StepChanged { step, change, took } => self.step_changed(step, change, *took),
             EventKind::StepFinished { report } => self.step_finished(report),
-            EventKind::GroupFinished { step, failed, took } => group_finished(step, *failed, *took),
+            EventKind::GroupFinished {
+                step,
+                because,
+                took,
+            } => {
+                group_finished(step, *because, *took);
+            }
             EventKind::RunFinished { report } => self.run_finished(report),
         }
     }
@@ -261,7 +268,7 @@ fn tell_failure(report: &StepReport, error: &StepError) {
     let duration = report.took.as_secs_f64();
     let hints = Some(error.hints().join("; ")).filter(|hints| !hints.is_empty());
     let kind = error.kind();
-    let text = Chain(error).to_string();
+    let text = record::reason(error);
     if report.optional {
         warn!(
             name: "step.finished", target: "firstlight",
@@ -277,15 +284,19 @@ fn tell_failure(report: &StepReport, error: &StepError) {
     }
 }
 
-fn group_finished(step: &StepId, failed: Option<&StepId>, took: Duration) {
+fn group_finished(step: &StepId, because: Option<&Because>, took: Duration) {
     let duration = took.as_secs_f64();
     let phase = step.phase();
-    match failed {
-        Some(failed) => {
-            warn!(name: "group.finished", target: "firstlight", step = step.as_str(), phase, duration, "ended, but {failed} failed");
+    let step = step.as_str();
+    match because {
+        Some(Because::Need(failed)) => {
+            warn!(name: "group.finished", target: "firstlight", step, phase, duration, "ended, but {failed} failed");
+        }
+        Some(Because::Stopped) => {
+            warn!(name: "group.finished", target: "firstlight", step, phase, duration, "stopped before its end");
         }
         None => {
-            info!(name: "group.finished", target: "firstlight", step = step.as_str(), phase, duration, "current");
+            info!(name: "group.finished", target: "firstlight", step, phase, duration, "ended");
         }
     }
 }

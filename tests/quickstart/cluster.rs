@@ -92,6 +92,17 @@ impl Bed {
         self.kubectl(&["-n", NAMESPACE, "create", "job", name, from]);
     }
 
+    /// The template as a Job that does something else than run.
+    pub(crate) fn rerun_as(&self, name: &str, command: &str) -> String {
+        let from = "--from=cronjob/firstlight";
+        let options = ["--dry-run=client", "-o", "json"];
+        let mut arguments = vec!["-n", NAMESPACE, "create", "job", name, from];
+        arguments.extend(options);
+        let mut job: Value = serde_json::from_str(&self.kubectl(&arguments)).expect("JSON");
+        job["spec"]["template"]["spec"]["containers"][0]["args"] = serde_json::json!([command]);
+        job.to_string()
+    }
+
     /// Waits until the Job has succeeded; if it fails, what there is to see fails the test.
     pub(crate) async fn succeeded(&self, job: &str, within: Duration) {
         let what = format!("job {job} completes");

@@ -19,6 +19,7 @@ async fn the_quickstart_lives() {
     the_same_apply_is_the_same_job(&bed, &job);
     the_run_is_one_trace_without_a_gap(&bed).await;
     a_second_run_writes_nothing(&bed).await;
+    a_check_finds_everything_current(&bed).await;
     what_was_deleted_is_made_again_and_nothing_else(&bed).await;
     two_jobs_at_once_both_succeed(&bed).await;
     a_new_configuration_changes_only_what_it_is_about(&bed).await;
@@ -152,6 +153,15 @@ async fn a_second_run_writes_nothing(bed: &Bed) {
     );
     assert_eq!(before, Stores::look(bed).await, "a server saw a write");
     println!("a second run took {} s", record["seconds"]);
+}
+
+async fn a_check_finds_everything_current(bed: &Bed) {
+    let before = Stores::look(bed).await;
+    let checking = bed.rerun_as("checking", "check");
+    bed.kubectl_with(&["apply", "-f", "-"], Some(&checking));
+    bed.succeeded("checking", RERUN).await;
+    assert_eq!(before, Stores::look(bed).await, "a check has written");
+    assert_eq!(bed.record()["mode"], "run", "a check leaves no record");
 }
 
 async fn what_was_deleted_is_made_again_and_nothing_else(bed: &Bed) {

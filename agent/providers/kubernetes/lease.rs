@@ -17,9 +17,11 @@ use super::live::Live;
 use super::time::{parse, rfc3339_micros};
 use super::{Client, Error, MANAGER};
 
-/// After so long without renewal others may take it.
-const DURATION: Duration = Duration::from_secs(30);
+/// After so long without renewal others may take it; at once, if the holder's pod is gone.
+const DURATION: Duration = Duration::from_mins(1);
 const RENEWAL: Duration = Duration::from_secs(10);
+/// After so long without renewal we stop, early enough for a change under way to end before others begin.
+const GIVE_UP: Duration = Duration::from_secs(30);
 
 const POD_NAME: &str = "firstlight.dev/pod";
 const POD_UID: &str = "firstlight.dev/pod-uid";
@@ -195,10 +197,12 @@ impl Lease {
                 _ = &mut stop => return None,
                 _ = ticks.tick() => {}
             }
-            match timeout(RENEWAL, self.renew(&version)).await {
+            // Others count from when we asked, not from the answer.
+            let asked = Instant::now();
+            match timeout(RENEWAL / 2, self.renew(&version)).await {
                 Ok(Ok(new)) => {
                     version = new;
-                    renewed = Instant::now();
+                    renewed = asked;
                 }
                 Ok(Err(Error::Lost { reason, .. })) => return Some(reason),
                 Ok(Err(error)) => {
@@ -208,8 +212,8 @@ impl Lease {
                     tracing::debug!(lease = %self.target, "no answer to a renewal of the lease");
                 }
             }
-            if renewed.elapsed() >= DURATION {
-                return Some(format!("could not be renewed for {DURATION:?}"));
+            if renewed.elapsed() + RENEWAL >= GIVE_UP {
+                return Some(format!("could not be renewed for {:?}", renewed.elapsed()));
             }
         }
     }

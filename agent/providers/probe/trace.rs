@@ -28,6 +28,8 @@ enum Subject {
     },
     /// This run's own trace, if it has one.
     Run(Option<String>),
+    /// The trace of the last run, if one is on record.
+    LastRun(Option<String>),
 }
 
 /// Whether the trace was seen.
@@ -75,10 +77,21 @@ impl TraceCheck {
         }
     }
 
+    /// Looks at `url` for the trace of the last run; none if none is on record. A preview asks so,
+    /// because it sends nothing and its own trace is not there before it ends.
+    #[must_use]
+    pub fn of_last_run(client: Client, url: &str, trace_id: Option<String>) -> Self {
+        Self {
+            client,
+            url: url.to_owned(),
+            subject: Subject::LastRun(trace_id),
+        }
+    }
+
     fn id(&self) -> Result<&str, Error> {
         match &self.subject {
             Subject::Sent { id, .. } => Ok(id),
-            Subject::Run(id) => id.as_deref().ok_or(Error::NotTraced),
+            Subject::Run(id) | Subject::LastRun(id) => id.as_deref().ok_or(Error::NotTraced),
         }
     }
 
@@ -112,6 +125,9 @@ impl Resource for TraceCheck {
     type Error = Error;
 
     async fn observe(&self) -> Result<Sighting, Error> {
+        if matches!(self.subject, Subject::LastRun(None)) {
+            return Ok(Sighting::Absent);
+        }
         self.send_first().await?;
         if let Some(sighting) = self.look("/api/v3/traces/{}", spans_of_v3).await? {
             return Ok(sighting);
@@ -125,12 +141,17 @@ impl Resource for TraceCheck {
         if let Sighting::Present { .. } = observed {
             return Ok(Plan::Current);
         }
+        if matches!(self.subject, Subject::LastRun(None)) {
+            let what = "the trace of a run: none is on record";
+            return Ok(Plan::InProgress(Waiting::unmet(what)));
+        }
         let (id, url) = (self.id()?, &self.url);
         Ok(Plan::InProgress(Waiting::unmet(match &self.subject {
             Subject::Sent { endpoint, .. } => {
                 format!("trace {id}, sent to {endpoint}, is not yet found at {url}")
             }
             Subject::Run(_) => format!("trace {id} of this run is not yet found at {url}"),
+            Subject::LastRun(_) => format!("trace {id} of the last run is not found at {url}"),
         })))
     }
 

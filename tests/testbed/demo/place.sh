@@ -18,18 +18,23 @@ fi
 export KUBECACHEDIR=$TESTBED_STATE/kubectl
 
 # forward PORT SERVICE PORT: makes a Service reachable at 127.0.0.1:PORT (or at a free port, if
-# that one is taken) and prints the port.
+# that one is taken by others) and prints the port.
 forward() {
-  local port=$1
-  [ -z "$(ss -Hltn "sport = :$port")" ] || port=0
   if [ "$flavour" = testbed ]; then
-    "$here/../cluster/forward.sh" "$port" "$NAMESPACE/$2" "$3"
+    "$here/../cluster/forward.sh" "$1" "$NAMESPACE/$2" "$3" 2>/dev/null ||
+      "$here/../cluster/forward.sh" 0 "$NAMESPACE/$2" "$3"
     return
   fi
-  # kubectl prints the port that it listens on as its first line.
-  mkdir -p "$TESTBED_STATE"
-  local log=$TESTBED_STATE/forward-$2.log
+  local port=$1 found="" log=$TESTBED_STATE/forward-$2.log
+  [ -z "$(ss -Hltn "sport = :$port")" ] || port=0
   kubectl -n "$NAMESPACE" port-forward --address 127.0.0.1 "service/$2" "$port:$3" >"$log" 2>&1 </dev/null &
   echo $! >>"$TESTBED_STATE/forwards"
-  timeout 20 tail -n +1 -f "$log" | sed -nE '/^Forwarding from 127.0.0.1:/{s/.*127.0.0.1:([0-9]+) .*/\1/p;q}'
+  # kubectl prints the port that it listens on as its first line.
+  for _ in $(seq 100); do
+    found=$(sed -nE '/^Forwarding from 127\.0\.0\.1:/{s/.*127\.0\.0\.1:([0-9]+) .*/\1/p;q}' "$log")
+    [ -z "$found" ] || break
+    sleep 0.2
+  done
+  [ -n "$found" ] || { cat "$log" >&2; return 1; }
+  echo "$found"
 }

@@ -26,23 +26,24 @@ once a machine; when that has been done, under 4. Grafana is $grafana.
 END
 }
 
-# Follows the pods of the Job, one after the other, until the Job has ended.
+# Follows the pods of the Job, one after the other, until the Job has ended or cannot be seen.
 follow() {
-  local job=$1 pod seen=""
+  local job=$1 pod seen="" misses=0
   until ended "$job"; do
+    if kubectl -n "$NAMESPACE" get job "$job" >/dev/null 2>&1; then misses=0; else misses=$((misses + 1)); fi
+    [ "$misses" -lt 30 ] || { echo "The Job $job cannot be seen any more." >&2; return; }
     pod=$(kubectl -n "$NAMESPACE" get pods -l "batch.kubernetes.io/job-name=$job" --sort-by=.metadata.creationTimestamp \
       -o 'jsonpath={.items[-1:].metadata.name}' 2>/dev/null || true)
-    if [ -n "$pod" ] && [ "$pod" != "$seen" ]; then
-      kubectl -n "$NAMESPACE" wait --for=jsonpath='{.status.phase}'=Running "pod/$pod" --timeout=60s >/dev/null 2>&1 || true
-      kubectl -n "$NAMESPACE" logs -f "$pod" 2>/dev/null || true
+    # Fails while the pod's container is not there yet, and is asked again.
+    if [ -n "$pod" ] && [ "$pod" != "$seen" ] && kubectl -n "$NAMESPACE" logs -f "$pod" 2>/dev/null; then
       seen=$pod
     fi
-    kubectl -n "$NAMESPACE" wait --for=condition=complete "job/$job" --timeout=3s >/dev/null 2>&1 || true
+    kubectl -n "$NAMESPACE" wait --for=condition=complete "job/$job" --timeout=1s >/dev/null 2>&1 || sleep 0.3
   done
 }
 
 ended() {
-  kubectl -n "$NAMESPACE" get job "$1" -o 'jsonpath={.status.conditions[*].type}' | grep -qE 'Complete|Failed'
+  kubectl -n "$NAMESPACE" get job "$1" -o 'jsonpath={.status.conditions[*].type}' 2>/dev/null | grep -qE 'Complete|Failed'
 }
 
 succeeded() {
