@@ -153,9 +153,8 @@ impl Resource for Document {
                     .with("if_primary_term", primary_term)
             }
         };
-        self.server
-            .send(request.with("refresh", "wait_for"))
-            .await?;
+        // Searchable at once: waiting for the index's own refresh takes seconds for one document.
+        self.server.send(request.with("refresh", "true")).await?;
         Ok(())
     }
 }
