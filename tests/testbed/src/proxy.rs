@@ -50,6 +50,13 @@ impl Proxy {
             line,
             accepting: None,
         };
+        // Another process may have taken the port since it was found to be free.
+        for _ in 0..5 {
+            if proxy.allow().await.is_ok() {
+                return Ok(proxy);
+            }
+            proxy.address.set_port(ports::free()?);
+        }
         proxy.allow().await?;
         Ok(proxy)
     }
