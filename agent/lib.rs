@@ -8,6 +8,7 @@
 
 pub mod assemble;
 pub mod bundle;
+pub mod certificate;
 pub mod cli;
 pub mod console;
 pub mod engine;

@@ -112,3 +112,37 @@ impl Credential {
         }
     }
 }
+
+/// Where the credential comes from, for hints.
+impl fmt::Display for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret(reference) => reference.fmt(f),
+            Self::Plain(_) => f.write_str("the values"),
+        }
+    }
+}
+
+/// A user and a password, as they were read.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The user.
+    pub user: Sensitive,
+    /// The user's password.
+    pub password: Sensitive,
+}
+
+impl Login {
+    /// Reads both, anew: their Secret may have changed.
+    ///
+    /// # Errors
+    /// See [`Credential::resolve`].
+    pub async fn read(
+        (user, password): &(Credential, Credential),
+        secrets: &Arc<dyn Secrets>,
+    ) -> Result<Self, SecretError> {
+        let user = user.resolve(secrets).await?;
+        let password = password.resolve(secrets).await?;
+        Ok(Self { user, password })
+    }
+}

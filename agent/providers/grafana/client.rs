@@ -1,7 +1,6 @@
 //! The one place that talks to Grafana.
 
 use std::fmt::Write as _;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +11,9 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
 use super::error::{Error, Refusal};
+use crate::certificate;
 use crate::engine::Failure;
-use crate::secret::{Credential, Secrets, Sensitive};
+use crate::secret::{Credential, Login, Secrets, Sensitive};
 
 /// Longer than Grafana waits for a dead datasource.
 const TIMEOUT: Duration = Duration::from_secs(40);
@@ -35,12 +35,6 @@ pub struct Server {
 struct Session {
     client: Client,
     login: Option<Login>,
-}
-
-#[derive(Clone, PartialEq, Eq)]
-struct Login {
-    user: Sensitive,
-    password: Sensitive,
 }
 
 /// What the server has said.
@@ -235,7 +229,7 @@ impl Server {
         let url = self.url.clone();
         // The URL is in our own message; the driver's has the path too, but no more.
         let source = source.without_url();
-        if refuses_certificate(&source) {
+        if certificate::is_refused(&source) {
             return Error::Certificate {
                 url,
                 source: source.into(),
@@ -249,12 +243,10 @@ impl Server {
 
     /// Reads the login, anew: its Secret may have changed.
     async fn read_login(&self) -> Result<Option<Login>, Error> {
-        let Some((user, password)) = &self.login else {
-            return Ok(None);
-        };
-        let user = user.resolve(&self.secrets).await?;
-        let password = password.resolve(&self.secrets).await?;
-        Ok(Some(Login { user, password }))
+        match &self.login {
+            Some(login) => Ok(Some(Login::read(login, &self.secrets).await?)),
+            None => Ok(None),
+        }
     }
 
     /// Says whether it helps to look again: only if the Secret holds another login by now.
@@ -268,30 +260,12 @@ impl Server {
         let Some((_, password)) = &self.login else {
             return Error::LoginMissing { url };
         };
-        let from = match password {
-            Credential::Secret(reference) => reference.to_string(),
-            Credential::Plain(_) => "the values".to_owned(),
-        };
+        let from = password.to_string();
         if now.as_ref() == sent {
             Error::Login { url, from }
         } else {
             Error::LoginStale { url, from }
         }
-    }
-}
-
-/// Whether a call failed because the server's certificate was not accepted: that does not mend itself.
-fn refuses_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
-    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-        return matches!(tls, rustls::Error::InvalidCertificate(_));
-    }
-    // An `io::Error` hides from `source` what it wraps.
-    let wrapped = error
-        .downcast_ref::<io::Error>()
-        .and_then(io::Error::get_ref);
-    match wrapped {
-        Some(wrapped) => refuses_certificate(wrapped),
-        None => error.source().is_some_and(refuses_certificate),
     }
 }
 

@@ -5,6 +5,7 @@ use kube::core::response::{Status, StatusCause};
 
 use super::Error;
 use super::request::Request;
+use crate::certificate;
 
 /// What it means that there was no answer.
 pub(super) fn no_answer(request: &Request, server: String, error: kube::Error) -> Error {
@@ -19,7 +20,7 @@ pub(super) fn no_answer(request: &Request, server: String, error: kube::Error) -
             server,
             source: source.into(),
         },
-        kube::Error::Service(source) if is_about_certificates(source.as_ref()) => {
+        kube::Error::Service(source) if certificate::is_refused(source.as_ref()) => {
             Error::Untrusted {
                 request,
                 server,
@@ -106,25 +107,6 @@ fn conflict(request: &Request, message: String, causes: Vec<StatusCause>) -> Err
             .map(|cause| format!("{} ({})", cause.field, cause.message))
             .collect(),
     }
-}
-
-/// Whether TLS failed because of the server's certificate, which no second look mends.
-fn is_about_certificates(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return matches!(tls, rustls::Error::InvalidCertificate(_));
-        }
-        // An I/O error names the source of what it holds, and leaves out what it holds.
-        let held = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
-        cause = match held {
-            Some(held) => Some(held),
-            None => error.source(),
-        };
-    }
-    false
 }
 
 #[cfg(test)]

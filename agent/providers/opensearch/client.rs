@@ -1,7 +1,6 @@
 //! The one place that talks to OpenSearch.
 
 use std::fmt::Write as _;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,8 +18,9 @@ use tracing::{Instrument, Span};
 
 use super::complaint::Complaint;
 use super::error::{Error, Refusal};
+use crate::certificate;
 use crate::engine::Failure;
-use crate::secret::{Credential, Secrets, Sensitive};
+use crate::secret::{Credential, Login, Secrets};
 
 /// Longer than the half minute that the server itself waits for its cluster manager.
 const TIMEOUT: Duration = Duration::from_secs(40);
@@ -42,12 +42,6 @@ pub struct Server {
 struct Session {
     transport: Transport,
     login: Option<Login>,
-}
-
-#[derive(Clone, PartialEq, Eq)]
-struct Login {
-    user: Sensitive,
-    password: Sensitive,
 }
 
 /// What the server has said.
@@ -276,7 +270,7 @@ impl Server {
 
     fn unreachable(&self, source: opensearch::Error) -> Error {
         let url = self.url.clone();
-        if refuses_certificate(&source) {
+        if certificate::is_refused(&source) {
             return Error::Certificate {
                 url,
                 source: source.into(),
@@ -290,12 +284,10 @@ impl Server {
 
     /// Reads the login, anew: its Secret may have changed.
     async fn read_login(&self) -> Result<Option<Login>, Error> {
-        let Some((user, password)) = &self.login else {
-            return Ok(None);
-        };
-        let user = user.resolve(&self.secrets).await?;
-        let password = password.resolve(&self.secrets).await?;
-        Ok(Some(Login { user, password }))
+        match &self.login {
+            Some(login) => Ok(Some(Login::read(login, &self.secrets).await?)),
+            None => Ok(None),
+        }
     }
 
     /// Says whether it helps to look again: only if the Secret holds another login by now.
@@ -309,30 +301,12 @@ impl Server {
         let Some((_, password)) = &self.login else {
             return Error::LoginMissing { url };
         };
-        let from = match password {
-            Credential::Secret(reference) => reference.to_string(),
-            Credential::Plain(_) => "the values".to_owned(),
-        };
+        let from = password.to_string();
         if now.as_ref() == sent {
             Error::Login { url, from }
         } else {
             Error::LoginStale { url, from }
         }
-    }
-}
-
-/// Whether a call failed because the server's certificate was not accepted: that does not mend itself.
-fn refuses_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
-    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-        return matches!(tls, rustls::Error::InvalidCertificate(_));
-    }
-    // An `io::Error` hides from `source` what it wraps.
-    let wrapped = error
-        .downcast_ref::<io::Error>()
-        .and_then(io::Error::get_ref);
-    match wrapped {
-        Some(wrapped) => refuses_certificate(wrapped),
-        None => error.source().is_some_and(refuses_certificate),
     }
 }
 

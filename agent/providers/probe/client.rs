@@ -1,6 +1,7 @@
 //! The one place that asks.
 
 use super::error::Error;
+use crate::certificate;
 use crate::engine::{BoxError, Failure};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Method, Response, Url};
@@ -251,7 +252,7 @@ async fn read(mut response: Response) -> Result<Option<Vec<u8>>, reqwest::Error>
 }
 
 fn unreachable(call: &str, host: &str, source: reqwest::Error) -> Error {
-    if refuses_certificate(&source) {
+    if certificate::is_refused(&source) {
         return Error::Certificate {
             host: host.to_owned(),
             source: source.into(),
@@ -262,24 +263,6 @@ fn unreachable(call: &str, host: &str, source: reqwest::Error) -> Error {
         call: call.to_owned(),
         source,
     }
-}
-
-/// Whether the server's certificate was not accepted: that does not mend itself.
-fn refuses_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        // An I/O error hides the error it carries from its chain.
-        let carried = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
-        let carried = carried.and_then(|error| error.downcast_ref::<rustls::Error>());
-        let tls = carried.or_else(|| error.downcast_ref::<rustls::Error>());
-        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
-            return true;
-        }
-        next = error.source();
-    }
-    false
 }
 
 #[cfg(test)]

@@ -41,17 +41,17 @@ cached() {
 
 # The part of `cached` that builds: one line at the start, one at the end, the rest into the log.
 build_into() {
-  local name=$1 version=$2 function=$3 dir=$4
-  rm -rf "$dir/work" "$dir/inputs"
-  mkdir "$dir/work"
+  local name=$1 version=$2 function=$3 dir=$4 new=$4/work
+  rm -rf "$new" "$dir/inputs"
+  mkdir "$new"
   echo "$name $version: building, log in $dir/build.log"
   SECONDS=0
-  cd "$dir/work"
-  logged "$name $version" "$dir/build.log" "$function" "$dir/work/$name"
+  cd "$new"
+  logged "$name $version" "$dir/build.log" "$function" "$new/$name"
   cd "$dir"
   rm -rf "${dir:?}/$name"
-  mv "$dir/work/$name" "$dir/$name"
-  rm -rf "$dir/work"
+  mv "$new/$name" "$dir/$name"
+  rm -rf "$new"
   echo "$name $version: built in $SECONDS s, $(du -sh "$dir/$name" | cut -f1)"
 }
 

@@ -55,12 +55,12 @@ C
 }
 
 clone() {
-  local root=$1
+  local root=$1 unpacked=$store/root
   mkdir -p "$root/$bolt" "$root/$overlay/snapshots" "$root/$content/blobs/sha256"
-  cp "$store/root/$bolt/meta.db" "$root/$bolt/"
-  cp "$store/root/$overlay/metadata.db" "$root/$overlay/"
-  ln -s -t "$root/$overlay/snapshots" "$store/root/$overlay/snapshots"/*
-  ln -s -t "$root/$content/blobs/sha256" "$store/root/$content/blobs/sha256"/*
+  cp "$unpacked/$bolt/meta.db" "$root/$bolt/"
+  cp "$unpacked/$overlay/metadata.db" "$root/$overlay/"
+  ln -s -t "$root/$overlay/snapshots" "$unpacked/$overlay/snapshots"/*
+  ln -s -t "$root/$content/blobs/sha256" "$unpacked/$content/blobs/sha256"/*
 }
 
 mkdir -p "$store/has"
