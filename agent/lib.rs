@@ -15,6 +15,7 @@ pub mod engine;
 pub mod needs;
 pub mod providers;
 pub mod record;
+pub mod rights;
 pub mod secret;
 pub mod settings;
 pub mod telemetry;

@@ -11,6 +11,8 @@ use crate::engine::{
     StepReport, Took,
 };
 
+const TOLD_TO_STOP: &str = "was told to stop";
+
 /// A run, as it is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -129,6 +131,12 @@ impl RunRecord {
     /// Takes down a report.
     #[must_use]
     pub fn new(report: &Report, exit: u8) -> Self {
+        Self::told(report, exit, TOLD_TO_STOP)
+    }
+
+    /// Takes down a report of a run that had to stop, with the reason: `lost the lock to pod b`.
+    #[must_use]
+    pub fn told(report: &Report, exit: u8, stopped: &str) -> Self {
         let mut names: Vec<&str> = report.steps.iter().map(|step| step.id.phase()).collect();
         names.dedup();
         Self {
@@ -147,7 +155,7 @@ impl RunRecord {
             started: timestamp(report.started),
             seconds: seconds(report.took),
             exit,
-            sentence: sentence(report),
+            sentence: sentence_with(report, stopped),
             phases: names
                 .into_iter()
                 .map(|name| phase(name, &report.steps))
@@ -160,6 +168,10 @@ impl RunRecord {
 /// The one true sentence about a run: step, cause, what to do, trace.
 #[must_use]
 pub fn sentence(report: &Report) -> String {
+    sentence_with(report, TOLD_TO_STOP)
+}
+
+fn sentence_with(report: &Report, why_stopped: &str) -> String {
     let trace = report
         .run
         .trace_id
@@ -168,7 +180,7 @@ pub fn sentence(report: &Report) -> String {
     let took = Took(report.took);
     let name = &report.run.bundle;
     if report.stopped && report.class() == Some(Class::Busy) {
-        return format!("{name} {}{trace}", stopped(report));
+        return format!("{name} {why_stopped} {}{trace}", stopped(report));
     }
     let Some((step, error)) = report.decisive() else {
         let (all, changed) = (report.steps.len(), report.count("changed"));
@@ -190,7 +202,7 @@ pub fn sentence(report: &Report) -> String {
     format!("{} failed: {}{hint}{others}{trace}", step.id, reason(error))
 }
 
-/// A run that was told to stop: what it was at, and what had failed before.
+/// What a run that had to stop was at, and what had failed before.
 fn stopped(report: &Report) -> String {
     let steps = report.steps.iter();
     let left = steps.filter(|step| !step.outcome.is_settled()).count();
@@ -204,7 +216,7 @@ fn stopped(report: &Report) -> String {
         format!("; {}: {}", step.id, reason(error))
     });
     let took = Took(report.took);
-    format!("was told to stop after {took} with {left} steps left{first}; run it again to go on")
+    format!("after {took} with {left} steps left{first}; run it again to go on")
 }
 
 /// Why a step failed, as one line. The stage says nothing to a person that the cause does not.

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use firstlight::bundle::{Bundle, Options};
 use firstlight::engine::Class;
+use firstlight::rights::{Extras, Role, Roles, needs};
 use serde_json::{Value, json};
 
 #[test]
@@ -117,6 +119,44 @@ fn another_configuration_is_another_job() {
         count,
         "two configurations have one name: {names:?}"
     );
+}
+
+#[test]
+fn the_roles_are_exactly_those_that_the_quickstart_takes() {
+    let options = Options {
+        root: root().to_path_buf(),
+        profile: Some("quickstart".to_owned()),
+        namespace: "lens".to_owned(),
+        ..Options::default()
+    };
+    let bundle = Bundle::load(&options).expect("the repository is a bundle");
+    let roles = Roles::of(&needs(&bundle, Extras::default()), "lens");
+    let objects = render(&[]);
+    let shipped = [one(&objects, "Role"), one(&objects, "ClusterRole")];
+    let shipped: Vec<&Value> = shipped.iter().map(|role| &role["rules"]).collect();
+    let computed: Vec<Value> = roles.0.iter().map(rules).collect();
+    let hint = "write into the chart what `firstlight rbac --profile quickstart` prints";
+    assert_eq!(shipped, computed.iter().collect::<Vec<_>>(), "{hint}");
+}
+
+/// The rules as Kubernetes has them.
+fn rules(role: &Role) -> Value {
+    let rules = role.rules.iter().map(|rule| {
+        let verbs: Vec<&str> = rule.verbs.iter().map(|verb| verb.as_str()).collect();
+        let mut rule = json!({
+            "apiGroups": [rule.group],
+            "resources": [rule.resource],
+            "resourceNames": rule.names,
+            "verbs": verbs,
+        });
+        if rule["resourceNames"] == json!([]) {
+            rule.as_object_mut()
+                .expect("an object")
+                .remove("resourceNames");
+        }
+        rule
+    });
+    rules.collect()
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::rendering::{Rendering, Source};
 use super::template::Templates;
 use super::values::Values;
 use super::yaml::Node as Yaml;
-use super::{Action, Body, Bundle, Check, Node, servers};
+use super::{Body, Bundle, Node, servers};
 
 const BUNDLE: &str = "manifests/bundle.yaml";
 const API_VERSION: &str = "firstlight.dev/v1alpha1";
@@ -175,7 +175,7 @@ fn missing_servers(phases: &[Node], missing: &[&str], found: &Found) {
     for server in missing {
         let mut nodes = needs::flat(phases);
         let user = nodes.find(|node| match &node.body {
-            Body::Step(step) => uses(&step.action) == Some(*server),
+            Body::Step(step) => step.action.server() == Some(*server),
             Body::Group(_) => false,
         });
         if let Some(user) = user {
@@ -183,21 +183,5 @@ fn missing_servers(phases: &[Node], missing: &[&str], found: &Found) {
             let mistake = Mistake::new((&user.location).into(), what);
             found.add(mistake.hint(format!("say in {BUNDLE} where it is: servers.{server}")));
         }
-    }
-}
-
-fn uses(action: &Action) -> Option<&'static str> {
-    match action {
-        Action::Role(_)
-        | Action::Database(_)
-        | Action::Extension(_)
-        | Action::Migrations(_)
-        | Action::Check(Check::Sql { .. }) => Some("postgres"),
-        Action::Search(_) | Action::Check(Check::Search { .. }) => Some("opensearch"),
-        Action::Folder(_)
-        | Action::Datasource(_)
-        | Action::Dashboard(_)
-        | Action::Check(Check::Datasource { .. }) => Some("grafana"),
-        Action::Object(_) | Action::Operator(_) | Action::Secret(_) | Action::Check(_) => None,
     }
 }

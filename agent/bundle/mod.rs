@@ -27,6 +27,7 @@ mod steps;
 mod suggest;
 mod template;
 mod values;
+mod walk;
 mod yaml;
 
 pub use load::Options;

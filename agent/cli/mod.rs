@@ -6,7 +6,9 @@ mod error;
 mod lint;
 mod options;
 mod plan;
+mod rbac;
 mod render;
+mod rights;
 mod run;
 mod session;
 mod status;
@@ -69,6 +71,8 @@ enum Command {
     Status,
     /// Check the bundle, offline.
     Lint,
+    /// Print the least Roles that a run needs, each rule with its reason, offline.
+    Rbac(rbac::Arguments),
     /// Print the bundle with all values filled in, offline.
     Render,
     /// Print the completion script of a shell.
@@ -102,6 +106,7 @@ fn dispatch(command: Option<Command>, settings: &Settings) -> Result<u8, CliErro
         Command::Check => block_on(check::check(settings, &Otel::from_env())),
         Command::Status => block_on(status::status(settings)),
         Command::Lint => lint::lint(settings),
+        Command::Rbac(arguments) => rbac::rbac(settings, &arguments),
         Command::Render => render::render(settings),
         Command::Completion(arguments) => Ok(completion::completion::<Cli>(&arguments)),
     }

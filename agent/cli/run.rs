@@ -11,11 +11,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::session::{Session, leave_word};
-use super::{CliError, print_json, say, style, wants_json};
+use super::{CliError, print_json, rights, say, style, wants_json};
 use crate::console::{self, LiveTree, Style};
 use crate::engine::{Chain, Class, Graph, Mode, Report, Reporter};
-use crate::providers::kubernetes::{self, Held, Holder, Job, JobEvent, Lease, Severity};
+use crate::providers::kubernetes::{self, Fence, Held, Holder, Job, JobEvent, Lease, Severity};
 use crate::record::RunRecord;
+use crate::rights::Extras;
 use crate::settings::{LogFormat, Otel, Settings};
 use crate::telemetry::LogTarget;
 
@@ -28,10 +29,9 @@ pub(super) async fn run(settings: &Settings, otel: &Otel) -> Result<u8, CliError
     let signals = stop_on_signals(session.stop.clone())?;
     let name = format!("firstlight-{}", session.bundle.name);
     let graph = session.graph()?;
-    let lease = match Lease::acquire(&session.client, &name, holder(settings)).await {
+    let lease = match begin(&session, settings, &name).await {
         Ok(lease) => lease,
         Err(error) => {
-            let error = CliError::from(error);
             let exit = error.class().exit_code();
             in_time(tell_job(&session, settings, exit, &error.sentence())).await;
             session.close().await;
@@ -45,8 +45,11 @@ pub(super) async fn run(settings: &Settings, otel: &Otel) -> Result<u8, CliError
     }
     signals.abort();
     let exit = report.class().map_or(0, Class::exit_code);
-    let record = RunRecord::new(&report, exit);
-    in_time(keep(&session, settings, &record)).await;
+    let record = match lease.loss() {
+        Some(lost) if report.stopped => RunRecord::told(&report, exit, &lost.to_string()),
+        _ => RunRecord::new(&report, exit),
+    };
+    in_time(keep(&session, settings, &record, &lease)).await;
     in_time(async {
         if let Err(error) = lease.release().await {
             warn!(error = %Chain(&error), "failed to release the Lease; it expires by itself");
@@ -56,6 +59,12 @@ pub(super) async fn run(settings: &Settings, otel: &Otel) -> Result<u8, CliError
     session.close().await;
     tell(settings, &record)?;
     Ok(exit)
+}
+
+/// Takes the lock, after it is known that nothing will end for lack of a right.
+async fn begin(session: &Session, settings: &Settings, name: &str) -> Result<Held, CliError> {
+    rights::ask(&session.client, &session.bundle, Extras::default()).await?;
+    Ok(Lease::acquire(&session.client, name, holder(settings)).await?)
 }
 
 /// Runs as long as the Lease is ours; a run that lost it stops before its next change.
@@ -108,20 +117,27 @@ fn holder(settings: &Settings) -> Holder {
 }
 
 /// Leaves the record and the sentence where people look. What cannot be left does not fail the run.
-async fn keep(session: &Session, settings: &Settings, record: &RunRecord) {
+async fn keep(session: &Session, settings: &Settings, record: &RunRecord, lease: &Held) {
     if let Some(path) = &settings.termination_log {
         leave_word(path, &record.sentence);
     }
+    // What is on record is the next holder's affair.
+    if lease.loss().is_none() {
+        write(session, record, lease.fence()).await;
+    }
+    tell_job(session, settings, record.exit, &record.sentence).await;
+}
+
+async fn write(session: &Session, record: &RunRecord, fence: Fence) {
     let stored = kubernetes::RunRecord::new(session.client.clone(), &record.bundle);
     match serde_json::to_string(record) {
         Ok(text) => {
-            if let Err(error) = stored.write(&text).await {
+            if let Err(error) = stored.write(&text, fence).await {
                 warn!(error = %Chain(&error), "failed to write the run record");
             }
         }
         Err(error) => warn!(%error, "failed to write the run record as JSON"),
     }
-    tell_job(session, settings, record.exit, &record.sentence).await;
 }
 
 /// The sentence as an Event on our Job.

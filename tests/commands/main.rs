@@ -3,5 +3,7 @@
 
 mod agent;
 mod faults;
+mod lock;
 mod offline;
+mod rights;
 mod run;

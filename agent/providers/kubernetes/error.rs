@@ -170,12 +170,22 @@ pub enum Error {
         since: String,
     },
     /// The lock of this run was lost.
-    #[error("lost {lease}: {reason}")]
+    #[error("lost the lock {reason} ({lease})")]
     Lost {
         /// `Lease NAMESPACE/NAME`
         lease: String,
-        /// How.
+        /// `to pod b of Job c`, `because it was deleted`
         reason: String,
+    },
+    /// A later holder of the lock has written the state that we were to write.
+    #[error("{target} was written by holder {theirs} of the lock, after us, who are holder {ours}")]
+    Fenced {
+        /// The `ConfigMap`.
+        target: String,
+        /// Our number.
+        ours: i64,
+        /// The greater one.
+        theirs: i64,
     },
     /// A record that a `ConfigMap` cannot hold.
     #[error(
@@ -199,7 +209,9 @@ impl Failure for Error {
             | Self::Unreadable { .. }
             | Self::NotFound { .. }
             | Self::NotServed { .. } => Class::Unavailable,
-            Self::Conflict { .. } | Self::Held { .. } | Self::Lost { .. } => Class::Busy,
+            Self::Conflict { .. } | Self::Held { .. } | Self::Lost { .. } | Self::Fenced { .. } => {
+                Class::Busy
+            }
             Self::TooLarge { .. } => Class::Bug,
             Self::Owned { .. } | Self::Failed { .. } => Class::Diverged,
             Self::Unauthenticated { .. } | Self::Forbidden { .. } => Class::Forbidden,
@@ -234,6 +246,7 @@ impl Failure for Error {
             Self::Failed { .. } => "kubernetes.failed",
             Self::Held { .. } => "kubernetes.held",
             Self::Lost { .. } => "kubernetes.lost",
+            Self::Fenced { .. } => "kubernetes.fenced",
             Self::TooLarge { .. } => "kubernetes.too_large",
         }
     }

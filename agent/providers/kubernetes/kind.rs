@@ -24,6 +24,13 @@ pub(super) const LEASE: Kind = Kind::known("coordination.k8s.io", "v1", "Lease",
 pub(super) const POD: Kind = Kind::known("", "v1", "Pod", "pods");
 pub(super) const REPLICA_SET: Kind = Kind::known("apps", "v1", "ReplicaSet", "replicasets");
 pub(super) const SECRET: Kind = Kind::known("", "v1", "Secret", "secrets");
+pub(super) const SELF_SUBJECT_ACCESS_REVIEW: Kind = Kind::known(
+    "authorization.k8s.io",
+    "v1",
+    "SelfSubjectAccessReview",
+    "selfsubjectaccessreviews",
+)
+.of_the_cluster();
 pub(super) const STORAGE_CLASS: Kind =
     Kind::known("storage.k8s.io", "v1", "StorageClass", "storageclasses").of_the_cluster();
 pub(super) const CUSTOM_RESOURCE_DEFINITION: Kind = Kind::known(

@@ -8,14 +8,16 @@
 //! | an operator, a gate | [`Operator::new`]`(client, name, namespace: Option<String>, selector, crds)` |
 //! | a Secret made once, a resource | [`GeneratedSecret::new`]`(client, name, generate, values)` |
 //! | the reader of Secrets | `Arc::new(client) as Arc<dyn `[`Secrets`](crate::secret::Secrets)`>` |
+//! | what we may not do | [`missing_rights`]`(&client, &[`[`Right`]`]).await?` |
 //! | the lock of a run | [`Lease::acquire`]`(&client, name, `[`Holder`]`).await?`, then [`Held::lost`], [`Held::release`] |
-//! | the record of the last run | [`RunRecord::new`]`(client, bundle)`, then `write(json)`, `read()` |
+//! | the record of the last run | [`RunRecord::new`]`(client, bundle)`, then `write(json, `[`Fence`]`)`, `read()` |
 //! | an Event on the Job that we run in | [`JobEvent::new`]`(client, Option<`[`Job`]`>)`, then `send(..)` |
 
 mod client;
 mod diagnosis;
 mod document;
 mod error;
+mod fence;
 mod fields;
 mod generated_secret;
 mod job_event;
@@ -28,6 +30,7 @@ mod quantity;
 mod readiness;
 mod refusal;
 mod request;
+mod rights;
 mod run_record;
 mod secrets;
 mod time;
@@ -35,11 +38,13 @@ mod watches;
 
 pub use client::Client;
 pub use error::Error;
+pub use fence::Fence;
 pub use generated_secret::{GeneratedSecret, SecretChange, SecretObserved};
 pub use job_event::{Job, JobEvent, Severity};
 pub use lease::{Held, Holder, Lease};
 pub use object::{Object, ObjectChange, ObjectObserved, ObjectOptions};
 pub use operator::{Operator, OperatorObserved};
+pub use rights::{Right, missing as missing_rights};
 pub use run_record::RunRecord;
 
 /// Under this name the API server keeps which fields are ours.
