@@ -11,6 +11,7 @@ use crate::engine::{
     StepReport, Took,
 };
 
+const UNINSTALL: &str = "uninstall";
 const TOLD_TO_STOP: &str = "was told to stop";
 
 /// A run, as it is kept.
@@ -27,7 +28,7 @@ pub struct RunRecord {
     pub namespace: String,
     /// The version of the agent.
     pub agent: String,
-    /// `run` or `preview`.
+    /// `run`, `preview` or `uninstall`.
     pub mode: String,
     /// The trace of the run, in hex.
     pub trace_id: Option<String>,
@@ -43,6 +44,9 @@ pub struct RunRecord {
     pub phases: Vec<PhaseRecord>,
     /// The steps, in the bundle's order.
     pub steps: Vec<StepRecord>,
+    /// Objects that the bundle owns and has no step for any more, or that were kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
 }
 
 /// A phase of a run.
@@ -161,6 +165,40 @@ impl RunRecord {
                 .map(|name| phase(name, &report.steps))
                 .collect(),
             steps: report.steps.iter().map(step).collect(),
+            left: Vec::new(),
+        }
+    }
+}
+
+impl RunRecord {
+    /// Says that everything was to go.
+    #[must_use]
+    pub fn of_uninstall(self) -> Self {
+        let deleted: usize = self.steps.iter().map(|step| step.changes.len()).sum();
+        let sentence = if self.exit == 0 {
+            format!("{} is uninstalled: {deleted} objects deleted", self.bundle)
+        } else {
+            self.sentence
+        };
+        Self {
+            mode: UNINSTALL.to_owned(),
+            sentence,
+            ..self
+        }
+    }
+
+    /// What is left behind, for people; no text if there is nothing.
+    #[must_use]
+    pub fn remark(&self) -> String {
+        let objects = self.left.join(", ");
+        match self.mode.as_str() {
+            _ if self.left.is_empty() => String::new(),
+            UNINSTALL => format!(
+                "Kept: {objects}\n`firstlight uninstall --purge` deletes also what holds data.\n"
+            ),
+            _ => format!(
+                "Not in the bundle any more: {objects}\n`firstlight run --prune` deletes them; what holds data only with --prune-data.\n"
+            ),
         }
     }
 }

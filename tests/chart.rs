@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use firstlight::bundle::{Bundle, Options};
 use firstlight::engine::Class;
-use firstlight::rights::{Extras, Role, Roles, needs};
+use firstlight::rights::{Purpose, Role, Roles, needs};
 use serde_json::{Value, json};
 
 #[test]
@@ -130,7 +130,7 @@ fn the_roles_are_exactly_those_that_the_quickstart_takes() {
         ..Options::default()
     };
     let bundle = Bundle::load(&options).expect("the repository is a bundle");
-    let roles = Roles::of(&needs(&bundle, Extras::default()), "lens");
+    let roles = Roles::of(&needs(&bundle, Purpose::Run), "lens");
     let objects = render(&[]);
     let shipped = [one(&objects, "Role"), one(&objects, "ClusterRole")];
     let shipped: Vec<&Value> = shipped.iter().map(|role| &role["rules"]).collect();
@@ -143,14 +143,15 @@ fn the_roles_are_exactly_those_that_the_quickstart_takes() {
 fn rules(role: &Role) -> Value {
     let rules = role.rules.iter().map(|rule| {
         let verbs: Vec<&str> = rule.verbs.iter().map(|verb| verb.as_str()).collect();
-        let mut rule = json!({
+        let mut entry = json!({
             "apiGroups": [rule.group],
             "resources": [rule.resource],
             "resourceNames": rule.names,
             "verbs": verbs,
         });
-        if rule["resourceNames"] == json!([]) {
-            rule.as_object_mut()
+        if entry["resourceNames"] == json!([]) {
+            entry
+                .as_object_mut()
                 .expect("an object")
                 .remove("resourceNames");
         }

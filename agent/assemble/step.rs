@@ -73,6 +73,7 @@ impl Assembly<'_> {
         let options = kubernetes::ObjectOptions {
             force: manifest.force,
             wait: manifest.wait,
+            adopt: manifest.adopt,
         };
         let object = kubernetes::Object::new(cluster, manifest.object.clone(), options);
         let object = object.map_err(|source| AssembleError::Object {

@@ -19,7 +19,15 @@ use super::{Body, Bundle, Node, servers};
 const BUNDLE: &str = "manifests/bundle.yaml";
 const API_VERSION: &str = "firstlight.dev/v1alpha1";
 const KIND: &str = "Bundle";
-const KEYS: &[&str] = &["apiVersion", "kind", "metadata", "servers", "phases"];
+const KEYS: &[&str] = &[
+    "apiVersion",
+    "kind",
+    "metadata",
+    "servers",
+    "phases",
+    "prune",
+    "keep",
+];
 const SERVERS: [&str; 3] = ["postgres", "opensearch", "grafana"];
 
 /// What a bundle is loaded from.
@@ -160,6 +168,9 @@ fn build(root: &Yaml, phases: &Phases<'_>, options: &Options, values: Value) -> 
         .unwrap_or_default();
     needs.resolve(&mut nodes, reader.found);
     missing_servers(&nodes, &missing, reader.found);
+    let keep = fields
+        .get("keep")
+        .and_then(|node| reader.texts(node, "keep"));
     Some(Bundle {
         name: name?,
         profile: options.profile.clone(),
@@ -167,6 +178,8 @@ fn build(root: &Yaml, phases: &Phases<'_>, options: &Options, values: Value) -> 
         values,
         servers: servers.unwrap_or_default(),
         phases: nodes,
+        prune: fields.boolean("prune").unwrap_or(false),
+        keep: keep.unwrap_or_default(),
     })
 }
 

@@ -41,6 +41,10 @@ pub struct Bundle {
     pub servers: Servers,
     /// The phases, in order; each is a group.
     pub phases: Vec<Node>,
+    /// Whether a run deletes what has left the bundle, without being told to.
+    pub prune: bool,
+    /// Kinds that hold data beside those that always do: `Backup`, or `Backup.example.com`.
+    pub keep: Vec<String>,
 }
 
 /// Where the backends are; one that no step uses may be absent.
@@ -114,17 +118,6 @@ pub struct Node {
     pub body: Body,
 }
 
-impl Node {
-    /// How many steps there are in it.
-    #[must_use]
-    pub fn steps(&self) -> usize {
-        match &self.body {
-            Body::Group(members) => members.iter().map(Self::steps).sum(),
-            Body::Step(_) => 1,
-        }
-    }
-}
-
 /// What a node is.
 #[derive(Debug, Clone)]
 pub enum Body {
@@ -185,6 +178,8 @@ pub struct Manifest {
     pub force: bool,
     /// Whether the step ends only when the object is ready by its kind's rule.
     pub wait: bool,
+    /// Whether an object that somebody else has made is taken over.
+    pub adopt: bool,
     /// Where the document starts.
     pub location: Location,
 }

@@ -15,6 +15,17 @@ impl Bundle {
     }
 }
 
+impl Node {
+    /// How many steps there are in it.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        match &self.body {
+            Body::Group(members) => members.iter().map(Self::steps).sum(),
+            Body::Step(_) => 1,
+        }
+    }
+}
+
 impl Action {
     /// The key below `servers` of the server that it works on.
     #[must_use]

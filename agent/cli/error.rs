@@ -21,6 +21,10 @@ pub(super) enum CliError {
     Rights(#[from] super::rights::MissingRights),
     #[error("no run of {bundle} is on record in namespace {namespace}")]
     NoRecord { bundle: String, namespace: String },
+    #[error("uninstall is of a whole bundle, and --only names one phase")]
+    OnlyAll,
+    #[error("nobody has confirmed that {count} objects are deleted")]
+    NotConfirmed { count: usize },
     #[error("failed to read the record of the last run")]
     Record(#[source] serde_json::Error),
     #[error("failed to write JSON")]
@@ -34,7 +38,11 @@ pub(super) enum CliError {
 impl CliError {
     pub(super) fn class(&self) -> Class {
         match self {
-            Self::Settings(_) | Self::Bundle(_) | Self::NoSuchPhase { .. } => Class::Invalid,
+            Self::Settings(_)
+            | Self::Bundle(_)
+            | Self::NoSuchPhase { .. }
+            | Self::OnlyAll
+            | Self::NotConfirmed { .. } => Class::Invalid,
             Self::Assemble(error) => error.class(),
             Self::Kubernetes(error) => error.class(),
             Self::Rights(_) => Class::Forbidden,
@@ -51,6 +59,7 @@ impl CliError {
             Self::Rights(_) => {
                 vec!["`firstlight rbac` prints the Roles that hold all of them".to_owned()]
             }
+            Self::NotConfirmed { .. } => vec!["say --yes".to_owned()],
             Self::NoRecord { .. } => vec!["`firstlight run` makes one".to_owned()],
             _ => Vec::new(),
         }

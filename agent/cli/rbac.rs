@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{CliError, print_json, say, session, wants_json};
-use crate::rights::{self, Extras, Role, Roles, Rule};
+use crate::rights::{self, Purpose, Role, Roles, Rule};
 use crate::settings::Settings;
 use serde_json::{Value, json};
 
@@ -12,8 +12,8 @@ pub(super) struct Arguments {
     /// Also the rights of `run --prune`
     #[arg(long)]
     prune: bool,
-    /// Also the rights of `uninstall`
-    #[arg(long)]
+    /// The rights of `uninstall` instead
+    #[arg(long, conflicts_with = "prune")]
     uninstall: bool,
     /// The service account that the Roles are bound to
     #[arg(long, value_name = "NAME", default_value = "firstlight")]
@@ -22,11 +22,12 @@ pub(super) struct Arguments {
 
 pub(super) fn rbac(settings: &Settings, arguments: &Arguments) -> Result<u8, CliError> {
     let bundle = session::load_offline(settings)?;
-    let extras = Extras {
-        prune: arguments.prune,
-        uninstall: arguments.uninstall,
+    let purpose = match (arguments.uninstall, arguments.prune || bundle.prune) {
+        (true, _) => Purpose::Uninstall,
+        (false, true) => Purpose::Prune,
+        (false, false) => Purpose::Run,
     };
-    let needs = rights::needs(&bundle, extras);
+    let needs = rights::needs(&bundle, purpose);
     let roles = Roles::of(&needs, &bundle.namespace);
     if wants_json(settings) {
         let roles: Vec<Value> = roles.0.iter().map(role).collect();

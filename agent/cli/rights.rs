@@ -5,7 +5,7 @@ use std::fmt;
 use super::CliError;
 use crate::bundle::Bundle;
 use crate::providers::kubernetes::{self, Right};
-use crate::rights::{self, Asked, Extras, Subject};
+use crate::rights::{self, Asked, Purpose, Subject};
 
 /// The rights that a run would have missed, each as a line.
 #[derive(Debug)]
@@ -33,13 +33,13 @@ impl MissingRights {
     }
 }
 
-/// Asks the API server for everything that a run of the bundle takes.
+/// Asks the API server for everything that it takes.
 pub(super) async fn ask(
     client: &kubernetes::Client,
     bundle: &Bundle,
-    extras: Extras,
+    purpose: Purpose,
 ) -> Result<(), CliError> {
-    let asked = rights::asked(&rights::needs(bundle, extras));
+    let asked = rights::asked(&rights::needs(bundle, purpose));
     let questions: Vec<Right> = asked.iter().map(right).collect();
     let missing = kubernetes::missing_rights(client, &questions).await?;
     if missing.is_empty() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::CliError;
-use crate::assemble::{Backends, Trace, assemble};
+use crate::assemble::{Backends, Pruning, Trace, assemble};
 use crate::bundle::{Body, Bundle, Node, Options};
 use crate::engine::{self, Graph, Mode, Pacing, Report, Reporter, Reporters, Run, RunInfo};
 use crate::providers::kubernetes;
@@ -23,6 +23,8 @@ pub(super) struct Session {
     pub(super) client: kubernetes::Client,
     pub(super) bundle: Bundle,
     pub(super) stop: CancellationToken,
+    /// Whether it is about the whole bundle, and not only about one phase.
+    pub(super) whole: bool,
     identity: RunIdentity,
     telemetry: Telemetry,
     log: LogTarget,
@@ -44,6 +46,7 @@ impl Session {
             Some(phase) => only(bundle, phase)?,
             None => bundle,
         };
+        let whole = settings.only.is_none();
         let identity = RunIdentity::random();
         let namespace = Some(client.namespace().to_owned());
         let settings = Settings {
@@ -55,6 +58,7 @@ impl Session {
             client,
             bundle,
             stop: CancellationToken::new(),
+            whole,
             identity,
             telemetry,
             log,
@@ -62,19 +66,24 @@ impl Session {
     }
 
     /// The graph of a run.
-    pub(super) fn graph(&self) -> Result<Graph, CliError> {
-        self.graph_with(Trace::Own(self.telemetry.trace_id()))
+    pub(super) fn graph(&self, pruning: Pruning) -> Result<Graph, CliError> {
+        self.graph_with(Trace::Own(self.telemetry.trace_id()), pruning)
     }
 
-    fn graph_with(&self, trace: Trace) -> Result<Graph, CliError> {
-        let kubernetes = self.client.clone();
-        Ok(assemble(&self.bundle, &Backends { kubernetes, trace })?)
+    fn graph_with(&self, trace: Trace, pruning: Pruning) -> Result<Graph, CliError> {
+        let backends = Backends {
+            kubernetes: self.client.clone(),
+            trace,
+            pruning,
+        };
+        Ok(assemble(&self.bundle, &backends)?)
     }
 
     /// Looks once at everything and changes nothing.
-    pub(super) async fn preview(&self) -> Result<Report, CliError> {
+    pub(super) async fn preview(&self, pruning: Pruning) -> Result<Report, CliError> {
         let last = last_run(&self.client, &self.bundle.name).await?;
-        let graph = self.graph_with(Trace::Last(last.and_then(|run| run.trace_id)))?;
+        let trace = Trace::Last(last.and_then(|run| run.trace_id));
+        let graph = self.graph_with(trace, pruning)?;
         Ok(self.run(graph, Mode::Preview, None).await)
     }
 

@@ -114,11 +114,14 @@ pub struct Need {
     pub guess: Option<Guess>,
 }
 
-/// What the agent is to do beside making the bundle current.
+/// What the agent is to do with the bundle.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Extras {
-    /// Delete what has left the bundle.
-    pub prune: bool,
-    /// Delete everything that the bundle owns.
-    pub uninstall: bool,
+pub enum Purpose {
+    /// Make it current.
+    #[default]
+    Run,
+    /// Make it current, and delete what has left it.
+    Prune,
+    /// Delete everything that it owns.
+    Uninstall,
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::kinds::{Kinds, Served};
 use super::surroundings;
-use super::{Extras, Guess, Need, Subject, Verb};
+use super::{Guess, Need, Purpose, Subject, Verb};
 use crate::bundle::{Action, Bundle, HttpServer, Manifest, OperatorGate, PostgresTls, Servers};
 use crate::secret::Credential;
 use Verb::{Bind, Create, Delete, Escalate, Get, List, Patch, Watch};
@@ -12,16 +12,16 @@ use Verb::{Bind, Create, Delete, Escalate, Get, List, Patch, Watch};
 /// What every run does, whatever the bundle is.
 pub(super) const RUN: &str = "run";
 
-/// Everything that a run asks, step by step.
+/// Everything that the agent asks, step by step.
 #[must_use]
-pub fn needs(bundle: &Bundle, extras: Extras) -> Vec<Need> {
+pub fn needs(bundle: &Bundle, purpose: Purpose) -> Vec<Need> {
     let kinds = Kinds::of(bundle);
-    let mut needs = of_every_run(bundle, extras);
+    let mut needs = of_every_run(bundle, purpose);
     for (node, step) in bundle.leaves() {
         let mut found = Found {
             bundle,
             kinds: &kinds,
-            extras,
+            purpose,
             step: &node.id,
             needs: &mut needs,
         };
@@ -31,7 +31,7 @@ pub fn needs(bundle: &Bundle, extras: Extras) -> Vec<Need> {
 }
 
 /// The lock, the record, the inventory and the Event at the end.
-fn of_every_run(bundle: &Bundle, extras: Extras) -> Vec<Need> {
+fn of_every_run(bundle: &Bundle, purpose: Purpose) -> Vec<Need> {
     let lock = format!("firstlight-{}", bundle.name);
     let need = |verb, group: &str, resource: &str, name: Option<&str>, why| Need {
         verb,
@@ -60,7 +60,7 @@ fn of_every_run(bundle: &Bundle, extras: Extras) -> Vec<Need> {
     for verb in [Get, Create, Patch] {
         needs.push(need(verb, "", "configmaps", None, why));
     }
-    if extras.uninstall {
+    if purpose == Purpose::Uninstall {
         let why = "taken away when nothing is left";
         needs.push(need(Delete, "", "configmaps", None, why));
         needs.push(need(Delete, coordination, "leases", Some(&lock), why));
@@ -77,7 +77,7 @@ fn of_every_run(bundle: &Bundle, extras: Extras) -> Vec<Need> {
 struct Found<'a> {
     bundle: &'a Bundle,
     kinds: &'a Kinds,
-    extras: Extras,
+    purpose: Purpose,
     step: &'a str,
     needs: &'a mut Vec<Need>,
 }
@@ -95,13 +95,16 @@ impl Found<'_> {
     fn action(&mut self, action: &Action) {
         match action {
             Action::Object(manifest) => self.object(manifest),
-            Action::Operator(gate) => self.operator(gate),
             Action::Secret(secret) => self.generated_secret(&secret.name),
+            // Everything else is no object of ours.
+            _ if self.purpose == Purpose::Uninstall => {}
+            Action::Operator(gate) => self.operator(gate),
             Action::Role(role) => self.credentials(role.password.iter()),
             Action::Datasource(datasource) => self.credentials(datasource.secrets.values()),
             _ => {}
         }
-        if let Some(server) = action.server() {
+        let server = action.server();
+        if let Some(server) = server.filter(|_| self.purpose != Purpose::Uninstall) {
             let credentials = credentials(&self.bundle.servers, server);
             self.credentials(credentials);
         }
@@ -114,17 +117,6 @@ impl Found<'_> {
         let place = self.place(&served, text(object, "/metadata/namespace"));
         let name = text(object, "/metadata/name");
         let is_secret = place.is("", "secrets");
-        // Whoever may read or write all of these rules the cluster, so they are named one by one.
-        let by_name = (is_secret || place.namespace.is_none()).then_some(name);
-        let why = "applied, and compared before";
-        for verb in [Get, Patch] {
-            self.add(verb, &place, by_name, why);
-        }
-        // The installation's own namespace is there, because the lock is in it.
-        let is_ours = place.is("", "namespaces") && name == self.bundle.namespace;
-        if !is_ours {
-            self.add(Create, &place, None, why);
-        }
         if !is_secret && !surroundings::is_ready_at_once(&served) {
             for verb in [List, Watch] {
                 self.add(
@@ -135,8 +127,22 @@ impl Found<'_> {
                 );
             }
         }
+        // Whoever may read or write all of these rules the cluster, so they are named one by one.
+        let by_name = (is_secret || place.namespace.is_none()).then_some(name);
+        self.deletion(&place, by_name);
+        if self.purpose == Purpose::Uninstall {
+            return;
+        }
+        let why = "applied, and compared before";
+        for verb in [Get, Patch] {
+            self.add(verb, &place, by_name, why);
+        }
+        // The installation's own namespace is there, because the lock is in it.
+        let is_ours = place.is("", "namespaces") && name == self.bundle.namespace;
+        if !is_ours {
+            self.add(Create, &place, None, why);
+        }
         self.grants(object, &place, name);
-        self.deletion(&place, name);
         if manifest.wait {
             self.surroundings(&served, place.namespace.as_deref());
         }
@@ -168,14 +174,15 @@ impl Found<'_> {
 
     fn generated_secret(&mut self, name: &str) {
         let place = self.within("", "secrets");
+        self.deletion(&place, Some(name));
+        if self.purpose == Purpose::Uninstall {
+            return;
+        }
         let why = "made once, then read to see that its keys are there";
         for verb in [Get, Patch] {
             self.add(verb, &place, Some(name), why);
         }
         self.add(Create, &place, None, why);
-        if self.extras.uninstall {
-            self.deletion(&place, name);
-        }
     }
 
     fn operator(&mut self, gate: &OperatorGate) {
@@ -235,16 +242,14 @@ impl Found<'_> {
         }
     }
 
-    fn deletion(&mut self, place: &Place, name: &str) {
-        if self.extras.prune || self.extras.uninstall {
-            let is_named = place.namespace.is_none() || place.is("", "secrets");
-            let by_name = is_named.then_some(name);
-            let why = if self.extras.uninstall {
-                "deleted by uninstall"
-            } else {
-                "deleted when it has left the bundle"
-            };
-            self.add(Delete, place, by_name, why);
+    fn deletion(&mut self, place: &Place, by_name: Option<&str>) {
+        let why = match self.purpose {
+            Purpose::Run => return,
+            Purpose::Prune => "deleted when it has left the bundle",
+            Purpose::Uninstall => "deleted, and waited for until it is gone",
+        };
+        for verb in [Get, Delete] {
+            self.add(verb, place, by_name, why);
         }
     }
 

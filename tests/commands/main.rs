@@ -5,5 +5,6 @@ mod agent;
 mod faults;
 mod lock;
 mod offline;
+mod ownership;
 mod rights;
 mod run;

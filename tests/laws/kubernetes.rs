@@ -7,6 +7,7 @@
 mod bed;
 mod lease;
 mod object;
+mod ownership;
 mod readiness;
 mod records;
 mod secret;

@@ -1,4 +1,4 @@
-//! `apply: { path, force?, wait? }`: the documents of a file, or of all files below a folder.
+//! `apply: { path, force?, wait?, adopt? }`: the documents of a file, or of all files below a folder.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,23 @@ use crate::bundle::{Action, Manifest};
 
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 
+/// How the documents of one step are applied.
+#[derive(Clone, Copy)]
+struct How {
+    force: bool,
+    wait: bool,
+    adopt: bool,
+}
+
 pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
     let fields = context
         .reader
-        .fields(node, "an apply", &["path", "force", "wait"])?;
-    let force = fields.boolean("force").unwrap_or(false);
-    let wait = fields.boolean("wait").unwrap_or(true);
+        .fields(node, "an apply", &["path", "force", "wait", "adopt"])?;
+    let how = How {
+        force: fields.boolean("force").unwrap_or(false),
+        wait: fields.boolean("wait").unwrap_or(true),
+        adopt: fields.boolean("adopt").unwrap_or(false),
+    };
     let (entry, name) = context.path(&fields)?;
     let files = files(entry, context);
     if files.is_empty() {
@@ -30,7 +41,7 @@ pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
     let mut manifests = Vec::new();
     for file in &files {
         for document in context.rendering.documents(file) {
-            manifests.extend(manifest(&document, file, force, wait, context));
+            manifests.extend(manifest(&document, file, how, context));
         }
     }
     if let [_] = manifests[..] {
@@ -55,13 +66,7 @@ fn files(entry: Entry, context: Context<'_>) -> Vec<PathBuf> {
     }
 }
 
-fn manifest(
-    document: &Node,
-    file: &Path,
-    force: bool,
-    wait: bool,
-    context: Context<'_>,
-) -> Option<Manifest> {
+fn manifest(document: &Node, file: &Path, how: How, context: Context<'_>) -> Option<Manifest> {
     let reader = context.in_file(file).reader;
     reader.entries(document, "an object")?;
     let need = |node: Option<&Node>, what: &str| {
@@ -86,8 +91,9 @@ fn manifest(
     ];
     all.iter().all(|said| *said).then(|| Manifest {
         object: document.to_value(),
-        force,
-        wait,
+        force: how.force,
+        wait: how.wait,
+        adopt: how.adopt,
         location: reader.location(document.at),
     })
 }

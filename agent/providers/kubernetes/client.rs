@@ -15,6 +15,7 @@ use tracing::{Instrument, Span};
 use super::Error;
 use super::kind::{Kind, ServedKinds, Target};
 use super::live::Live;
+use super::ownership::Ledger;
 use super::refusal;
 use super::request::Request;
 use super::watches::Watches;
@@ -39,6 +40,7 @@ struct Inner {
     /// By API version. Never forgets: a kind that is gone answers 404, which is an answer too.
     kinds: Mutex<HashMap<String, Vec<Kind>>>,
     watches: Watches,
+    ledger: Ledger,
 }
 
 impl Client {
@@ -91,6 +93,7 @@ impl Client {
                 host: uri.host().unwrap_or_default().to_owned(),
                 port: uri.port_u16().unwrap_or(if https { 443 } else { 80 }),
                 kinds: Mutex::default(),
+                ledger: Ledger::default(),
             }),
         })
     }
@@ -103,6 +106,11 @@ impl Client {
 
     pub(super) fn watches(&self) -> &Watches {
         &self.inner.watches
+    }
+
+    /// What this run has seen of the objects that it owns.
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.inner.ledger
     }
 
     /// How a kind is served; none if it is not, yet.
@@ -217,6 +225,14 @@ impl Client {
     pub(super) async fn merge(&self, target: &Target, patch: &Value) -> Result<Live, Error> {
         let request = Request::merge(target, patch);
         self.send(request).await.map(Live::new)
+    }
+
+    /// Takes an object away if it is the one with this uid; one that is not there is as good.
+    pub(super) async fn delete(&self, target: &Target, uid: &str) -> Result<(), Error> {
+        match self.send(Request::delete(target, uid)).await {
+            Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Sends one request in a span of its own.

@@ -113,6 +113,16 @@ pub enum Error {
         /// Who owns what.
         conflicts: Vec<String>,
     },
+    /// Somebody else has made the object, and a write would change it.
+    #[error("{target} was not made by firstlight but by {}, and {} would change", .managers.join(", "), .fields.join(", "))]
+    Foreign {
+        /// The object.
+        target: String,
+        /// Its field managers.
+        managers: Vec<String>,
+        /// Which fields.
+        fields: Vec<String>,
+    },
     /// The server refuses the document.
     #[error("failed to {request}: the API server refuses it ({reason}): {message}")]
     Refused {
@@ -213,7 +223,7 @@ impl Failure for Error {
                 Class::Busy
             }
             Self::TooLarge { .. } => Class::Bug,
-            Self::Owned { .. } | Self::Failed { .. } => Class::Diverged,
+            Self::Owned { .. } | Self::Foreign { .. } | Self::Failed { .. } => Class::Diverged,
             Self::Unauthenticated { .. } | Self::Forbidden { .. } => Class::Forbidden,
             Self::NoConfig { .. }
             | Self::BadConfig { .. }
@@ -238,6 +248,7 @@ impl Failure for Error {
             Self::Forbidden { .. } => "kubernetes.forbidden",
             Self::Conflict { .. } => "kubernetes.conflict",
             Self::Owned { .. } => "kubernetes.owned",
+            Self::Foreign { .. } => "kubernetes.foreign",
             Self::Refused { .. } => "kubernetes.refused",
             Self::NotFound { .. } => "kubernetes.not_found",
             Self::NotServed { .. } => "kubernetes.not_served",
@@ -283,6 +294,10 @@ impl Error {
             }
             Self::Owned { .. } => Some(
                 "to take the fields over, set `force: true`; else leave them out of the document"
+                    .to_owned(),
+            ),
+            Self::Foreign { .. } => Some(
+                "if the bundle is to take it over, set `adopt: true`; it is never deleted then"
                     .to_owned(),
             ),
             Self::NotServed { kind, .. } => Some(format!(

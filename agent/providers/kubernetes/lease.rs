@@ -319,22 +319,37 @@ impl Held {
     /// # Errors
     /// When the API server does not take it; the Lease then runs out by itself.
     pub async fn release(self) -> Result<(), Error> {
-        // Not aborted: a renewal under way must not come after the release.
-        drop(self.stop);
-        let _ = self.renewal.await;
-        let lease = self.lease;
-        let Some(found) = lease.client.get(&lease.target).await? else {
+        let Some((lease, found)) = self.end().await? else {
             return Ok(());
         };
-        if found.text("/spec/holderIdentity") != lease.identity() {
-            return Ok(());
-        }
         let patch = json!({
             "metadata": { "resourceVersion": found.version() },
             "spec": { "holderIdentity": null, "renewTime": null, "acquireTime": null },
         });
         lease.client.merge(&lease.target, &patch).await?;
         Ok(())
+    }
+
+    /// Takes the Lease away, because nothing is left that it keeps.
+    ///
+    /// # Errors
+    /// See [`Held::release`].
+    pub async fn remove(self) -> Result<(), Error> {
+        match self.end().await? {
+            Some((lease, found)) => lease.client.delete(&lease.target, found.uid()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Renews no more; the Lease if it is still ours.
+    async fn end(self) -> Result<Option<(Lease, Live)>, Error> {
+        // Not aborted: a renewal under way must not come after the release.
+        drop(self.stop);
+        let _ = self.renewal.await;
+        let found = self.lease.client.get(&self.lease.target).await?;
+        let identity = self.lease.identity();
+        let ours = found.filter(|found| found.text("/spec/holderIdentity") == identity);
+        Ok(ours.map(|found| (self.lease, found)))
     }
 }
 

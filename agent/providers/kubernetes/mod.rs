@@ -4,11 +4,14 @@
 //! | what | made by |
 //! | --- | --- |
 //! | the connection, cheap to clone | [`Client::connect`]`(namespace: Option<String>).await?` or [`Client::with_kubeconfig`]; both read files only |
-//! | an object, a resource | [`Object::new`]`(client, document, `[`ObjectOptions`]` { force, wait })?` |
+//! | an object, a resource | [`Object::new`]`(client, document, `[`ObjectOptions`]` { force, wait, adopt })?` |
 //! | an operator, a gate | [`Operator::new`]`(client, name, namespace: Option<String>, selector, crds)` |
 //! | a Secret made once, a resource | [`GeneratedSecret::new`]`(client, name, generate, values)` |
 //! | the reader of Secrets | `Arc::new(client) as Arc<dyn `[`Secrets`](crate::secret::Secrets)`>` |
 //! | what we may not do | [`missing_rights`]`(&client, &[`[`Right`]`]).await?` |
+//! | what a bundle owns | [`Inventory::new`]`(client, bundle)`, of [`Entry`]s |
+//! | what has left the bundle, a resource | [`Prune::new`]`(client, bundle, entries, with_data)` |
+//! | an object that is to go, a resource | [`Deletion::new`]`(client, entry)` |
 //! | the lock of a run | [`Lease::acquire`]`(&client, name, `[`Holder`]`).await?`, then [`Held::lost`], [`Held::release`] |
 //! | the record of the last run | [`RunRecord::new`]`(client, bundle)`, then `write(json, `[`Fence`]`)`, `read()` |
 //! | an Event on the Job that we run in | [`JobEvent::new`]`(client, Option<`[`Job`]`>)`, then `send(..)` |
@@ -26,6 +29,7 @@ mod lease;
 mod live;
 mod object;
 mod operator;
+mod ownership;
 mod quantity;
 mod readiness;
 mod refusal;
@@ -44,6 +48,9 @@ pub use job_event::{Job, JobEvent, Severity};
 pub use lease::{Held, Holder, Lease};
 pub use object::{Object, ObjectChange, ObjectObserved, ObjectOptions};
 pub use operator::{Operator, OperatorObserved};
+pub use ownership::{
+    Deletion, DeletionChange, DeletionObserved, Entry, Inventory, Key, Prune, PruneObserved,
+};
 pub use rights::{Right, missing as missing_rights};
 pub use run_record::RunRecord;
 

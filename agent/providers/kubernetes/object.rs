@@ -8,7 +8,7 @@ use super::document::Document;
 use super::kind::Target;
 use super::live::Live;
 use super::readiness::{self, Readiness, Surroundings};
-use super::{Client, Error, diagnosis, fields};
+use super::{Client, Error, diagnosis, fields, ownership};
 use crate::engine::{Difference, FieldChange, Plan, Resource, Verb, Waiting};
 
 /// How an object is applied.
@@ -18,6 +18,8 @@ pub struct ObjectOptions {
     pub force: bool,
     /// Whether it is current only when it is ready.
     pub wait: bool,
+    /// Whether one that somebody else has made is taken over.
+    pub adopt: bool,
 }
 
 /// Makes the fields that the document names so, and waits until the object is ready.
@@ -143,7 +145,9 @@ impl Resource for Object {
         let changes = if is_being_deleted(&live) {
             Vec::new()
         } else {
-            self.changes(&target, &live).await?
+            let changes = self.changes(&target, &live).await?;
+            ownership::claim(&self.client, &target, &live, &changes, self.options.adopt)?;
+            changes
         };
         let surroundings = if changes.is_empty() && self.options.wait {
             readiness::surroundings(&self.client, &target, &live).await?
@@ -165,16 +169,20 @@ impl Resource for Object {
         plan(observed, self.options.wait)
     }
 
-    async fn apply(&self, _change: ObjectChange) -> Result<(), Error> {
+    async fn apply(&self, change: ObjectChange) -> Result<(), Error> {
         let Some(target) = self.target().await? else {
             return Err(Error::NotServed {
                 api_version: self.document.api_version.clone(),
                 kind: self.document.kind.clone(),
             });
         };
-        self.client
+        let live = self
+            .client
             .apply(&target, &self.document.content, self.options.force, false)
             .await?;
+        if change.0.verb == Verb::Create {
+            ownership::made(&self.client, &target, &live);
+        }
         Ok(())
     }
 

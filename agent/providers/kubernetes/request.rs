@@ -120,6 +120,17 @@ impl Request {
         merge.with_body("application/merge-patch+json", patch)
     }
 
+    /// Takes one object away, and no later one of its name; what depends on it goes first.
+    pub(super) fn delete(target: &Target, uid: &str) -> Self {
+        let options = serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": { "uid": uid },
+            "propagationPolicy": "Foreground",
+        });
+        Self::about(target, Method::DELETE, "delete").with_body(JSON, &options)
+    }
+
     /// An empty name asks for the collection.
     fn about(target: &Target, method: Method, verb: &'static str) -> Self {
         let kind = &target.kind;

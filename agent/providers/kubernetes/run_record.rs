@@ -43,6 +43,17 @@ impl RunRecord {
         fence.write(&self.client, &self.target, &data).await
     }
 
+    /// Takes the record away.
+    ///
+    /// # Errors
+    /// When the API server does not do it.
+    pub async fn remove(&self) -> Result<(), Error> {
+        match self.client.get(&self.target).await? {
+            Some(found) => self.client.delete(&self.target, found.uid()).await,
+            None => Ok(()),
+        }
+    }
+
     /// The record; none if no run has left one.
     ///
     /// # Errors

@@ -162,6 +162,11 @@ impl Bed {
         self.user(&["get", "list", "watch"]).await
     }
 
+    /// The administrator, as another run that has seen nothing yet.
+    pub(super) async fn administrator(&self) -> Client {
+        self.with_kubeconfig(&self.kubeconfig).await
+    }
+
     /// A client with this token.
     pub(super) async fn with_token(&self, token: &str) -> Client {
         let mut kubeconfig = self.kubeconfig.clone();
@@ -221,5 +226,14 @@ impl Bed {
 
 /// An object by any client.
 pub(super) fn object(client: Client, document: Value, force: bool, wait: bool) -> Object {
-    Object::new(client, document, ObjectOptions { force, wait }).expect("an object")
+    Object::new(
+        client,
+        document,
+        ObjectOptions {
+            force,
+            wait,
+            adopt: false,
+        },
+    )
+    .expect("an object")
 }
