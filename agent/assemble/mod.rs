@@ -4,6 +4,7 @@ mod servers;
 mod step;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::bundle::{Action, Body, Bundle, Check, Node, Step};
 use crate::engine::{Class, Failure, Graph, GraphBuilder, StepId, StepOptions};
@@ -18,6 +19,9 @@ pub struct Backends {
     pub kubernetes: kubernetes::Client,
     /// The trace that checks look for.
     pub trace: Trace,
+    /// Whether objects that are not there yet are tried out, which a preview wants and a run does
+    /// not need.
+    pub rehearse: bool,
 }
 
 /// The trace that checks look for, in hex.
@@ -81,6 +85,10 @@ pub fn assemble(bundle: &Bundle, backends: &Backends) -> Result<Graph, AssembleE
         probe: probe::Client::new(None).map_err(AssembleError::Probe)?,
         graph: Graph::builder(),
         gates: Vec::new(),
+        configs: Arc::new(kubernetes::Configs::of(
+            &backends.kubernetes,
+            objects(&bundle.phases),
+        )),
     };
     for phase in &bundle.phases {
         assembly.phase(phase)?;
@@ -96,6 +104,8 @@ struct Assembly<'a> {
     graph: GraphBuilder,
     /// The gate steps so far: the phase, the server, the step's id.
     gates: Vec<(String, Server, StepId)>,
+    /// What the bundle applies of the configuration that pods read.
+    configs: Arc<kubernetes::Configs>,
 }
 
 impl Assembly<'_> {
@@ -246,6 +256,22 @@ fn server_of(action: &Action) -> Option<Server> {
             Check::Http { .. } | Check::Promql { .. } | Check::Trace { .. } => None,
         },
     }
+}
+
+/// The documents of all Kubernetes objects.
+fn objects(nodes: &[Node]) -> Vec<&serde_json::Value> {
+    let mut found = Vec::new();
+    for node in nodes {
+        match &node.body {
+            Body::Group(members) => found.extend(objects(members)),
+            Body::Step(step) => {
+                if let Action::Object(manifest) = &step.action {
+                    found.push(&manifest.object);
+                }
+            }
+        }
+    }
+    found
 }
 
 fn ids(needs: &[String]) -> Vec<StepId> {
