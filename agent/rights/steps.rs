@@ -143,7 +143,7 @@ impl Found<'_> {
             self.add(Create, &place, None, why);
         }
         self.grants(object, &place, name);
-        if manifest.wait {
+        if manifest.terms.wait {
             self.surroundings(&served, place.namespace.as_deref());
         }
     }

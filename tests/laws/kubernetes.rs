@@ -6,9 +6,11 @@
 
 mod bed;
 mod lease;
+mod many;
 mod object;
 mod ownership;
 mod readiness;
 mod records;
 mod secret;
+mod widgets;
 mod workloads;

@@ -1,4 +1,4 @@
-//! `apply: { path, force?, wait?, adopt? }`: the documents of a file, or of all files below a folder.
+//! `apply: { path, force?, wait?, adopt?, recreate?, restartOn? }`: the documents of a file, or of all files below a folder.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -7,27 +7,27 @@ use serde_json::Value;
 
 use super::{Context, Made, Part, order_by_tier};
 use crate::bundle::files::Entry;
+use crate::bundle::reader::Fields;
 use crate::bundle::yaml::Node;
-use crate::bundle::{Action, Manifest};
+use crate::bundle::{Action, Foreign, Manifest, Restart, Terms};
 
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 
-/// How the documents of one step are applied.
-#[derive(Clone, Copy)]
-struct How {
-    force: bool,
-    wait: bool,
-    adopt: bool,
-}
-
 pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
-    let fields = context
-        .reader
-        .fields(node, "an apply", &["path", "force", "wait", "adopt"])?;
-    let how = How {
+    let fields = context.reader.fields(
+        node,
+        "an apply",
+        &["path", "force", "wait", "adopt", "recreate", "restartOn"],
+    )?;
+    let terms = Terms {
         force: fields.boolean("force").unwrap_or(false),
         wait: fields.boolean("wait").unwrap_or(true),
-        adopt: fields.boolean("adopt").unwrap_or(false),
+        recreate: fields.boolean("recreate").unwrap_or(false),
+        restart: restart(&fields, context),
+        foreign: match fields.boolean("adopt") {
+            Some(true) => Foreign::Adopt,
+            _ => Foreign::Refuse,
+        },
     };
     let (entry, name) = context.path(&fields)?;
     let files = files(entry, context);
@@ -41,7 +41,7 @@ pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
     let mut manifests = Vec::new();
     for file in &files {
         for document in context.rendering.documents(file) {
-            manifests.extend(manifest(&document, file, how, context));
+            manifests.extend(manifest(&document, file, terms, context));
         }
     }
     if let [_] = manifests[..] {
@@ -50,6 +50,22 @@ pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
         return Some(made);
     }
     Some(Made::group(name, parts(manifests)))
+}
+
+/// The one word that `restartOn` takes.
+const CONFIG: &str = "config";
+
+fn restart(fields: &Fields<'_>, context: Context<'_>) -> Restart {
+    let Some(node) = fields.get("restartOn") else {
+        return Restart::ByHand;
+    };
+    if node.as_text() != Some(CONFIG) {
+        let what = format!("`restartOn` can only be {CONFIG}");
+        let mistake = context.reader.mistake(node.at, what);
+        let hint = "pods are then replaced when a ConfigMap or Secret that they read changes";
+        context.found().add(mistake.hint(hint));
+    }
+    Restart::OnConfig
 }
 
 fn files(entry: Entry, context: Context<'_>) -> Vec<PathBuf> {
@@ -66,7 +82,7 @@ fn files(entry: Entry, context: Context<'_>) -> Vec<PathBuf> {
     }
 }
 
-fn manifest(document: &Node, file: &Path, how: How, context: Context<'_>) -> Option<Manifest> {
+fn manifest(document: &Node, file: &Path, terms: Terms, context: Context<'_>) -> Option<Manifest> {
     let reader = context.in_file(file).reader;
     reader.entries(document, "an object")?;
     let need = |node: Option<&Node>, what: &str| {
@@ -91,9 +107,7 @@ fn manifest(document: &Node, file: &Path, how: How, context: Context<'_>) -> Opt
     ];
     all.iter().all(|said| *said).then(|| Manifest {
         object: document.to_value(),
-        force: how.force,
-        wait: how.wait,
-        adopt: how.adopt,
+        terms,
         location: reader.location(document.at),
     })
 }
@@ -115,7 +129,7 @@ fn parts(manifests: Vec<Manifest>) -> Vec<Part> {
             name,
             needs: Vec::new(),
             location: manifest.location.clone(),
-            action: Action::Object(manifest),
+            action: Some(Action::Object(manifest)),
         };
         (tier(&part), part)
     };
@@ -148,7 +162,7 @@ fn full_name(object: &Value) -> Option<String> {
 
 /// Objects of a lower tier are what those of a higher one are made with.
 fn tier(part: &Part) -> usize {
-    let Action::Object(Manifest { object, .. }) = &part.action else {
+    let Some(Action::Object(Manifest { object, .. })) = &part.action else {
         return 0;
     };
     match text(object, "/kind") {

@@ -4,7 +4,7 @@
 //! | what | made by |
 //! | --- | --- |
 //! | the connection, cheap to clone | [`Client::connect`]`(namespace: Option<String>).await?` or [`Client::with_kubeconfig`]; both read files only |
-//! | an object, a resource | [`Object::new`]`(client, document, `[`ObjectOptions`]` { force, wait, adopt })?` |
+//! | an object, a resource | [`Object::new`]`(client, document, `[`ObjectOptions`]` { force, wait })?` |
 //! | an operator, a gate | [`Operator::new`]`(client, name, namespace: Option<String>, selector, crds)` |
 //! | a Secret made once, a resource | [`GeneratedSecret::new`]`(client, name, generate, values)` |
 //! | the reader of Secrets | `Arc::new(client) as Arc<dyn `[`Secrets`](crate::secret::Secrets)`>` |
@@ -17,11 +17,14 @@
 //! | an Event on the Job that we run in | [`JobEvent::new`]`(client, Option<`[`Job`]`>)`, then `send(..)` |
 
 mod client;
+mod config_sum;
 mod diagnosis;
+mod discovery;
 mod document;
 mod error;
 mod fence;
 mod fields;
+mod flight;
 mod generated_secret;
 mod job_event;
 mod kind;
@@ -33,14 +36,17 @@ mod ownership;
 mod quantity;
 mod readiness;
 mod refusal;
+mod replacement;
 mod request;
 mod rights;
 mod run_record;
 mod secrets;
+mod seen;
 mod time;
 mod watches;
 
 pub use client::Client;
+pub use config_sum::Configs;
 pub use error::Error;
 pub use fence::Fence;
 pub use generated_secret::{GeneratedSecret, SecretChange, SecretObserved};

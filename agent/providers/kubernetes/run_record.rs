@@ -6,8 +6,6 @@ use super::fence::Fence;
 use super::kind::{CONFIG_MAP, Target};
 use super::{Client, Error, MANAGER};
 
-/// What a `ConfigMap` holds is at most 1 MiB; the rest is for its other fields.
-const LIMIT: usize = 900 * 1024;
 const KEY: &str = "record.json";
 
 /// Where the record of one bundle's runs is kept: `firstlight-BUNDLE`, a `ConfigMap`.
@@ -17,6 +15,9 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
+    /// The longest record, in bytes: a `ConfigMap` holds at most 1 MiB with its other fields.
+    pub const LIMIT: usize = 900 * 1024;
+
     /// The record of a bundle in the client's namespace.
     #[must_use]
     pub fn new(client: Client, bundle: &str) -> Self {
@@ -33,10 +34,10 @@ impl RunRecord {
     /// When it is too large, when a later holder of the lock has written one, or when the API
     /// server does not take it.
     pub async fn write(&self, record: &str, fence: Fence) -> Result<(), Error> {
-        if record.len() > LIMIT {
+        if record.len() > Self::LIMIT {
             return Err(Error::TooLarge {
                 bytes: record.len(),
-                limit: LIMIT,
+                limit: Self::LIMIT,
             });
         }
         let data = json!({ KEY: record });
@@ -49,7 +50,7 @@ impl RunRecord {
     /// When the API server does not do it.
     pub async fn remove(&self) -> Result<(), Error> {
         match self.client.get(&self.target).await? {
-            Some(found) => self.client.delete(&self.target, found.uid()).await,
+            Some(found) => self.client.delete(&self.target, &found).await,
             None => Ok(()),
         }
     }

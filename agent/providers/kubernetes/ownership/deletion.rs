@@ -31,10 +31,10 @@ pub(super) enum State {
 }
 
 /// One object less.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeletionChange {
     target: Target,
-    uid: String,
+    seen: Box<Live>,
 }
 
 impl From<DeletionChange> for Difference {
@@ -95,13 +95,13 @@ pub(super) fn next(target: &Target, live: &Live) -> Result<DeletionChange, Waiti
     }
     Ok(DeletionChange {
         target: target.clone(),
-        uid: live.uid().to_owned(),
+        seen: Box::new(live.clone()),
     })
 }
 
 impl DeletionChange {
     pub(super) async fn make(self, client: &Client) -> Result<(), Error> {
-        client.delete(&self.target, &self.uid).await
+        client.delete(&self.target, &self.seen).await
     }
 }
 
