@@ -1,13 +1,15 @@
 //! Any object, applied as the bundle has it and ready by the rule of its kind.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 
+use futures::future::{FutureExt, select_all};
 use serde_json::Value;
 
 use super::document::Document;
 use super::kind::Target;
 use super::live::Live;
-use super::readiness::{self, Readiness, Surroundings};
+use super::readiness::{self, Readiness, Surroundings, Tenure};
 use super::{Client, Error, diagnosis, fields};
 use crate::engine::{Difference, FieldChange, Plan, Resource, Verb, Waiting};
 
@@ -31,6 +33,9 @@ pub struct Object {
     options: ObjectOptions,
     /// The state in which the server last said that a write would change nothing of ours.
     equal: Mutex<Option<Fingerprint>>,
+    /// Since when it has been ready or in trouble.
+    tenure: Mutex<Tenure>,
+    clock: fn() -> SystemTime,
 }
 
 /// What cannot stay the same when a field of ours changes.
@@ -61,6 +66,8 @@ struct Found {
     /// The fields of ours that a write would change.
     changes: Vec<FieldChange>,
     surroundings: Surroundings,
+    /// None where nobody has asked.
+    readiness: Option<Readiness>,
 }
 
 /// A write of the document.
@@ -85,7 +92,25 @@ impl Object {
             document: Document::new(document)?,
             options,
             equal: Mutex::default(),
+            tenure: Mutex::default(),
+            clock: SystemTime::now,
         })
+    }
+
+    /// Reads the time here: how long a state has held decides about some kinds.
+    #[must_use]
+    pub fn with_clock(mut self, clock: fn() -> SystemTime) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    async fn judge(&self, live: &Live) -> Result<(Surroundings, Readiness), Error> {
+        let surroundings = readiness::surroundings(&self.client, live).await?;
+        let now = (self.clock)();
+        let mut tenure = self.tenure.lock().unwrap_or_else(PoisonError::into_inner);
+        let readiness = readiness::judge(&mut tenure, live, &surroundings, now);
+        drop(tenure);
+        Ok((surroundings, readiness))
     }
 
     /// Where the object is; none while the API server does not serve its kind.
@@ -145,10 +170,12 @@ impl Resource for Object {
         } else {
             self.changes(&target, &live).await?
         };
-        let surroundings = if changes.is_empty() && self.options.wait {
-            readiness::surroundings(&self.client, &target, &live).await?
+        let asks = changes.is_empty() && self.options.wait && !is_being_deleted(&live);
+        let (surroundings, readiness) = if asks {
+            let (surroundings, readiness) = self.judge(&live).await?;
+            (surroundings, Some(readiness))
         } else {
-            Surroundings::default()
+            (Surroundings::default(), None)
         };
         Ok(ObjectObserved {
             target: target.to_string(),
@@ -157,6 +184,7 @@ impl Resource for Object {
                 live,
                 changes,
                 surroundings,
+                readiness,
             }),
         })
     }
@@ -182,8 +210,14 @@ impl Resource for Object {
         let Some(found) = &seen.found else {
             return std::future::pending().await;
         };
-        let version = Some(found.live.version());
-        self.client.watches().changed(&found.target, version).await;
+        let watches = self.client.watches();
+        let target = [(found.target.clone(), found.live.version())];
+        let around = found.surroundings.watched();
+        let seen: Vec<_> = target.into_iter().chain(around).collect();
+        let changes = seen
+            .iter()
+            .map(|(target, version)| watches.changed(target, Some(version)).boxed());
+        select_all(changes).await;
     }
 
     async fn diagnose(&self, seen: &ObjectObserved) -> Option<String> {
@@ -214,14 +248,14 @@ fn plan(observed: &ObjectObserved, wait: bool) -> Result<Plan<ObjectChange>, Err
     if !wait {
         return Ok(Plan::Current);
     }
-    match readiness::of(&found.live, &found.surroundings) {
-        Readiness::Ready => Ok(Plan::Current),
-        Readiness::NotReady(why) => Ok(waiting(why)),
-        Readiness::Failed(reason) => Err(Error::Failed {
+    match &found.readiness {
+        Some(Readiness::Ready) => Ok(Plan::Current),
+        Some(Readiness::NotReady(why)) => Ok(waiting(why.clone())),
+        Some(Readiness::Failed(reason)) => Err(Error::Failed {
             target: target.clone(),
-            reason,
+            reason: reason.clone(),
         }),
-        Readiness::NoRule => Err(Error::NoRule {
+        Some(Readiness::NoRule) | None => Err(Error::NoRule {
             target: target.clone(),
         }),
     }
@@ -275,6 +309,7 @@ mod tests {
                 live: Live::new(object),
                 changes,
                 surroundings: Surroundings::default(),
+                readiness: None,
             }),
         }
     }
