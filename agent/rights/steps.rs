@@ -5,7 +5,10 @@ use serde_json::Value;
 use super::kinds::{Kinds, Served};
 use super::surroundings;
 use super::{Guess, Need, Purpose, Subject, Verb};
-use crate::bundle::{Action, Bundle, HttpServer, Manifest, OperatorGate, PostgresTls, Servers};
+use crate::bundle::{
+    Action, Bundle, HttpServer, Manifest, OperatorGate, PostgresTls, Restart, Servers,
+};
+use crate::providers::kubernetes;
 use crate::secret::Credential;
 use Verb::{Bind, Create, Delete, Escalate, Get, List, Patch, Watch};
 
@@ -143,8 +146,44 @@ impl Found<'_> {
             self.add(Create, &place, None, why);
         }
         self.grants(object, &place, name);
+        if manifest.terms.recreate {
+            let why = "made anew when a field cannot be changed";
+            self.add(Delete, &place, by_name, why);
+        }
+        if manifest.terms.restart == Restart::OnConfig {
+            self.configs(object, place.namespace.as_deref());
+        }
         if manifest.terms.wait {
             self.surroundings(&served, place.namespace.as_deref());
+            let secrets = surroundings::secrets(object);
+            self.secrets(&secrets, "whether its operator has made it");
+        }
+    }
+
+    /// What the pods of a workload read when they start.
+    fn configs(&mut self, object: &Value, namespace: Option<&str>) {
+        let place = |resource: &str| Place {
+            namespace: namespace.map(str::to_owned),
+            group: String::new(),
+            resource: resource.to_owned(),
+            guess: None,
+        };
+        for (is_secret, name) in kubernetes::config_names(object) {
+            let why = "its pods are replaced when this changes";
+            if is_secret {
+                self.add(Get, &place("secrets"), Some(&name), why);
+            } else {
+                for verb in [Get, List, Watch] {
+                    self.add(verb, &place("configmaps"), None, why);
+                }
+            }
+        }
+    }
+
+    fn secrets(&mut self, names: &[String], why: &'static str) {
+        let place = self.within("", "secrets");
+        for name in names {
+            self.add(Get, &place, Some(name), why);
         }
     }
 

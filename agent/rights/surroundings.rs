@@ -1,23 +1,38 @@
 //! What is read beside an object: to tell whether it is ready, and why it is not.
 
+use serde_json::Value;
+
 use super::Verb;
 use super::kinds::{Served, is_own};
-use Verb::{Get, List};
+use Verb::{Get, List, Watch};
 
 /// Group, plural, verbs and what for.
 pub(super) type Neighbour = (&'static str, &'static str, &'static [Verb], &'static str);
 
 const WHY_NOT: &str = "why it is not ready";
+const WHETHER: &str = "whether it is ready";
 
 const PODS: Neighbour = ("", "pods", &[Get, List], WHY_NOT);
 const EVENTS: Neighbour = ("", "events", &[List], WHY_NOT);
 const REPLICA_SETS: Neighbour = ("apps", "replicasets", &[List], WHY_NOT);
+const SLICES: Neighbour = (
+    "discovery.k8s.io",
+    "endpointslices",
+    &[List, Watch],
+    "whether somebody answers behind it",
+);
 const STORAGE_CLASSES: Neighbour = (
     "storage.k8s.io",
     "storageclasses",
     &[Get],
     "whether its claims wait for a pod",
 );
+const DEPLOYMENTS: Neighbour = ("apps", "deployments", &[Get, List, Watch], WHETHER);
+const STATEFUL_SETS: Neighbour = ("apps", "statefulsets", &[Get, List, Watch], WHETHER);
+const DAEMON_SETS: Neighbour = ("apps", "daemonsets", &[Get, List, Watch], WHETHER);
+const JOBS: Neighbour = ("batch", "jobs", &[Get, List, Watch], WHETHER);
+const GRAFANAS: Neighbour = ("grafana.integreatly.org", "grafanas", &[List], WHETHER);
+const FLUENT_BITS: Neighbour = ("fluentbit.fluent.io", "fluentbits", &[List], WHETHER);
 
 /// Those of the neighbours that are in no namespace.
 pub(super) const IN_NO_NAMESPACE: [&str; 1] = ["storageclasses"];
@@ -27,15 +42,47 @@ pub(super) fn of(served: &Served) -> Vec<Neighbour> {
     match (served.group.as_str(), served.plural.as_str()) {
         ("apps", "deployments") => vec![PODS, EVENTS, REPLICA_SETS],
         ("batch", "cronjobs") => Vec::new(),
-        ("apps" | "batch", _) | ("", "pods") => vec![PODS, EVENTS],
+        ("apps" | "batch", _) | ("", "pods" | "replicationcontrollers") => vec![PODS, EVENTS],
         ("", "persistentvolumeclaims") => vec![EVENTS, STORAGE_CLASSES],
-        ("", "services") => vec![EVENTS],
+        ("", "services") => vec![EVENTS, SLICES],
         (group, _) if is_own(group) => Vec::new(),
+        ("postgres-operator.crunchydata.com", _) => vec![PODS, EVENTS, STATEFUL_SETS, DEPLOYMENTS],
+        ("opensearch.opster.io" | "opensearch.org", "opensearchclusters") => {
+            vec![PODS, EVENTS, STATEFUL_SETS, DEPLOYMENTS, JOBS]
+        }
+        ("operator.victoriametrics.com", _) => vec![EVENTS, STATEFUL_SETS, DEPLOYMENTS],
+        ("grafana.integreatly.org", "grafanas") => vec![EVENTS, DEPLOYMENTS],
+        ("grafana.integreatly.org", _) => vec![EVENTS, GRAFANAS],
+        ("fluentbit.fluent.io", "fluentbits") => vec![PODS, EVENTS, DAEMON_SETS],
+        ("fluentbit.fluent.io", _) => vec![PODS, EVENTS, DAEMON_SETS, FLUENT_BITS],
+        ("fluentd.fluent.io", _) => vec![PODS, EVENTS, STATEFUL_SETS, DAEMON_SETS],
         _ => vec![EVENTS],
     }
 }
 
-/// Whether nothing is ever waited for.
+/// The Secrets that an operator makes and that are looked for.
+pub(super) fn secrets(object: &Value) -> Vec<String> {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+    let name = text("/metadata/name").unwrap_or_default();
+    match text("/kind") {
+        Some("PostgresCluster") => {
+            let users = object.pointer("/spec/users").and_then(Value::as_array);
+            let users = users.into_iter().flatten();
+            let users: Vec<&str> = users.filter_map(|user| user["name"].as_str()).collect();
+            let users = if users.is_empty() { vec![name] } else { users };
+            let secret = |user: &str| format!("{name}-pguser-{user}");
+            users.into_iter().map(secret).collect()
+        }
+        Some("FluentBit") => {
+            let config = text("/spec/fluentBitConfigName");
+            config.into_iter().map(str::to_owned).collect()
+        }
+        Some("FluentBitConfig" | "ClusterFluentBitConfig") => vec![name.to_owned()],
+        _ => Vec::new(),
+    }
+}
+
+/// Whether nothing is ever waited for, in a kind that must not be listed without need.
 pub(super) fn is_ready_at_once(served: &Served) -> bool {
     const KINDS: [(&str, &str); 12] = [
         ("", "namespaces"),

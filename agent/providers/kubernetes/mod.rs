@@ -46,7 +46,7 @@ mod time;
 mod watches;
 
 pub use client::Client;
-pub use config_sum::Configs;
+pub use config_sum::{Configs, config_names};
 pub use error::Error;
 pub use fence::Fence;
 pub use generated_secret::{GeneratedSecret, SecretChange, SecretObserved};
