@@ -449,6 +449,7 @@ mod tests {
             sentence: "a/1000 failed: refused".to_owned(),
             phases: Vec::new(),
             steps,
+            left: Vec::new(),
         };
         let read = |limit: usize| -> RunRecord {
             let text = record.to_json(limit).expect("JSON");

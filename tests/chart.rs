@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use firstlight::bundle::{Bundle, Options};
 use firstlight::engine::Class;
-use firstlight::rights::{Purpose, Role, Roles, needs};
+use firstlight::rights::{Purpose, Role, Roles, Rule, needs};
 use serde_json::{Value, json};
 
 #[test]
@@ -149,23 +149,19 @@ fn the_roles_are_exactly_those_that_the_quickstart_takes() {
 
 /// The rules as Kubernetes has them.
 fn rules(role: &Role) -> Value {
-    let rules = role.rules.iter().map(|rule| {
+    let rule = |rule: &Rule| {
         let verbs: Vec<&str> = rule.verbs.iter().map(|verb| verb.as_str()).collect();
         let mut entry = json!({
             "apiGroups": [rule.group],
             "resources": [rule.resource],
-            "resourceNames": rule.names,
             "verbs": verbs,
         });
-        if entry["resourceNames"] == json!([]) {
-            entry
-                .as_object_mut()
-                .expect("an object")
-                .remove("resourceNames");
+        if !rule.names.is_empty() {
+            entry["resourceNames"] = json!(rule.names);
         }
-        rule
-    });
-    rules.collect()
+        entry
+    };
+    role.rules.iter().map(rule).collect()
 }
 
 #[test]

@@ -39,6 +39,11 @@ impl Assembly<'_> {
                     gate.selector.clone(),
                     gate.crds.clone(),
                 );
+                let resource = resource.admitting(self.written(&gate.crds));
+                let resource = resource.map_err(|source| AssembleError::Object {
+                    step: place.node.id.clone(),
+                    source,
+                })?;
                 self.add(place, "kubernetes.operator", resource);
             }
             Action::Secret(secret) => {
@@ -91,6 +96,24 @@ impl Assembly<'_> {
         }
         self.add(place, "kubernetes.object", object);
         Ok(())
+    }
+
+    /// The documents of the bundle in the groups of these definitions.
+    fn written(&self, definitions: &[String]) -> Vec<serde_json::Value> {
+        let groups: Vec<&str> = definitions
+            .iter()
+            .filter_map(|name| Some(name.split_once('.')?.1))
+            .collect();
+        let steps = self.bundle.leaves().into_iter();
+        let documents = steps.filter_map(|(_, step)| match &step.action {
+            Action::Object(manifest) => Some(&manifest.object),
+            _ => None,
+        });
+        let is_of = |document: &&serde_json::Value| {
+            let group = document["apiVersion"].as_str().unwrap_or_default();
+            groups.contains(&group.split('/').next().unwrap_or_default())
+        };
+        documents.filter(is_of).cloned().collect()
     }
 
     fn schema(&mut self, place: Place<'_>) -> Result<(), AssembleError> {

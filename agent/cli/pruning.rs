@@ -8,6 +8,7 @@ use crate::assemble::{Pruning, owned};
 use crate::providers::kubernetes::{Entry, Inventory};
 
 #[derive(Debug, Clone, Copy, Default, Args)]
+#[group(id = "pruning", multiple = true)]
 pub(super) struct Arguments {
     /// Delete objects that have left the bundle, except those that hold data
     #[arg(long)]

@@ -5,6 +5,7 @@
 //! only read, so that a write, even a dry run, would be refused.
 
 mod bed;
+mod gate;
 mod lease;
 mod many;
 mod object;
@@ -12,5 +13,6 @@ mod ownership;
 mod readiness;
 mod records;
 mod secret;
+mod webhook;
 mod widgets;
 mod workloads;

@@ -213,6 +213,16 @@ impl Client {
         Ok(())
     }
 
+    /// Takes an object away at once that owns nothing; one that is not there is as good.
+    pub(super) async fn discard(&self, target: &Target, seen: &Live) -> Result<(), Error> {
+        let answer = self.send(Request::discard(target, seen.uid())).await;
+        self.inner.watches.forget(target);
+        match answer {
+            Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Our own write: nobody who looks from now on may see what was before it.
     fn written(&self, target: &Target, answer: Value) -> Live {
         let live = Live::new(answer);

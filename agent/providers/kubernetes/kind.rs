@@ -38,6 +38,20 @@ pub(super) const SELF_SUBJECT_ACCESS_REVIEW: Kind = Kind::known(
 pub(super) const STATEFUL_SET: Kind = Kind::known("apps", "v1", "StatefulSet", "statefulsets");
 pub(super) const STORAGE_CLASS: Kind =
     Kind::known("storage.k8s.io", "v1", "StorageClass", "storageclasses").of_the_cluster();
+pub(super) const MUTATING_WEBHOOKS: Kind = Kind::known(
+    "admissionregistration.k8s.io",
+    "v1",
+    "MutatingWebhookConfiguration",
+    "mutatingwebhookconfigurations",
+)
+.of_the_cluster();
+pub(super) const VALIDATING_WEBHOOKS: Kind = Kind::known(
+    "admissionregistration.k8s.io",
+    "v1",
+    "ValidatingWebhookConfiguration",
+    "validatingwebhookconfigurations",
+)
+.of_the_cluster();
 pub(super) const CUSTOM_RESOURCE_DEFINITION: Kind = Kind::known(
     "apiextensions.k8s.io",
     "v1",

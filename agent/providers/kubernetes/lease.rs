@@ -336,7 +336,7 @@ impl Held {
     /// See [`Held::release`].
     pub async fn remove(self) -> Result<(), Error> {
         match self.end().await? {
-            Some((lease, found)) => lease.client.delete(&lease.target, &found).await,
+            Some((lease, found)) => lease.client.discard(&lease.target, &found).await,
             None => Ok(()),
         }
     }

@@ -50,7 +50,7 @@ impl RunRecord {
     /// When the API server does not do it.
     pub async fn remove(&self) -> Result<(), Error> {
         match self.client.get(&self.target).await? {
-            Some(found) => self.client.delete(&self.target, &found).await,
+            Some(found) => self.client.discard(&self.target, &found).await,
             None => Ok(()),
         }
     }

@@ -233,14 +233,5 @@ impl Bed {
 
 /// An object by any client.
 pub(super) fn object(client: Client, document: Value, force: bool, wait: bool) -> Object {
-    Object::new(
-        client,
-        document,
-        ObjectOptions {
-            force,
-            wait,
-            adopt: false,
-        },
-    )
-    .expect("an object")
+    Object::new(client, document, ObjectOptions { force, wait }).expect("an object")
 }

@@ -7,6 +7,9 @@ use super::super::live::Live;
 use super::super::{Client, Error, MANAGER};
 use crate::engine::FieldChange;
 
+/// Where the server keeps which field is whose.
+const MANAGED: &str = "metadata.managedFields";
+
 /// Takes note of an object, or refuses to change one that somebody else has made.
 ///
 /// It is ours when our name is among its field managers, or when the inventory knows its uid.
@@ -23,12 +26,15 @@ pub(in super::super) fn claim(
 ) -> Result<(), Error> {
     let ledger = client.ledger();
     let known = ledger.note(target);
+    // To own a field together with others who want the same changes nothing of theirs.
+    let theirs = changes.iter().filter(|change| change.path != MANAGED);
+    let fields: Vec<String> = theirs.map(|change| change.path.clone()).collect();
     let is_ours = is_written_by_us(live) || known.uid.as_deref() == Some(live.uid());
-    if !is_ours && !adopt && !changes.is_empty() {
+    if !is_ours && !adopt && !fields.is_empty() {
         return Err(Error::Foreign {
             target: target.to_string(),
             managers: managers(live),
-            fields: changes.iter().map(|change| change.path.clone()).collect(),
+            fields,
         });
     }
     ledger.saw(target, live, !is_ours, changes.is_empty());

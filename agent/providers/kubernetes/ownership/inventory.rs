@@ -108,7 +108,7 @@ impl Inventory {
         for at in (0..self.parts().await?.len()).rev() {
             let target = self.target(at);
             if let Some(found) = self.client.get(&target).await? {
-                self.client.delete(&target, &found).await?;
+                self.client.discard(&target, &found).await?;
             }
         }
         Ok(())
