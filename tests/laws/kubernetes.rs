@@ -10,6 +10,7 @@ mod many;
 mod object;
 mod readiness;
 mod records;
+mod replacing;
 mod secret;
 mod widgets;
 mod workloads;
