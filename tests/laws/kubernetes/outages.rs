@@ -2,8 +2,8 @@
 //! written twice.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use firstlight::engine::{Event, EventKind, Mode, Report, Reporter, Reporters};
