@@ -60,7 +60,7 @@ impl Front {
 
     pub(super) fn turn_away(&self, method: &str, refusals: &[Refusal]) {
         let mut script = self.script.lock().expect("the script");
-        script.method = method.to_owned();
+        method.clone_into(&mut script.method);
         script.refusals = refusals.to_vec();
     }
 

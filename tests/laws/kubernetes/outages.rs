@@ -38,6 +38,12 @@ struct Progress {
 }
 
 impl Progress {
+    fn count_change(&self) {
+        if self.changed.fetch_add(1, Ordering::SeqCst) + 1 == self.tell_at {
+            self.told.notify_one();
+        }
+    }
+
     fn telling_at(changes: usize) -> Arc<Self> {
         Arc::new(Self {
             tell_at: changes,
@@ -52,17 +58,13 @@ impl Reporter for Progress {
             EventKind::StepWaiting { .. } => {
                 self.waiting.fetch_add(1, Ordering::SeqCst);
             }
-            EventKind::StepChanged { .. } => {
-                if self.changed.fetch_add(1, Ordering::SeqCst) + 1 == self.tell_at {
-                    self.told.notify_one();
-                }
-            }
+            EventKind::StepChanged { .. } => self.count_change(),
             _ => {}
         }
     }
 }
 
-/// Widgets that are waited for, and ConfigMaps.
+/// Widgets that are waited for, and settings.
 fn start(
     client: &Client,
     widgets: &Widgets,
