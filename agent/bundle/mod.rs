@@ -37,3 +37,4 @@ pub use model::{
     GeneratedSecret, HttpServer, Location, Manifest, MigrationFile, Migrations, Node, OperatorGate,
     PostgresServer, PostgresTls, Restart, Role, SearchKind, SearchObject, Servers, Step, Terms,
 };
+pub use servers::{GRAFANA_GATE, OPENSEARCH_GATE, POSTGRES_GATE};

@@ -3,13 +3,15 @@
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
+use futures::future::{FutureExt, select_all};
 use serde_json::Value;
 
 use super::document::Document;
 use super::kind::Target;
 use super::live::Live;
-use super::readiness::{self, Readiness, Surroundings};
+use super::readiness::{self, Readiness, Surroundings, Tenure};
 use super::{Client, Configs, Error, config_sum, diagnosis, fields, replacement};
 use crate::engine::{Difference, FieldChange, Plan, Resource, Verb, Waiting};
 
@@ -36,6 +38,9 @@ pub struct Object {
     configs: Option<Arc<Configs>>,
     /// The state in which the server last said that a write would change nothing of ours.
     equal: Mutex<Option<Fingerprint>>,
+    /// Since when it has been ready or in trouble.
+    tenure: Mutex<Tenure>,
+    clock: fn() -> SystemTime,
 }
 
 /// What cannot stay the same when a field of ours changes, or what is written.
@@ -74,6 +79,8 @@ struct Found {
     /// Whether they can only be changed by making the object anew.
     replace: bool,
     surroundings: Surroundings,
+    /// None where nobody has asked.
+    readiness: Option<Readiness>,
 }
 
 /// A write of the document, or the deletion before it.
@@ -110,6 +117,8 @@ impl Object {
             rehearse: false,
             configs: None,
             equal: Mutex::default(),
+            tenure: Mutex::default(),
+            clock: SystemTime::now,
         })
     }
 
@@ -139,6 +148,22 @@ impl Object {
     fn namespace(&self) -> &str {
         let namespace = self.document.namespace.as_deref();
         namespace.unwrap_or(self.client.namespace())
+    }
+
+    /// Reads the time here: how long a state has held decides about some kinds.
+    #[must_use]
+    pub fn with_clock(mut self, clock: fn() -> SystemTime) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    async fn judge(&self, live: &Live) -> Result<(Surroundings, Readiness), Error> {
+        let surroundings = readiness::surroundings(&self.client, live).await?;
+        let now = (self.clock)();
+        let mut tenure = self.tenure.lock().unwrap_or_else(PoisonError::into_inner);
+        let readiness = readiness::judge(&mut tenure, live, &surroundings, now);
+        drop(tenure);
+        Ok((surroundings, readiness))
     }
 
     /// Where the object is; none while the API server does not serve its kind.
@@ -271,10 +296,12 @@ impl Resource for Object {
         } else {
             self.changes(&target, &live).await?
         };
-        let surroundings = if changes.is_empty() && self.options.wait {
-            readiness::surroundings(&self.client, &target, &live).await?
+        let asks = changes.is_empty() && self.options.wait && !is_being_deleted(&live);
+        let (surroundings, readiness) = if asks {
+            let (surroundings, readiness) = self.judge(&live).await?;
+            (surroundings, Some(readiness))
         } else {
-            Surroundings::default()
+            (Surroundings::default(), None)
         };
         Ok(ObjectObserved {
             target: target.to_string(),
@@ -284,6 +311,7 @@ impl Resource for Object {
                 changes,
                 replace,
                 surroundings,
+                readiness,
             }),
         })
     }
@@ -312,8 +340,14 @@ impl Resource for Object {
         let Some(found) = &seen.found else {
             return std::future::pending().await;
         };
-        let version = Some(found.live.version());
-        self.client.watches().changed(&found.target, version).await;
+        let watches = self.client.watches();
+        let target = [(found.target.clone(), found.live.version())];
+        let around = found.surroundings.watched();
+        let seen: Vec<_> = target.into_iter().chain(around).collect();
+        let changes = seen
+            .iter()
+            .map(|(target, version)| watches.changed(target, Some(version)).boxed());
+        select_all(changes).await;
     }
 
     async fn diagnose(&self, seen: &ObjectObserved) -> Option<String> {
@@ -351,14 +385,14 @@ fn plan(observed: &ObjectObserved, wait: bool) -> Result<Plan<ObjectChange>, Err
     if !wait {
         return Ok(Plan::Current);
     }
-    match readiness::of(&found.live, &found.surroundings) {
-        Readiness::Ready => Ok(Plan::Current),
-        Readiness::NotReady(why) => Ok(waiting(why)),
-        Readiness::Failed(reason) => Err(Error::Failed {
+    match &found.readiness {
+        Some(Readiness::Ready) => Ok(Plan::Current),
+        Some(Readiness::NotReady(why)) => Ok(waiting(why.clone())),
+        Some(Readiness::Failed(reason)) => Err(Error::Failed {
             target: target.clone(),
-            reason,
+            reason: reason.clone(),
         }),
-        Readiness::NoRule => Err(Error::NoRule {
+        Some(Readiness::NoRule) | None => Err(Error::NoRule {
             target: target.clone(),
         }),
     }
@@ -417,6 +451,7 @@ mod tests {
                 changes,
                 replace: false,
                 surroundings: Surroundings::default(),
+                readiness: None,
             }),
         }
     }
