@@ -90,6 +90,9 @@ pub struct StepRecord {
     /// The lines of a file that the failure is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excerpt: Option<String>,
+    /// What the diagnosis of the failure was read from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<String>,
     /// What the reader can do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<String>,
@@ -211,7 +214,9 @@ fn stopped(report: &Report) -> String {
 #[must_use]
 pub fn reason(error: &StepError) -> String {
     match error {
-        StepError::Provider { source, .. } => Chain(source.as_ref()).to_string(),
+        StepError::Provider { source, .. } => {
+            format!("{}{}", Chain(source.as_ref()), error.aside())
+        }
         other => Chain(other).to_string(),
     }
 }
@@ -271,6 +276,9 @@ fn step(report: &StepReport) -> StepRecord {
         reason,
         error: error.map(|error| error.kind().to_owned()),
         excerpt: error.and_then(StepError::excerpt).map(str::to_owned),
+        evidence: error
+            .and_then(StepError::diagnosis)
+            .map_or_else(Vec::new, |diagnosis| diagnosis.evidence.clone()),
         hints: error.map(StepError::hints).unwrap_or_default(),
     }
 }

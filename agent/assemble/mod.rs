@@ -79,7 +79,11 @@ pub fn assemble(bundle: &Bundle, backends: &Backends) -> Result<Graph, AssembleE
         probe: probe::Client::new(None).map_err(AssembleError::Probe)?,
         graph: Graph::builder(),
         gates: Vec::new(),
+        controllers: Vec::new(),
     };
+    for phase in &bundle.phases {
+        controllers(phase, &mut assembly.controllers);
+    }
     for phase in &bundle.phases {
         assembly.phase(phase)?;
     }
@@ -94,6 +98,8 @@ struct Assembly<'a> {
     graph: GraphBuilder,
     /// The gate steps so far: the phase, the server, the step's id.
     gates: Vec<(String, Server, StepId)>,
+    /// The operators that the bundle waits for, wherever: one may serve what another step applies.
+    controllers: Vec<kubernetes::Controller>,
 }
 
 impl Assembly<'_> {
@@ -214,5 +220,24 @@ fn options(step: &Step, kind: &'static str) -> StepOptions {
         timeout: step.timeout,
         no_progress: step.no_progress,
         optional: step.optional,
+    }
+}
+
+/// The operators that steps of a group wait for.
+fn controllers(node: &Node, found: &mut Vec<kubernetes::Controller>) {
+    for member in members(node) {
+        controllers(member, found);
+    }
+    if let Body::Step(Step {
+        action: Action::Operator(gate),
+        ..
+    }) = &node.body
+    {
+        found.push(kubernetes::Controller {
+            name: gate.name.clone(),
+            namespace: gate.namespace.clone(),
+            selector: gate.selector.clone(),
+            definitions: gate.crds.clone(),
+        });
     }
 }

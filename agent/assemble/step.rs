@@ -79,6 +79,7 @@ impl Assembly<'_> {
             step: place.node.id.clone(),
             source,
         })?;
+        let object = object.served_by(self.controllers.as_slice().into());
         self.add(place, "kubernetes.object", object);
         Ok(())
     }

@@ -164,6 +164,29 @@ impl Client {
         }
     }
 
+    /// The API groups that are served; the core has no name and is not among them.
+    pub(super) async fn groups(&self) -> Result<Vec<String>, Error> {
+        let answer = Live::new(self.send(Request::groups()).await?);
+        let groups = answer.list("/groups").iter();
+        Ok(groups
+            .filter_map(|group| Some(group["name"].as_str()?.to_owned()))
+            .collect())
+    }
+
+    /// The end of a container's log; empty also if there is none of that run.
+    pub(super) async fn log(
+        &self,
+        pod: &Target,
+        container: &str,
+        previous: bool,
+    ) -> Result<String, Error> {
+        match self.send(Request::log(pod, container, previous)).await {
+            Ok(Value::String(text)) => Ok(text),
+            Ok(_) | Err(Error::NotFound { .. } | Error::Refused { .. }) => Ok(String::new()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The object as it is after a server-side apply, or would be after it in a dry run.
     pub(super) async fn apply(
         &self,
@@ -276,6 +299,9 @@ impl Client {
         let status = response.status();
         Span::current().record("http.response.status_code", status.as_u16());
         let body = response.into_body().collect_bytes().await.map_err(lost)?;
+        if status.is_success() && request.is_text {
+            return Ok(String::from_utf8_lossy(&body).into_owned().into());
+        }
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|source| Error::Unreadable {
                 request: request.to_string(),

@@ -18,12 +18,29 @@ pub(super) struct Kind {
 }
 
 pub(super) const CONFIG_MAP: Kind = Kind::known("", "v1", "ConfigMap", "configmaps");
+pub(super) const DAEMON_SET: Kind = Kind::known("apps", "v1", "DaemonSet", "daemonsets");
 pub(super) const DEPLOYMENT: Kind = Kind::known("apps", "v1", "Deployment", "deployments");
+pub(super) const ENDPOINT_SLICE: Kind =
+    Kind::known("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices");
 pub(super) const EVENT: Kind = Kind::known("", "v1", "Event", "events");
+pub(super) const JOB: Kind = Kind::known("batch", "v1", "Job", "jobs");
 pub(super) const LEASE: Kind = Kind::known("coordination.k8s.io", "v1", "Lease", "leases");
+pub(super) const NAMESPACE: Kind = Kind::known("", "v1", "Namespace", "namespaces").of_the_cluster();
+pub(super) const NODE: Kind = Kind::known("", "v1", "Node", "nodes").of_the_cluster();
+pub(super) const PERSISTENT_VOLUME_CLAIM: Kind =
+    Kind::known("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims");
 pub(super) const POD: Kind = Kind::known("", "v1", "Pod", "pods");
 pub(super) const REPLICA_SET: Kind = Kind::known("apps", "v1", "ReplicaSet", "replicasets");
 pub(super) const SECRET: Kind = Kind::known("", "v1", "Secret", "secrets");
+pub(super) const SERVICE: Kind = Kind::known("", "v1", "Service", "services");
+pub(super) const STATEFUL_SET: Kind = Kind::known("apps", "v1", "StatefulSet", "statefulsets");
+pub(super) const SUBJECT_ACCESS_REVIEW: Kind = Kind::known(
+    "authorization.k8s.io",
+    "v1",
+    "SubjectAccessReview",
+    "subjectaccessreviews",
+)
+.of_the_cluster();
 pub(super) const STORAGE_CLASS: Kind =
     Kind::known("storage.k8s.io", "v1", "StorageClass", "storageclasses").of_the_cluster();
 pub(super) const CUSTOM_RESOURCE_DEFINITION: Kind = Kind::known(
@@ -51,7 +68,7 @@ impl Kind {
         }
     }
 
-    const fn of_the_cluster(mut self) -> Self {
+    pub(super) const fn of_the_cluster(mut self) -> Self {
         self.namespaced = false;
         self
     }

@@ -34,6 +34,7 @@ mod time;
 mod watches;
 
 pub use client::Client;
+pub use diagnosis::Controller;
 pub use error::Error;
 pub use generated_secret::{GeneratedSecret, SecretChange, SecretObserved};
 pub use job_event::{Job, JobEvent, Severity};

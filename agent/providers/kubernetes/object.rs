@@ -1,6 +1,6 @@
 //! Any object, applied as the bundle has it and ready by the rule of its kind.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
@@ -8,8 +8,8 @@ use super::document::Document;
 use super::kind::Target;
 use super::live::Live;
 use super::readiness::{self, Readiness, Surroundings};
-use super::{Client, Error, diagnosis, fields};
-use crate::engine::{Difference, FieldChange, Plan, Resource, Verb, Waiting};
+use super::{Client, Controller, Error, diagnosis, fields};
+use crate::engine::{Diagnosis, Difference, FieldChange, Plan, Resource, Verb, Waiting};
 
 /// How an object is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Object {
     client: Client,
     document: Document,
     options: ObjectOptions,
+    /// Who may be why it does not become ready.
+    controllers: Arc<[Controller]>,
     /// The state in which the server last said that a write would change nothing of ours.
     equal: Mutex<Option<Fingerprint>>,
 }
@@ -84,8 +86,18 @@ impl Object {
             client,
             document: Document::new(document)?,
             options,
+            controllers: Arc::default(),
             equal: Mutex::default(),
         })
+    }
+
+    /// The operators of the bundle, of which one may serve its kind.
+    #[must_use]
+    pub fn served_by(self, controllers: Arc<[Controller]>) -> Self {
+        Self {
+            controllers,
+            ..self
+        }
     }
 
     /// Where the object is; none while the API server does not serve its kind.
@@ -186,9 +198,18 @@ impl Resource for Object {
         self.client.watches().changed(&found.target, version).await;
     }
 
-    async fn diagnose(&self, seen: &ObjectObserved) -> Option<String> {
-        let found = seen.found.as_ref()?;
-        diagnosis::diagnose(&self.client, &found.target, &found.live).await
+    async fn diagnose(&self, seen: Result<&ObjectObserved, &Error>) -> Option<Diagnosis> {
+        match seen {
+            Ok(seen) => {
+                let Found { target, live, .. } = seen.found.as_ref()?;
+                diagnosis::diagnose(&self.client, target, live, &self.controllers).await
+            }
+            Err(error) => {
+                let namespace = self.document.namespace.as_deref();
+                let namespace = namespace.unwrap_or(self.client.namespace());
+                diagnosis::of_error(&self.client, namespace, error).await
+            }
+        }
     }
 }
 
