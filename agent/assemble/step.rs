@@ -1,6 +1,7 @@
 //! One step: from what the bundle says to the provider's resource.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::servers::Server;
 use super::{AssembleError, Assembly, Trace, options};
@@ -9,6 +10,7 @@ use crate::bundle::{
     SearchObject, Step,
 };
 use crate::engine::{Resource, StepId};
+use crate::providers::opensearch::{Definition, DefinitionKind};
 use crate::providers::{grafana, kubernetes, opensearch, postgres, probe};
 
 /// Where a step goes in the graph.
@@ -79,7 +81,7 @@ impl Assembly<'_> {
             step: place.node.id.clone(),
             source,
         })?;
-        let object = object.served_by(self.controllers.as_slice().into());
+        let object = object.served_by(Arc::clone(&self.controllers));
         self.add(place, "kubernetes.object", object);
         Ok(())
     }
@@ -155,17 +157,23 @@ impl Assembly<'_> {
         let missing = || Server::OpenSearch.missing(&place.node.id);
         let server = self.opened.opensearch.clone().ok_or_else(missing)?;
         let (name, body) = (object.name.clone(), object.body.clone());
+        let define = |kind| Definition {
+            server: Arc::clone(&server),
+            kind,
+            name: name.clone(),
+            body: body.clone(),
+        };
         match object.kind {
             SearchKind::ComponentTemplate => {
-                let resource = opensearch::ComponentTemplate { server, name, body };
+                let resource = define(DefinitionKind::ComponentTemplate);
                 self.add(place, "opensearch.component_template", resource);
             }
             SearchKind::IndexTemplate => {
-                let resource = opensearch::IndexTemplate { server, name, body };
+                let resource = define(DefinitionKind::IndexTemplate);
                 self.add(place, "opensearch.index_template", resource);
             }
             SearchKind::Pipeline => {
-                let resource = opensearch::Pipeline { server, name, body };
+                let resource = define(DefinitionKind::Pipeline);
                 self.add(place, "opensearch.pipeline", resource);
             }
             SearchKind::Index => {
@@ -305,7 +313,7 @@ impl Assembly<'_> {
             .ok_or_else(|| Server::Postgres.missing(&place.node.id))
     }
 
-    fn grafana(&self, place: &Place<'_>) -> Result<std::sync::Arc<grafana::Server>, AssembleError> {
+    fn grafana(&self, place: &Place<'_>) -> Result<Arc<grafana::Server>, AssembleError> {
         self.opened
             .grafana
             .clone()

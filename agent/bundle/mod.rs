@@ -36,3 +36,4 @@ pub use model::{
     GeneratedSecret, HttpServer, Location, Manifest, MigrationFile, Migrations, Node, OperatorGate,
     PostgresServer, PostgresTls, Role, SearchKind, SearchObject, Servers, Step,
 };
+pub use servers::{GRAFANA_GATE, OPENSEARCH_GATE, POSTGRES_GATE};

@@ -25,13 +25,12 @@ pub(super) struct Session {
     pub(super) stop: CancellationToken,
     identity: RunIdentity,
     telemetry: Telemetry,
-    log: LogTarget,
 }
 
 impl Session {
     /// A session that changes nothing, and so keeps quiet on the way.
     pub(super) async fn open(settings: &Settings, otel: &Otel) -> Result<Self, CliError> {
-        Self::open_with_log(settings, otel, LogTarget::Quiet).await
+        Self::open_with_log(settings, otel, LogTarget::AtEnd).await
     }
 
     pub(super) async fn open_with_log(
@@ -57,7 +56,6 @@ impl Session {
             stop: CancellationToken::new(),
             identity,
             telemetry,
-            log,
         })
     }
 
@@ -110,10 +108,7 @@ impl Session {
 
     /// Delivers what telemetry is left, and says so if not all of it arrived.
     pub(super) async fn close(self) {
-        let delivery = self.telemetry.finish().await;
-        if self.log == LogTarget::Quiet && !delivery.is_complete() {
-            eprintln!("warning: {delivery}");
-        }
+        self.telemetry.finish().await;
     }
 }
 

@@ -125,6 +125,7 @@ impl<'a, R: Resource> Loop<'a, R> {
                         break Outcome::Deferred {
                             waiting,
                             after: None,
+                            error,
                         };
                     }
                     let wake = self.pause.wait(
@@ -198,8 +199,9 @@ impl<'a, R: Resource> Loop<'a, R> {
         for change in changes {
             let difference: Difference = change.clone().into();
             let began = Instant::now();
+            self.pause.at_work_on(&difference);
             match self.guard(Stage::Apply, self.resource.apply(change)).await {
-                Ok(Ok(())) => {}
+                Ok(Ok(())) => self.pause.progressed(),
                 Ok(Err(error)) => return self.provider_failed(Stage::Apply, None, error).await,
                 Err(error) => return Next::End(self.failed(error)),
             }

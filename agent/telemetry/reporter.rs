@@ -3,8 +3,8 @@
 use super::metrics::Instruments;
 use super::pipe::Pipe;
 use crate::engine::{
-    Because, Diagnosis, Difference, Event, EventKind, Mode, Outcome, Report, Reporter, RunInfo, StepError,
-    StepId, StepReport, Took, Waiting,
+    Because, Diagnosis, Difference, Event, EventKind, Mode, Outcome, Report, Reporter, RunInfo,
+    StepError, StepId, StepReport, Took, Waiting,
 };
 use crate::record;
 use opentelemetry::KeyValue;
@@ -214,7 +214,12 @@ fn step_started(step: &StepId, timeout: Option<Duration>) {
     }
 }
 
-fn step_waiting(step: &StepId, waiting: &Waiting, diagnosis: Option<&Diagnosis>, elapsed: Duration) {
+fn step_waiting(
+    step: &StepId,
+    waiting: &Waiting,
+    diagnosis: Option<&Diagnosis>,
+    elapsed: Duration,
+) {
     let diagnosis = diagnosis.map(|diagnosis| diagnosis.sentence.as_str());
     info!(
         name: "step.waiting", target: "firstlight",
@@ -244,7 +249,7 @@ fn tell_step(report: &StepReport, preview: bool) {
             };
             info!(name: "step.finished", target: "firstlight", step, phase, outcome, duration, "{text}");
         }
-        Outcome::Deferred { waiting, after } => {
+        Outcome::Deferred { waiting, after, .. } => {
             let after = after.as_ref().map(StepId::as_str);
             info!(name: "step.finished", target: "firstlight", step, phase, outcome, after, "cannot be told yet: {}", waiting.what);
         }

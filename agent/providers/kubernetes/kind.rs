@@ -25,7 +25,8 @@ pub(super) const ENDPOINT_SLICE: Kind =
 pub(super) const EVENT: Kind = Kind::known("", "v1", "Event", "events");
 pub(super) const JOB: Kind = Kind::known("batch", "v1", "Job", "jobs");
 pub(super) const LEASE: Kind = Kind::known("coordination.k8s.io", "v1", "Lease", "leases");
-pub(super) const NAMESPACE: Kind = Kind::known("", "v1", "Namespace", "namespaces").of_the_cluster();
+pub(super) const NAMESPACE: Kind =
+    Kind::known("", "v1", "Namespace", "namespaces").of_the_cluster();
 pub(super) const NODE: Kind = Kind::known("", "v1", "Node", "nodes").of_the_cluster();
 pub(super) const PERSISTENT_VOLUME_CLAIM: Kind =
     Kind::known("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims");

@@ -146,7 +146,11 @@ impl Resource for Operator {
     }
 
     async fn diagnose(&self, seen: Result<&OperatorObserved, &Error>) -> Option<Diagnosis> {
-        let deployment = seen.ok()?.deployments.iter().find(|it| unready(it).is_some())?;
+        let deployment = seen
+            .ok()?
+            .deployments
+            .iter()
+            .find(|it| unready(it).is_some())?;
         let target = Target::new(DEPLOYMENT, &self.namespace, deployment.name());
         diagnosis::diagnose(&self.client, &target, deployment, &[]).await
     }

@@ -27,7 +27,9 @@ pub(super) fn written(resource: &str, nanos: i128) -> String {
     let whole = nanos / UNIT;
     let is_bytes = resource.contains("storage") || resource.contains("memory");
     let suffixes = [("Ti", 40), ("Gi", 30), ("Mi", 20), ("Ki", 10)];
-    let suffix = suffixes.into_iter().find(|(_, power)| is_bytes && whole >= 1 << power);
+    let suffix = suffixes
+        .into_iter()
+        .find(|(_, power)| is_bytes && whole >= 1 << power);
     let Some((suffix, power)) = suffix else {
         return whole.to_string();
     };

@@ -53,7 +53,10 @@ enum Class {
 }
 
 fn class(scene: &Scene, claim: &Live) -> Class {
-    let Some(name) = claim.at("/spec/storageClassName").and_then(|it| it.as_str()) else {
+    let Some(name) = claim
+        .at("/spec/storageClassName")
+        .and_then(|it| it.as_str())
+    else {
         let classes = scene.classes.as_deref().unwrap_or_default();
         let has_default = classes.iter().any(is_default);
         return Class::None(match (&scene.classes, has_default) {
@@ -124,7 +127,8 @@ mod tests {
     #[test]
     fn claims() {
         let slow = json!({ "metadata": { "name": "slow" }, "provisioner": "example.com/disk" });
-        let lazy = json!({ "metadata": { "name": "lazy" }, "volumeBindingMode": "WaitForFirstConsumer" });
+        let lazy =
+            json!({ "metadata": { "name": "lazy" }, "volumeBindingMode": "WaitForFirstConsumer" });
         let usual = json!({ "metadata": { "name": "usual", "annotations": { DEFAULT: "true" } } });
         let classes = json!([slow, lazy]);
         for (class, classes, event, expected) in [
@@ -141,9 +145,16 @@ mod tests {
                 json!("fast"),
                 Some(&json!([])),
                 None,
-                Some("it asks for 1Gi of StorageClass fast, which does not exist (there is none at all)"),
+                Some(
+                    "it asks for 1Gi of StorageClass fast, which does not exist (there is none at all)",
+                ),
             ),
-            (json!("fast"), None, None, Some("it asks for 1Gi of StorageClass fast")),
+            (
+                json!("fast"),
+                None,
+                None,
+                Some("it asks for 1Gi of StorageClass fast"),
+            ),
             (
                 json!("slow"),
                 Some(&classes),

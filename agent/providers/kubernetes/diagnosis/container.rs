@@ -197,7 +197,8 @@ impl Container<'_> {
 fn asked(probe: &Value) -> String {
     let port = |place: &str| {
         let port = &probe[place]["port"];
-        port.as_str().map_or_else(|| port.to_string(), str::to_owned)
+        port.as_str()
+            .map_or_else(|| port.to_string(), str::to_owned)
     };
     if let Some(get) = probe.get("httpGet") {
         let host = text(get, "/host");
@@ -221,7 +222,13 @@ fn asked(probe: &Value) -> String {
 /// The last line of a log that speaks of trouble; else its last.
 fn last_words(log: &[String]) -> Option<String> {
     const TROUBLE: [&str; 7] = [
-        "error", "fatal", "panic", "exception", "fail", "cannot", "denied",
+        "error",
+        "fatal",
+        "panic",
+        "exception",
+        "fail",
+        "cannot",
+        "denied",
     ];
     let speaks = |line: &&String| {
         let line = line.to_lowercase();
@@ -255,7 +262,8 @@ mod tests {
 
     #[test]
     fn ends() {
-        let waiting = json!({ "waiting": { "reason": "CrashLoopBackOff", "message": "back-off 10s" } });
+        let waiting =
+            json!({ "waiting": { "reason": "CrashLoopBackOff", "message": "back-off 10s" } });
         for (status, log, expected) in [
             (
                 json!({ "containerStatuses": [{ "name": "web", "state": waiting, "restartCount": 2,
@@ -343,7 +351,10 @@ mod tests {
         for (probe, expected) in [
             (json!({ "tcpSocket": { "port": "sql" } }), "connect to :sql"),
             (json!({ "grpc": { "port": 9 } }), "gRPC :9"),
-            (json!({ "exec": { "command": ["pg_isready", "-q"] } }), "pg_isready -q"),
+            (
+                json!({ "exec": { "command": ["pg_isready", "-q"] } }),
+                "pg_isready -q",
+            ),
         ] {
             assert_eq!(asked(&probe), expected);
         }

@@ -105,7 +105,10 @@ impl Operator {
                 self.denied.join(", ")
             ));
         }
-        let stale = self.leases.iter().find_map(|lease| self.stale(lease, now))?;
+        let stale = self
+            .leases
+            .iter()
+            .find_map(|lease| self.stale(lease, now))?;
         Some(format!("operator {name} does not react: {stale}"))
     }
 
@@ -226,7 +229,9 @@ mod tests {
         for (operator, expected) in [
             (
                 absent,
-                Some("operator widgets is not there: no Deployment with its labels in namespace ops"),
+                Some(
+                    "operator widgets is not there: no Deployment with its labels in namespace ops",
+                ),
             ),
             (
                 operator(&json!({ "replicas": 0 })),

@@ -76,8 +76,10 @@ mod tests {
     #[test]
     fn the_latest_warning_counts() {
         let event = |kind: &str, reason: &str, at: &str| {
-            Live::new(json!({ "involvedObject": { "uid": "p", "kind": "Pod", "name": "web-0" },
-                "type": kind, "reason": reason, "message": "no\n", "lastTimestamp": at, "count": 3 }))
+            Live::new(
+                json!({ "involvedObject": { "uid": "p", "kind": "Pod", "name": "web-0" },
+                "type": kind, "reason": reason, "message": "no\n", "lastTimestamp": at, "count": 3 }),
+            )
         };
         let events = [
             event("Warning", "FailedMount", "2026-01-01T00:00:02Z"),

@@ -69,8 +69,10 @@ mod tests {
     #[test]
     fn the_log_comes_first_then_events_from_the_deepest_up() {
         let event = |uid: &str, kind: &str, name: &str, at: &str| {
-            Live::new(json!({ "type": "Warning", "reason": "No", "message": name, "lastTimestamp": at,
-                "involvedObject": { "uid": uid, "kind": kind, "name": name } }))
+            Live::new(
+                json!({ "type": "Warning", "reason": "No", "message": name, "lastTimestamp": at,
+                "involvedObject": { "uid": uid, "kind": kind, "name": name } }),
+            )
         };
         let set = json!({ "kind": "StatefulSet", "metadata": { "uid": "s", "name": "web" } });
         let mut scene = Scene::of(Live::new(set));

@@ -44,11 +44,7 @@ pub(super) async fn diagnose(
 }
 
 /// Why the API server could not do what it was asked, where that is not its own fault.
-pub(super) async fn of_error(
-    client: &Client,
-    namespace: &str,
-    error: &Error,
-) -> Option<Diagnosis> {
+pub(super) async fn of_error(client: &Client, namespace: &str, error: &Error) -> Option<Diagnosis> {
     let Error::Unable {
         reason, message, ..
     } = error

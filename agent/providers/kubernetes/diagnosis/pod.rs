@@ -114,9 +114,11 @@ mod tests {
             )
         );
         scene.classes = Some(Vec::new());
-        scene.claims = vec![Live::new(json!({ "metadata": { "name": "data", "uid": "c" },
+        scene.claims = vec![Live::new(
+            json!({ "metadata": { "name": "data", "uid": "c" },
             "spec": { "storageClassName": "fast", "resources": { "requests": { "storage": "1Gi" } } },
-            "status": { "phase": "Pending" } }))];
+            "status": { "phase": "Pending" } }),
+        )];
         assert_eq!(
             cause(&scene).as_deref(),
             Some(
@@ -137,7 +139,9 @@ mod tests {
         let mut scene = scene(&pod);
         assert_eq!(
             cause(&scene).as_deref(),
-            Some("pod web-0: container web cannot start: CreateContainerConfigError: couldn't find key")
+            Some(
+                "pod web-0: container web cannot start: CreateContainerConfigError: couldn't find key"
+            )
         );
         let login = Source {
             kind: SourceKind::Secret,
@@ -176,7 +180,8 @@ mod tests {
             cause(&scene(&evicted)).as_deref(),
             Some("pod web-0: Evicted: low on memory")
         );
-        let gated = json!({ "spec": { "readinessGates": [{ "conditionType": "example.com/lb" }] } });
+        let gated =
+            json!({ "spec": { "readinessGates": [{ "conditionType": "example.com/lb" }] } });
         assert_eq!(
             cause(&scene(&gated)).as_deref(),
             Some("pod web-0: nobody has set its readiness gate example.com/lb")

@@ -87,17 +87,17 @@ impl Reader<'_> {
         None
     }
 
-    async fn list(&self, kind: &Kind, labels: &str, fields: &str) -> Option<Vec<Live>> {
+    async fn list(&self, kind: Kind, labels: &str, fields: &str) -> Option<Vec<Live>> {
         self.heard(
             self.client
-                .list(kind, self.namespace, labels, fields)
+                .list(&kind, self.namespace, labels, fields)
                 .await,
         )
     }
 
     /// The objects of all namespaces, or none if these are not all of them.
     async fn list_everywhere(&self, kind: Kind) -> Option<Vec<Live>> {
-        let all = self.list(&kind.of_the_cluster(), "", "").await?;
+        let all = self.list(kind.of_the_cluster(), "", "").await?;
         (all.len() < PAGE).then_some(all)
     }
 
@@ -113,9 +113,11 @@ impl Reader<'_> {
             scene.groups = self.heard(self.client.groups().await);
         }
         if walk::level(&scene.object) == Level::Claim {
-            let pods = self.list(&POD, "", "").await.unwrap_or_default();
+            let pods = self.list(POD, "", "").await.unwrap_or_default();
             let name = scene.object.name();
-            let users = pods.into_iter().filter(|pod| claims_of(pod).contains(&name));
+            let users = pods
+                .into_iter()
+                .filter(|pod| claims_of(pod).contains(&name));
             scene.neighbours = Some(users.collect());
         }
         scene.operator = self.operator(target, controllers).await;
@@ -146,11 +148,11 @@ impl Reader<'_> {
         let (sets, pods) = tokio::join!(
             async {
                 match workload.text("/kind") {
-                    "Deployment" => self.list(&REPLICA_SET, &selector, "").await,
+                    "Deployment" => self.list(REPLICA_SET, &selector, "").await,
                     _ => None,
                 }
             },
-            self.list(&POD, &selector, "")
+            self.list(POD, &selector, "")
         );
         let newest = sets.and_then(|sets| walk::newest(sets, workload.uid()));
         let maker = newest.unwrap_or_else(|| workload.clone());
@@ -172,11 +174,11 @@ impl Reader<'_> {
             return;
         }
         let (deployments, sets, daemons, jobs, pods) = tokio::join!(
-            self.list(&DEPLOYMENT, "", ""),
-            self.list(&STATEFUL_SET, "", ""),
-            self.list(&DAEMON_SET, "", ""),
-            self.list(&JOB, "", ""),
-            self.list(&POD, "", ""),
+            self.list(DEPLOYMENT, "", ""),
+            self.list(STATEFUL_SET, "", ""),
+            self.list(DAEMON_SET, "", ""),
+            self.list(JOB, "", ""),
+            self.list(POD, "", ""),
         );
         let workloads = [deployments, sets, daemons, jobs].into_iter().flatten();
         let mut lacking = workloads
@@ -193,8 +195,8 @@ impl Reader<'_> {
     async fn service(&self, scene: &mut Scene, live: Live) {
         let label = format!("kubernetes.io/service-name={}", live.name());
         let (slices, pods) = tokio::join!(
-            self.list(&ENDPOINT_SLICE, &label, ""),
-            self.list(&POD, "", "")
+            self.list(ENDPOINT_SLICE, &label, ""),
+            self.list(POD, "", "")
         );
         let service = Service {
             ready: service::ready(&slices.unwrap_or_default()),
@@ -237,8 +239,8 @@ impl Reader<'_> {
             .collect();
         let labels = labels.join(",");
         let (deployments, leases) = tokio::join!(
-            there.list(&DEPLOYMENT, &labels, ""),
-            there.list(&LEASE, "", "")
+            there.list(DEPLOYMENT, &labels, ""),
+            there.list(LEASE, "", "")
         );
         let deployments = deployments?;
         let (below, denied) = tokio::join!(
@@ -323,10 +325,14 @@ impl Reader<'_> {
                 if !insufficient {
                     return (None, None);
                 }
-                tokio::join!(self.list(&NODE, "", ""), self.list_everywhere(POD))
+                tokio::join!(self.list(NODE, "", ""), self.list_everywhere(POD))
             };
             let (claims, (nodes, neighbours), log, keys) = tokio::join!(
-                join_all(claims_of(&pod).into_iter().map(|name| self.get(PERSISTENT_VOLUME_CLAIM, name))),
+                join_all(
+                    claims_of(&pod)
+                        .into_iter()
+                        .map(|name| self.get(PERSISTENT_VOLUME_CLAIM, name))
+                ),
                 everything,
                 self.log(&pod, container),
                 self.keys(&pod, container),
@@ -337,7 +343,7 @@ impl Reader<'_> {
         }
         let unbound = |claim: &Live| claim.text("/status/phase") != "Bound";
         if scene.claims.iter().any(unbound) {
-            scene.classes = self.list(&STORAGE_CLASS, "", "").await;
+            scene.classes = self.list(STORAGE_CLASS, "", "").await;
         }
     }
 
@@ -412,7 +418,7 @@ impl Reader<'_> {
         if self.namespace.is_empty() {
             return;
         }
-        let lists = fields.iter().map(|fields| self.list(&EVENT, "", fields));
+        let lists = fields.iter().map(|fields| self.list(EVENT, "", fields));
         let events = join_all(lists).await.into_iter().flatten().flatten();
         scene.events = events.collect();
     }

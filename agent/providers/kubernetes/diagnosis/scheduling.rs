@@ -158,7 +158,8 @@ mod tests {
 
     #[test]
     fn a_selector_that_no_node_has_is_named() {
-        let pod = pod("0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector. ");
+        let pod =
+            pod("0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector. ");
         assert_eq!(
             sentence(&Scene::of(pod.clone()), &pod).expect("a sentence"),
             "is not scheduled (Unschedulable: 0/1 nodes are available: 1 node(s) didn't match Pod's \

@@ -137,7 +137,12 @@ mod tests {
                 None,
                 "it has no selector, and nobody else has made one for it",
             ),
-            (web.clone(), vec![], None, "no pod has its selector's labels app=web"),
+            (
+                web.clone(),
+                vec![],
+                None,
+                "no pod has its selector's labels app=web",
+            ),
             (
                 web.clone(),
                 vec![pod(&json!({ "app": "shop", "tier": "a" }))],

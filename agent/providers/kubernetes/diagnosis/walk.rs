@@ -198,8 +198,10 @@ mod tests {
     #[test]
     fn the_newest_replica_set_counts() {
         let set = |name: &str, revision: &str, owner: &str| {
-            Live::new(json!({ "metadata": { "name": name, "ownerReferences": [{ "uid": owner }],
-                "annotations": { "deployment.kubernetes.io/revision": revision } } }))
+            Live::new(
+                json!({ "metadata": { "name": name, "ownerReferences": [{ "uid": owner }],
+                "annotations": { "deployment.kubernetes.io/revision": revision } } }),
+            )
         };
         let sets = vec![
             set("old", "9", "d"),
