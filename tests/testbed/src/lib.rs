@@ -46,5 +46,6 @@ pub use error::Error;
 pub use eventually::{Attempt, eventually};
 pub use owned_postgres::Postgres;
 pub use proxy::Proxy;
+pub use tls::{Certificate, certify};
 pub use trace::{Span, Trace};
 pub use unique::unique;

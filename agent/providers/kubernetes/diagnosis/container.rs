@@ -144,7 +144,7 @@ impl Container<'_> {
         let probe = event::of_container(&scene.events, pod, name, "Liveness probe");
         let probe = probe.map_or_else(String::new, |event| format!("; {}", event::said(event)));
         let log = last_words(&scene.log);
-        let log = log.map_or_else(String::new, |line| format!("; its log ends: \"{line}\""));
+        let log = log.map_or_else(String::new, |line| format!("; its log ends: {line}"));
         format!("container {name} {how}{again}{probe}{log}")
     }
 
@@ -156,7 +156,9 @@ impl Container<'_> {
                 "" => "it has no limit of its own, so the node's memory was used up".to_owned(),
                 limit => format!("its limit is {limit}"),
             };
-            return format!("was killed for its memory (OOMKilled, exit code {code}; {limit})");
+            return format!(
+                "was killed for using too much memory (OOMKilled, exit code {code}; {limit})"
+            );
         }
         let why = match reason {
             "" | "Error" | "Completed" => String::new(),
@@ -270,13 +272,13 @@ mod tests {
                     "lastState": { "terminated": { "exitCode": 3, "reason": "Error" } } }] }),
                 vec!["start", "ERROR: no database", "  at main.c:3"],
                 "container web ended with exit code 3 and was restarted 2 times; \
-                 its log ends: \"ERROR: no database\"",
+                 its log ends: ERROR: no database",
             ),
             (
                 json!({ "containerStatuses": [{ "name": "web", "state": waiting, "restartCount": 1,
                     "lastState": { "terminated": { "exitCode": 137, "reason": "OOMKilled" } } }] }),
                 vec![],
-                "container web was killed for its memory (OOMKilled, exit code 137; its limit is 16Mi) \
+                "container web was killed for using too much memory (OOMKilled, exit code 137; its limit is 16Mi) \
                  and was restarted once",
             ),
             (
@@ -285,7 +287,7 @@ mod tests {
                     "lastState": { "terminated": { "exitCode": 0, "reason": "Completed" } } }] }),
                 vec!["bye"],
                 "container web ended with exit code 0, and is to run on and was restarted once; \
-                 its log ends: \"bye\"",
+                 its log ends: bye",
             ),
             (
                 json!({ "initContainerStatuses": [{ "name": "setup", "state": { "terminated": {

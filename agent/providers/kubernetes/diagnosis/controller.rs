@@ -112,6 +112,36 @@ impl Operator {
         Some(format!("operator {name} does not react: {stale}"))
     }
 
+    /// What was read of it, for the report.
+    pub(super) fn evidence(&self) -> Vec<String> {
+        let place = &self.namespace;
+        let deployments = self.deployments.iter().map(|it| {
+            format!(
+                "Deployment {place}/{}: spec.replicas is {}, status.readyReplicas {}",
+                it.name(),
+                it.at("/spec/replicas").unwrap_or(&Value::from(1)),
+                it.count("/status/readyReplicas")
+            )
+        });
+        let leases = self.leases.iter().filter(|lease| self.holds(lease));
+        let leases = leases.map(|lease| {
+            let [holder, renewed] =
+                ["/spec/holderIdentity", "/spec/renewTime"].map(|field| lease.text(field));
+            format!(
+                "Lease {place}/{}: held by {holder}, renewed at {renewed}",
+                lease.name()
+            )
+        });
+        deployments.chain(leases).collect()
+    }
+
+    /// Whether a Lease is held by a pod of it.
+    fn holds(&self, lease: &Live) -> bool {
+        let holder = lease.text("/spec/holderIdentity");
+        let is_its = |it: &Live| holder.starts_with(&format!("{}-", it.name()));
+        self.deployments.iter().any(is_its)
+    }
+
     /// The setting by which it watches other namespaces only.
     fn elsewhere(&self, deployment: &Live) -> Option<(String, String)> {
         let containers = deployment.list("/spec/template/spec/containers");
@@ -124,11 +154,10 @@ impl Operator {
 
     /// A Lease of one of its pods that nobody renews.
     fn stale(&self, lease: &Live, now: SystemTime) -> Option<String> {
-        let holder = lease.text("/spec/holderIdentity");
-        let is_its = |it: &Live| holder.starts_with(&format!("{}-", it.name()));
-        if !self.deployments.iter().any(is_its) {
+        if !self.holds(lease) {
             return None;
         }
+        let holder = lease.text("/spec/holderIdentity");
         let renewed = lease.text("/spec/renewTime");
         let lasts = lease.count("/spec/leaseDurationSeconds").max(1);
         let lasts = Duration::from_secs(lasts.unsigned_abs());

@@ -12,7 +12,7 @@ pub(super) fn held(scene: &Scene) -> Option<String> {
         return None;
     }
     if let Some(left) = conditions(object) {
-        return Some(format!("was to be deleted at {since}: {left}"));
+        return Some(format!("to be deleted since {since}, but {left}"));
     }
     let finalizers = object.list("/metadata/finalizers").iter();
     let mut held: Vec<String> = finalizers
@@ -22,7 +22,10 @@ pub(super) fn held(scene: &Scene) -> Option<String> {
         return None;
     }
     held.extend(controller::cause(scene));
-    Some(format!("was to be deleted at {since}: {}", held.join("; ")))
+    Some(format!(
+        "to be deleted since {since}, but {}",
+        held.join("; ")
+    ))
 }
 
 /// What namespaces and definitions say themselves of what is left in them.
@@ -106,7 +109,7 @@ mod tests {
         let managed = json!({ "metadata": { "managedFields": [{ "manager": "keeper", "fieldsV1": {
             "f:metadata": { "f:finalizers": { ".": {}, "v:\"keep.example.com/it\"": {} } } } }] } });
         let mut scene = deleted(&json!(["keep.example.com/it"]), &managed);
-        let nobody = "was to be deleted at 2026-01-01T00:00:00Z: nobody takes away the \
+        let nobody = "to be deleted since 2026-01-01T00:00:00Z, but nobody takes away the \
                       finalizer keep.example.com/it that keeper has set";
         assert_eq!(held(&scene).as_deref(), Some(nobody));
         scene.groups = Some(vec!["apps".to_owned(), "other.example.org".to_owned()]);
@@ -128,7 +131,7 @@ mod tests {
         assert_eq!(
             held(&deleted(&json!(null), &rest)).as_deref(),
             Some(
-                "was to be deleted at 2026-01-01T00:00:00Z: SomeFinalizersRemain: \
+                "to be deleted since 2026-01-01T00:00:00Z, but SomeFinalizersRemain: \
                  example.com/keep in 1 resource instances"
             )
         );
@@ -143,7 +146,7 @@ mod tests {
         assert_eq!(
             held(&scene).as_deref(),
             Some(
-                "was to be deleted at 2026-01-01T00:00:00Z: used by pod db-0 (kubernetes.io/pvc-protection)"
+                "to be deleted since 2026-01-01T00:00:00Z, but used by pod db-0 (kubernetes.io/pvc-protection)"
             )
         );
         assert_eq!(held(&Scene::of(Live::new(json!({})))), None);

@@ -1,5 +1,7 @@
 //! What a diagnosis was read from, for the report.
 
+use std::collections::BTreeSet;
+
 use super::super::live::Live;
 use super::container;
 use super::event;
@@ -14,6 +16,10 @@ const EVENTS: usize = 4;
 /// From the deepest up: the end of the log, the latest events, what could not be read.
 pub(super) fn of(scene: &Scene) -> Vec<String> {
     let mut lines = log(scene);
+    lines.extend(deletion(&scene.object));
+    if let Some(operator) = &scene.operator {
+        lines.extend(operator.evidence());
+    }
     let mut levels = scene.levels();
     levels.reverse();
     for live in levels {
@@ -35,6 +41,14 @@ fn log(scene: &Scene) -> Vec<String> {
     std::iter::once(title).chain(lines).collect()
 }
 
+fn deletion(object: &Live) -> Option<String> {
+    let since = object.at("/metadata/deletionTimestamp")?;
+    let finalizers = object.at("/metadata/finalizers")?;
+    Some(format!(
+        "metadata.deletionTimestamp is {since}, metadata.finalizers are {finalizers}"
+    ))
+}
+
 fn events(scene: &Scene, live: &Live) -> Vec<String> {
     let about = scene.events.iter();
     let mut about: Vec<&Live> = about
@@ -43,6 +57,9 @@ fn events(scene: &Scene, live: &Live) -> Vec<String> {
         .filter(|event| event.text("/type") == "Warning" || live.text("/kind") != "Pod")
         .collect();
     about.sort_by(|one, other| event::time(other).cmp(event::time(one)));
+    // Of one reason one: the others differ by a name or a number.
+    let mut reasons = BTreeSet::new();
+    about.retain(|event| reasons.insert(event.text("/reason")));
     about.into_iter().take(EVENTS).map(event::line).collect()
 }
 
@@ -70,7 +87,7 @@ mod tests {
     fn the_log_comes_first_then_events_from_the_deepest_up() {
         let event = |uid: &str, kind: &str, name: &str, at: &str| {
             Live::new(
-                json!({ "type": "Warning", "reason": "No", "message": name, "lastTimestamp": at,
+                json!({ "type": "Warning", "reason": name, "message": name, "lastTimestamp": at,
                 "involvedObject": { "uid": uid, "kind": kind, "name": name } }),
             )
         };
@@ -84,8 +101,9 @@ mod tests {
         scene.log = vec!["one".to_owned(), "two".to_owned()];
         scene.events = vec![
             event("s", "StatefulSet", "web", "1"),
-            event("p", "Pod", "old", "1"),
-            event("p", "Pod", "new", "2"),
+            event("p", "Pod", "Old", "1"),
+            event("p", "Pod", "New", "2"),
+            event("p", "Pod", "New", "1"),
         ];
         scene.unread = vec!["not allowed to list nodes".to_owned()];
         assert_eq!(
@@ -94,9 +112,9 @@ mod tests {
                 "log of container main of pod web-0:",
                 "  one",
                 "  two",
-                "event No (Warning) on Pod new: new",
-                "event No (Warning) on Pod old: old",
-                "event No (Warning) on StatefulSet web: web",
+                "event New (Warning) on Pod New: New",
+                "event Old (Warning) on Pod Old: Old",
+                "event web (Warning) on StatefulSet web: web",
                 "could not be read: not allowed to list nodes",
             ]
         );

@@ -13,11 +13,10 @@ pub(super) fn sentence(scene: &Scene, pod: &Live, container: &Container<'_>) -> 
         image => image,
     };
     let (registry, tag) = parts(image);
-    let said = said(container);
+    let said = said(container, image);
     let login = login(scene, pod);
     format!(
-        "container {name} has no image: {image} ({tag}) does not come from registry {registry}: \
-         {said}; {login}"
+        "container {name} cannot pull image {image} (registry {registry}, {tag}): {said}; {login}"
     )
 }
 
@@ -42,13 +41,23 @@ fn parts(image: &str) -> (&str, String) {
     (registry, tag)
 }
 
-/// The last attempt's words. While it pauses before the next, the kubelet puts its own before them.
-fn said(container: &Container<'_>) -> String {
+/// The last attempt's words. While it pauses before the next, the kubelet puts its own before
+/// them, and the runtime names the image again at each of its own levels.
+fn said(container: &Container<'_>, image: &str) -> String {
     let waiting = container.waiting();
-    match waiting.split_once("ErrImagePull: ") {
-        Some((_, cause)) => format!("ErrImagePull: {cause}"),
-        None => waiting,
+    let Some((_, cause)) = waiting.split_once("ErrImagePull: ") else {
+        return waiting;
+    };
+    let mut cause = cause;
+    for level in [
+        "failed to pull and unpack image",
+        "failed to resolve reference",
+    ] {
+        cause = cause
+            .strip_prefix(&format!("{level} \"{image}\": "))
+            .unwrap_or(cause);
     }
+    format!("ErrImagePull: {cause}")
 }
 
 /// The pull secrets that the pod names, and whether they are there.
@@ -117,7 +126,8 @@ mod tests {
             pod("ErrImagePull", "not found"),
             pod(
                 "ImagePullBackOff",
-                "Back-off pulling image \"localhost/shop:1\": ErrImagePull: not found",
+                "Back-off pulling image \"localhost/shop:1\": ErrImagePull: failed to pull and \
+                 unpack image \"localhost/shop:1\": not found",
             ),
         ] {
             let mut scene = Scene::of(pod.clone());
@@ -125,9 +135,9 @@ mod tests {
             let container = worst(&pod).expect("trouble");
             assert_eq!(
                 sentence(&scene, &pod, &container),
-                "container web has no image: localhost/shop:1 (tag 1) does not come from registry \
-                 localhost: ErrImagePull: not found; pull secret login does not exist, \
-                 pull secret other could not be read"
+                "container web cannot pull image localhost/shop:1 (registry localhost, tag 1): \
+                 ErrImagePull: not found; pull secret login does not exist, pull secret other \
+                 could not be read"
             );
         }
     }

@@ -106,14 +106,20 @@ fn creation(scene: &Scene) -> Option<String> {
         return None;
     }
     if let Some(refused) = event::latest(&scene.events, maker, &["FailedCreate"]) {
+        let refusal = refusal(refused.text("/message"));
         return Some(format!(
-            "{} cannot make pods: {}",
+            "{} cannot make pods: FailedCreate: {refusal}",
             named(maker),
-            event::said(refused)
         ));
     }
     let failure = maker.holds("ReplicaFailure")?;
     Some(format!("{}: {}", named(maker), failure.said()))
+}
+
+/// What comes after the name of the pod that was refused, which is another one each time.
+fn refusal(message: &str) -> &str {
+    let refusal = message.split_once("\" is forbidden: ");
+    refusal.map_or(message, |(_, why)| why)
 }
 
 /// The last warning about any of the objects, from the deepest up.

@@ -439,7 +439,11 @@ fn keys_of(source: &Live) -> Vec<String> {
 
 /// What of a log can be printed.
 fn lines(log: &str) -> Vec<String> {
-    let lines = log.lines().map(|line| {
+    // The kubelet says so in place of a log that the runtime does not have any more.
+    let there = log
+        .lines()
+        .filter(|line| !line.starts_with("unable to retrieve container logs"));
+    let lines = there.map(|line| {
         let line: String = line.chars().filter(|letter| !letter.is_control()).collect();
         cut(line.trim_end(), LOG_WIDTH)
     });

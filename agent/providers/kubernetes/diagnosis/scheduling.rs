@@ -11,9 +11,9 @@ pub(super) fn sentence(scene: &Scene, pod: &Live) -> Option<String> {
     let mut said = format!("is not scheduled ({}: {})", scheduled.reason, cut(why, 300));
     for resource in lacking(scheduled.message) {
         let asked = written(resource, requests(pod, resource));
-        said = format!("{said}; it asks for {asked} of {resource}");
+        said = format!("{said}; it asks for {asked} {resource}");
         if let Some(room) = room(scene, resource) {
-            said = format!("{said}, {room}");
+            said = format!("{said}, and {room}");
         }
     }
     let wanted = pod.texts("/spec/nodeSelector");
@@ -82,9 +82,9 @@ fn room(scene: &Scene, resource: &str) -> Option<String> {
     Some(match used {
         Some(_) => {
             let left = written(resource, left.max(0));
-            format!("and node {name} has {left} of {all} left, the most of all nodes")
+            format!("node {name} has most left: {left} of {all}")
         }
-        None => format!("and node {name} has {all} in all, the most of all nodes"),
+        None => format!("node {name} has most: {all}"),
     })
 }
 
@@ -136,14 +136,14 @@ mod tests {
                    1 Insufficient memory)";
         assert_eq!(
             sentence(&scene, &pod).expect("a sentence"),
-            format!("{why}; it asks for 2500m of cpu; it asks for 4Gi of memory")
+            format!("{why}; it asks for 2500m cpu; it asks for 4Gi memory")
         );
         scene.nodes = Some(vec![node("one", "2", "2Gi"), node("two", "1", "3Gi")]);
         assert_eq!(
             sentence(&scene, &pod).expect("a sentence"),
             format!(
-                "{why}; it asks for 2500m of cpu, and node one has 2 in all, the most of all nodes; \
-                 it asks for 4Gi of memory, and node two has 3Gi in all, the most of all nodes"
+                "{why}; it asks for 2500m cpu, and node one has most: 2; \
+                 it asks for 4Gi memory, and node two has most: 3Gi"
             )
         );
         let other = json!({ "spec": { "nodeName": "one",
@@ -151,7 +151,7 @@ mod tests {
         scene.neighbours = Some(vec![Live::new(other)]);
         let said = sentence(&scene, &pod).expect("a sentence");
         assert!(
-            said.contains("and node two has 1 of 1 left, the most of all nodes"),
+            said.contains("2500m cpu, and node two has most left: 1 of 1;"),
             "{said}"
         );
     }
