@@ -1,4 +1,4 @@
-//! Fifteen broken stacks in the real cluster, and the sentence that a run of each ends with.
+//! Broken stacks in the real cluster, and the sentence that a run of each ends with.
 //!
 //! The sentences are those of docs/diagnosis.md: what is printed there is what is printed here,
 //! but for names and numbers that are others each time. All stacks run at once, because each
@@ -8,7 +8,7 @@ mod place;
 mod stack;
 mod webhook;
 
-use stack::told;
+use stack::{shown, told};
 
 #[test]
 fn an_image_that_does_not_exist() {
@@ -71,13 +71,38 @@ fn an_operator_that_is_scaled_to_zero() {
 }
 
 #[test]
+fn an_operator_that_watches_other_namespaces() {
+    told("An operator that watches other namespaces", 69);
+}
+
+#[test]
+fn an_operator_without_a_right() {
+    told("An operator without a right", 69);
+}
+
+#[test]
+fn an_operator_that_does_not_renew_its_lease() {
+    told("An operator that does not renew its Lease", 69);
+}
+
+#[test]
 fn a_program_that_ends_again_and_again() {
-    told("A program that ends again and again", 69);
+    let title = "A program that ends again and again";
+    told(title, 69);
+    let log = [
+        "    log of container web of pod web-",
+        "      shop 1.0 starts\n",
+        "      cannot open /etc/shop/shop.yaml: no such file\n",
+        "    event BackOff (Warning",
+    ];
+    shown(title, &log);
 }
 
 #[test]
 fn a_job_that_fails() {
-    told("A Job that fails", 65);
+    let title = "A Job that fails";
+    told(title, 65);
+    shown(title, &["      importing 12 products\n"]);
 }
 
 #[test]

@@ -16,6 +16,16 @@ use crate::webhook;
 /// How long the step that is broken may take.
 const TIMEOUT: &str = "20s";
 
+/// Who serves the definition, for the steps that apply one of its objects. Whether it is ready is
+/// not what is told of here.
+const GATE: &str = "  - name: gate
+    needs: [before]
+    optional: true
+    timeout: 2s
+    steps:
+      - operator: { name: widget-operator, selector: { app: widget-operator }, crds: [widgets.firstlight.test] }
+";
+
 /// A file of `stacks/`, what is done before it is applied and after it was told of.
 struct Stack {
     /// The heading of its sentence in docs/diagnosis.md.
@@ -44,7 +54,7 @@ impl Stack {
     }
 }
 
-const STACKS: [Stack; 15] = [
+const STACKS: [Stack; 18] = [
     Stack::new("An image that does not exist", "image"),
     Stack::new("A Secret without the key", "secret-key"),
     Stack::new("A container that takes too much memory", "memory"),
@@ -58,6 +68,15 @@ const STACKS: [Stack; 15] = [
         .with(webhook::lead_nowhere, webhook::remove),
     Stack::new("A finalizer that nobody takes away", "finalizer").with(delete_held, let_go),
     Stack::new("An operator that is scaled to zero", "operator"),
+    Stack::new(
+        "An operator that watches other namespaces",
+        "operator-elsewhere",
+    ),
+    Stack::new("An operator without a right", "operator-rights"),
+    Stack::new(
+        "An operator that does not renew its Lease",
+        "operator-lease",
+    ),
     Stack::new("A program that ends again and again", "crash"),
     Stack::new("A Job that fails", "job"),
     Stack::new("A Service that selects no pod", "service"),
@@ -118,6 +137,16 @@ pub(crate) fn told(title: &str, code: i32) {
     ended.place.remove();
 }
 
+/// The output of this stack's run shows all of this below the failure.
+pub(crate) fn shown(title: &str, lines: &[&str]) {
+    let Some(Ok(ended)) = ENDED.get(title) else {
+        panic!("no run of {title}");
+    };
+    for line in lines {
+        assert!(ended.output.contains(line), "{line}: {}", ended.output);
+    }
+}
+
 fn said(panic: &(dyn Any + Send)) -> String {
     let said = panic.downcast_ref::<String>().cloned();
     said.unwrap_or_else(|| "its run panicked".to_owned())
@@ -148,34 +177,35 @@ fn write_bundle(bundle: &Path, file: &str) {
     let stacks = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/broken/stacks");
     let manifests = bundle.join("manifests");
     std::fs::create_dir_all(&manifests).expect("a folder");
-    let copy = |name: String, to: &str| std::fs::copy(stacks.join(name), manifests.join(to));
+    let read = |name: &str| std::fs::read_to_string(stacks.join(format!("{name}.yaml")));
+    let write = |name: &str, text: &str| {
+        std::fs::write(manifests.join(name), text).expect("a file");
+    };
+    let is_operator = file.starts_with("operator");
     let mut phases = String::new();
-    if copy(format!("{file}-before.yaml"), "before.yaml").is_ok() {
+    if let Ok(mut before) = read(&format!("{file}-before")) {
+        if is_operator {
+            let definition = read("definition").expect("a definition");
+            before = format!("{definition}---\n{before}");
+        }
+        write("before.yaml", &before);
         phases.push_str(
             "  - name: before\n    steps: [{ apply: { path: manifests/before.yaml } }]\n",
         );
     }
-    copy(format!("{file}.yaml"), "shop.yaml").expect("a stack");
+    let broken = if is_operator { "operator" } else { file };
+    write("shop.yaml", &read(broken).expect("a stack"));
     let _ = write!(
         phases,
         "  - name: shop\n    timeout: {TIMEOUT}\n    steps: [{{ apply: {{ path: manifests/shop.yaml }} }}]\n"
     );
-    if file == "operator" {
-        // Only to say who serves the definition: whether it is ready is not what is told of here.
-        phases.push_str(
-            "  - name: gate
-    needs: [before]
-    optional: true
-    timeout: 2s
-    steps:
-      - operator: { name: widget-operator, selector: { app: widget-operator }, crds: [widgets.firstlight.test] }
-",
-        );
+    if is_operator {
+        phases.push_str(GATE);
     }
     let text = format!(
         "apiVersion: firstlight.dev/v1alpha1\nkind: Bundle\nmetadata: {{ name: shop }}\nphases:\n{phases}"
     );
-    std::fs::write(manifests.join("bundle.yaml"), text).expect("a bundle");
+    write("bundle.yaml", &text);
 }
 
 /// Names and numbers that are others each time.

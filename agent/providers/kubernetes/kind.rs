@@ -33,6 +33,13 @@ pub(super) const PERSISTENT_VOLUME_CLAIM: Kind =
 pub(super) const POD: Kind = Kind::known("", "v1", "Pod", "pods");
 pub(super) const REPLICA_SET: Kind = Kind::known("apps", "v1", "ReplicaSet", "replicasets");
 pub(super) const SECRET: Kind = Kind::known("", "v1", "Secret", "secrets");
+pub(super) const SELF_SUBJECT_ACCESS_REVIEW: Kind = Kind::known(
+    "authorization.k8s.io",
+    "v1",
+    "SelfSubjectAccessReview",
+    "selfsubjectaccessreviews",
+)
+.of_the_cluster();
 pub(super) const SERVICE: Kind = Kind::known("", "v1", "Service", "services");
 pub(super) const STATEFUL_SET: Kind = Kind::known("apps", "v1", "StatefulSet", "statefulsets");
 pub(super) const SUBJECT_ACCESS_REVIEW: Kind = Kind::known(

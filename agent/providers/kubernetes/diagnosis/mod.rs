@@ -21,7 +21,7 @@ mod scheduling;
 mod service;
 mod walk;
 
-use super::kind::{Kind, NAMESPACE, SERVICE, Target};
+use super::kind::{Kind, NAMESPACE, SELF_SUBJECT_ACCESS_REVIEW, SERVICE, Target};
 use super::live::Live;
 use super::{Client, Error};
 use crate::engine::Diagnosis;
@@ -45,17 +45,45 @@ pub(super) async fn diagnose(
 
 /// Why the API server could not do what it was asked, where that is not its own fault.
 pub(super) async fn of_error(client: &Client, namespace: &str, error: &Error) -> Option<Diagnosis> {
-    let Error::Unable {
-        reason, message, ..
-    } = error
-    else {
-        return None;
-    };
-    if reason == "NamespaceTerminating" {
-        return of(client, NAMESPACE, "", namespace).await;
+    match error {
+        Error::Unable { reason, .. } if reason == "NamespaceTerminating" => {
+            of(client, NAMESPACE, "", namespace).await
+        }
+        Error::Unable { message, .. } => {
+            let (name, namespace) = service::called(message)?;
+            of(client, SERVICE, namespace, name).await
+        }
+        Error::Forbidden {
+            verb,
+            resource,
+            namespace,
+            ..
+        } => admission(client, verb, resource, namespace.as_deref()).await,
+        _ => None,
     }
-    let (name, namespace) = service::called(message)?;
-    of(client, SERVICE, namespace, name).await
+}
+
+/// Whether the right is there after all, so that a webhook or a policy is what refuses.
+async fn admission(
+    client: &Client,
+    verb: &str,
+    resource: &str,
+    namespace: Option<&str>,
+) -> Option<Diagnosis> {
+    let (plural, group) = resource.split_once('.').unwrap_or((resource, ""));
+    let review = serde_json::json!({
+        "apiVersion": SELF_SUBJECT_ACCESS_REVIEW.api_version(),
+        "kind": SELF_SUBJECT_ACCESS_REVIEW.name,
+        "spec": { "resourceAttributes": {
+            "verb": verb, "group": group, "resource": plural, "namespace": namespace } },
+    });
+    let place = Target::new(SELF_SUBJECT_ACCESS_REVIEW, "", "");
+    let answer = client.create(&place, &review).await.ok()?;
+    let may = answer.at("/status/allowed")?.as_bool()?;
+    may.then(|| Diagnosis {
+        sentence: format!("the right to {verb} {resource} is there, so admission refuses it"),
+        evidence: Vec::new(),
+    })
 }
 
 /// The diagnosis of an object that stands in the way.
@@ -105,15 +133,21 @@ fn creation(scene: &Scene) -> Option<String> {
     if scene.pod.is_some() {
         return None;
     }
-    if let Some(refused) = event::latest(&scene.events, maker, &["FailedCreate"]) {
-        let refusal = refusal(refused.text("/message"));
-        return Some(format!(
-            "{} cannot make pods: FailedCreate: {refusal}",
-            named(maker),
-        ));
-    }
-    let failure = maker.holds("ReplicaFailure")?;
-    Some(format!("{}: {}", named(maker), failure.said()))
+    let why = match event::latest(&scene.events, maker, &["FailedCreate"]) {
+        Some(refused) => format!("FailedCreate: {}", refusal(refused.text("/message"))),
+        None => maker.holds("ReplicaFailure")?.said(),
+    };
+    let is_workload = scene
+        .workload
+        .as_ref()
+        .is_some_and(|it| it.uid() == maker.uid());
+    // The way to it names a workload already.
+    let subject = if is_workload && !scene.path().is_empty() {
+        String::new()
+    } else {
+        format!("{} ", named(maker))
+    };
+    Some(format!("{subject}cannot make pods: {why}"))
 }
 
 /// What comes after the name of the pod that was refused, which is another one each time.
@@ -135,4 +169,79 @@ fn last_warning(scene: &Scene) -> Option<String> {
         };
         Some(format!("{subject}{}", event::said(warning)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn made(kind: &str, name: &str, status: serde_json::Value) -> Live {
+        Live::new(json!({ "apiVersion": "apps/v1", "kind": kind,
+            "metadata": { "name": name, "uid": name }, "status": status }))
+    }
+
+    fn warning(about: &str, reason: &str, message: &str) -> Live {
+        Live::new(
+            json!({ "type": "Warning", "reason": reason, "message": message,
+            "involvedObject": { "uid": about } }),
+        )
+    }
+
+    /// A custom resource whose operator has made a workload without pods.
+    fn scene() -> Scene {
+        let mut scene = Scene::of(Live::new(
+            json!({ "apiVersion": "example.com/v1", "kind": "Database",
+            "metadata": { "name": "hippo", "uid": "c" } }),
+        ));
+        scene.workload = Some(made("StatefulSet", "hippo-a", json!({})));
+        scene.maker.clone_from(&scene.workload);
+        scene
+    }
+
+    #[test]
+    fn the_deepest_is_told_with_the_way_to_it() {
+        let mut scene = scene();
+        assert_eq!(cause(&scene), None);
+        scene.events = vec![warning("c", "Stuck", "no idea")];
+        assert_eq!(cause(&scene).as_deref(), Some("Stuck: no idea"));
+        let refused = "create Pod hippo-a-0 in StatefulSet hippo-a failed error: \
+                       pods \"hippo-a-0\" is forbidden: exceeded quota: none";
+        scene
+            .events
+            .push(warning("hippo-a", "FailedCreate", refused));
+        assert_eq!(
+            cause(&scene).as_deref(),
+            Some("StatefulSet hippo-a: cannot make pods: FailedCreate: exceeded quota: none")
+        );
+        let state = json!({ "waiting": { "reason": "CreateContainerError", "message": "no" } });
+        let status = json!({ "containerStatuses": [{ "name": "db", "state": state }] });
+        scene.pod = Some(made("Pod", "hippo-a-0", status));
+        assert_eq!(
+            cause(&scene).as_deref(),
+            Some(
+                "StatefulSet hippo-a: pod hippo-a-0: container db cannot start: CreateContainerError: no"
+            )
+        );
+    }
+
+    #[test]
+    fn without_events_a_condition_says_why_no_pods_are_made() {
+        let mut scene = scene();
+        let condition = json!({ "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
+            "message": "exceeded quota" });
+        scene.maker = Some(made(
+            "ReplicaSet",
+            "hippo-a-1",
+            json!({ "conditions": [condition] }),
+        ));
+        assert_eq!(
+            cause(&scene).as_deref(),
+            Some(
+                "StatefulSet hippo-a: ReplicaSet hippo-a-1 cannot make pods: ReplicaFailure is True \
+                 (FailedCreate: exceeded quota)"
+            )
+        );
+    }
 }

@@ -276,13 +276,15 @@ impl Reader<'_> {
 
     /// What the operator's service account may not do with the object's kind.
     async fn denied(&self, deployments: &[Live], target: &Target) -> Vec<String> {
-        let account = |it: &Live| it.text("/spec/template/spec/serviceAccountName").to_owned();
-        let account = deployments.first().map(account).unwrap_or_default();
-        if account.is_empty() {
+        let Some(first) = deployments.first() else {
             return Vec::new();
-        }
+        };
+        let account = match first.text("/spec/template/spec/serviceAccountName") {
+            "" => "default",
+            account => account,
+        };
         let rights = [("list", ""), ("watch", ""), ("patch", "status")];
-        let asked = rights.map(|(verb, part)| self.may(&account, verb, part, target));
+        let asked = rights.map(|(verb, part)| self.may(account, verb, part, target));
         join_all(asked).await.into_iter().flatten().collect()
     }
 
