@@ -19,6 +19,9 @@ pub struct Backends {
     pub kubernetes: kubernetes::Client,
     /// The trace that checks look for.
     pub trace: Trace,
+    /// Whether objects that are not there yet are tried out, which a preview wants and a run does
+    /// not need.
+    pub rehearse: bool,
 }
 
 /// The trace that checks look for, in hex.
@@ -83,6 +86,10 @@ pub fn assemble(bundle: &Bundle, backends: &Backends) -> Result<Graph, AssembleE
         graph: Graph::builder(),
         gates: Vec::new(),
         controllers: bundle.phases.iter().flat_map(controllers).collect(),
+        configs: Arc::new(kubernetes::Configs::of(
+            &backends.kubernetes,
+            objects(&bundle.phases),
+        )),
     };
     for phase in &bundle.phases {
         assembly.phase(phase)?;
@@ -100,6 +107,8 @@ struct Assembly<'a> {
     gates: Vec<(String, Server, StepId)>,
     /// The operators that the bundle waits for, wherever: one may serve what another step applies.
     controllers: Arc<[kubernetes::Controller]>,
+    /// What the bundle applies of the configuration that pods read.
+    configs: Arc<kubernetes::Configs>,
 }
 
 impl Assembly<'_> {
@@ -250,6 +259,22 @@ fn server_of(action: &Action) -> Option<Server> {
             Check::Http { .. } | Check::Promql { .. } | Check::Trace { .. } => None,
         },
     }
+}
+
+/// The documents of all Kubernetes objects.
+fn objects(nodes: &[Node]) -> Vec<&serde_json::Value> {
+    let mut found = Vec::new();
+    for node in nodes {
+        match &node.body {
+            Body::Group(members) => found.extend(objects(members)),
+            Body::Step(step) => {
+                if let Action::Object(manifest) = &step.action {
+                    found.push(&manifest.object);
+                }
+            }
+        }
+    }
+    found
 }
 
 fn ids(needs: &[String]) -> Vec<StepId> {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::servers::Server;
 use super::{AssembleError, Assembly, Trace, options};
 use crate::bundle::{
-    Action, Check, Dashboard, Datasource, Expect, Folder, Manifest, Migrations, Node, SearchKind,
-    SearchObject, Step,
+    Action, Check, Dashboard, Datasource, Expect, Folder, Manifest, Migrations, Node, Restart,
+    SearchKind, SearchObject, Step,
 };
 use crate::engine::{Resource, StepId};
 use crate::providers::opensearch::{Definition, DefinitionKind};
@@ -72,16 +72,23 @@ impl Assembly<'_> {
         cluster: kubernetes::Client,
         manifest: &Manifest,
     ) -> Result<(), AssembleError> {
+        let terms = manifest.terms;
         let options = kubernetes::ObjectOptions {
-            force: manifest.force,
-            wait: manifest.wait,
+            force: terms.force,
+            wait: terms.wait,
         };
         let object = kubernetes::Object::new(cluster, manifest.object.clone(), options);
         let object = object.map_err(|source| AssembleError::Object {
             step: place.node.id.clone(),
             source,
         })?;
-        let object = object.served_by(Arc::clone(&self.controllers));
+        let mut object = object
+            .served_by(Arc::clone(&self.controllers))
+            .recreate(terms.recreate)
+            .rehearse(self.backends.rehearse);
+        if terms.restart == Restart::OnConfig {
+            object = object.restart_with(Arc::clone(&self.configs));
+        }
         self.add(place, "kubernetes.object", object);
         Ok(())
     }

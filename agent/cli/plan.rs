@@ -22,7 +22,7 @@ pub(super) async fn plan(
     arguments: &Arguments,
 ) -> Result<u8, CliError> {
     let session = Session::open(settings, otel).await?;
-    let report = session.preview().await?;
+    let report = session.preview(true).await?;
     let changes = report.count("changed") > 0;
     let exit = match cannot_tell(&report) {
         Some(class) => class.exit_code(),

@@ -160,7 +160,10 @@ async fn what_keeps_a_pod_from_starting_is_quoted() {
         diagnosed(
             &bed,
             deployment("volume", &volume),
-            &["cannot be mounted: Secret nowhere does not exist", "FailedMount"],
+            &[
+                "cannot be mounted: Secret nowhere does not exist",
+                "FailedMount"
+            ],
         ),
         diagnosed(
             &bed,

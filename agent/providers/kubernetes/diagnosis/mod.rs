@@ -46,6 +46,7 @@ pub(super) async fn diagnose(
 /// Why the API server could not do what it was asked, where that is not its own fault.
 pub(super) async fn of_error(client: &Client, namespace: &str, error: &Error) -> Option<Diagnosis> {
     match error {
+        Error::Shared(error) => Box::pin(of_error(client, namespace, error)).await,
         Error::Unable { reason, .. } if reason == "NamespaceTerminating" => {
             of(client, NAMESPACE, "", namespace).await
         }
@@ -77,8 +78,8 @@ async fn admission(
         "spec": { "resourceAttributes": {
             "verb": verb, "group": group, "resource": plural, "namespace": namespace } },
     });
-    let place = Target::new(SELF_SUBJECT_ACCESS_REVIEW, "", "");
-    let answer = client.create(&place, &review).await.ok()?;
+    let answer = client.review(SELF_SUBJECT_ACCESS_REVIEW, &review).await;
+    let answer = answer.ok()?;
     let may = answer.at("/status/allowed")?.as_bool()?;
     may.then(|| Diagnosis {
         sentence: format!("the right to {verb} {resource} is there, so admission refuses it"),
