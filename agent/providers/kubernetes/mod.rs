@@ -19,6 +19,7 @@ mod discovery;
 mod document;
 mod error;
 mod fields;
+mod fingerprint;
 mod flight;
 mod generated_secret;
 mod job_event;

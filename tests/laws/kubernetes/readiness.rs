@@ -294,7 +294,7 @@ async fn a_long_wait_is_explained_by_the_pods() {
     let said = web.diagnose(Ok(&seen)).await.expect("a diagnosis");
     assert_eq!(
         said.sentence,
-        "pod web-abc-x: container web cannot pull image nope (registry docker.io, no tag, so latest): \
+        "pod web-abc-x: container web cannot pull image example.com/web:1 (registry example.com, tag 1): \
          ImagePullBackOff: Back-off pulling image \"nope\"; the pod names no pull secret"
     );
 }

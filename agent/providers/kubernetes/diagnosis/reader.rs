@@ -1,5 +1,8 @@
 //! Reads what a diagnosis needs, each level at once.
 
+mod operator;
+mod surroundings;
+
 use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
@@ -9,26 +12,17 @@ use futures::future::join_all;
 use serde_json::Value;
 
 use super::super::kind::{
-    CONFIG_MAP, DAEMON_SET, DEPLOYMENT, ENDPOINT_SLICE, EVENT, JOB, Kind, LEASE, NODE,
-    PERSISTENT_VOLUME_CLAIM, POD, REPLICA_SET, SECRET, SERVICE, STATEFUL_SET, STORAGE_CLASS,
-    SUBJECT_ACCESS_REVIEW, Target,
+    DAEMON_SET, DEPLOYMENT, ENDPOINT_SLICE, EVENT, JOB, Kind, POD, REPLICA_SET, SERVICE,
+    STATEFUL_SET, Target,
 };
 use super::super::live::Live;
 use super::super::{Client, Error};
-use super::configuration::{self, Source, SourceKind};
-use super::container::{self, Container, Trouble};
-use super::controller::{Controller, Operator};
+use super::controller::Controller;
+use super::deletion;
 use super::scene::{Scene, cut};
 use super::service::{self, Service};
 use super::walk::{self, Level};
-use super::{deletion, image};
 use crate::engine::Chain;
-
-/// How many Secrets and `ConfigMap`s of one pod are looked at.
-const SOURCES: usize = 12;
-/// What is kept of a log.
-const LOG_LINES: usize = 12;
-const LOG_WIDTH: usize = 240;
 
 /// Goes down from the object and looks around where it arrives. What cannot be read is left out.
 pub(super) fn read<'a>(
@@ -61,9 +55,11 @@ pub(super) fn read<'a>(
     })
 }
 
+/// Who reads in one namespace.
 struct Reader<'a> {
     client: &'a Client,
     namespace: &'a str,
+    /// What could not be read, and why.
     unread: Mutex<BTreeSet<String>>,
 }
 
@@ -214,197 +210,6 @@ impl Reader<'_> {
         }
     }
 
-    /// The operator that serves the object's kind, if the bundle names one.
-    async fn operator(&self, target: &Target, controllers: &[Controller]) -> Option<Operator> {
-        let resource = target.kind.resource();
-        let mut serving = controllers.iter();
-        let controller = serving.find(|it| it.definitions.contains(&resource))?;
-        let there = Reader {
-            client: self.client,
-            namespace: &controller.namespace,
-            unread: Mutex::default(),
-        };
-        let labels: Vec<String> = controller
-            .selector
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
-        let labels = labels.join(",");
-        let (deployments, leases) = tokio::join!(
-            there.list(DEPLOYMENT, &labels, ""),
-            there.list(LEASE, "", "")
-        );
-        let deployments = deployments?;
-        let (below, denied) = tokio::join!(
-            there.unready(&deployments),
-            there.denied(&deployments, target)
-        );
-        Some(Operator {
-            name: controller.name.clone(),
-            namespace: controller.namespace.clone(),
-            watched: self.namespace.to_owned(),
-            deployments,
-            below,
-            leases: leases.unwrap_or_default(),
-            denied,
-        })
-    }
-
-    /// Why the first Deployment that lacks pods does.
-    async fn unready(&self, deployments: &[Live]) -> Option<String> {
-        let deployment = deployments.iter().find(|it| walk::lacks(it))?;
-        let target = Target::new(DEPLOYMENT, self.namespace, deployment.name());
-        let scene = read(self.client, &target, deployment, &[]).await;
-        let cause = super::cause(&scene);
-        let counts = || {
-            format!(
-                "{} of {} pods ready",
-                deployment.count("/status/readyReplicas"),
-                deployment.count("/spec/replicas")
-            )
-        };
-        Some(format!("{target}: {}", cause.unwrap_or_else(counts)))
-    }
-
-    /// What the operator's service account may not do with the object's kind.
-    async fn denied(&self, deployments: &[Live], target: &Target) -> Vec<String> {
-        let Some(first) = deployments.first() else {
-            return Vec::new();
-        };
-        let account = match first.text("/spec/template/spec/serviceAccountName") {
-            "" => "default",
-            account => account,
-        };
-        let rights = [("list", ""), ("watch", ""), ("patch", "status")];
-        let asked = rights.map(|(verb, part)| self.may(account, verb, part, target));
-        join_all(asked).await.into_iter().flatten().collect()
-    }
-
-    /// The right in words if the account does not have it.
-    async fn may(&self, account: &str, verb: &str, part: &str, target: &Target) -> Option<String> {
-        let namespace = self.namespace;
-        let review = serde_json::json!({
-            "apiVersion": SUBJECT_ACCESS_REVIEW.api_version(),
-            "kind": SUBJECT_ACCESS_REVIEW.name,
-            "spec": {
-                "user": format!("system:serviceaccount:{namespace}:{account}"),
-                "groups": ["system:serviceaccounts", format!("system:serviceaccounts:{namespace}"),
-                           "system:authenticated"],
-                "resourceAttributes": {
-                    "verb": verb, "group": target.kind.group, "resource": target.kind.plural,
-                    "subresource": part, "namespace": target.namespace,
-                },
-            },
-        });
-        // Who may not ask does without.
-        let answer = self.client.review(SUBJECT_ACCESS_REVIEW, &review).await;
-        let answer = answer.ok()?;
-        let may = answer.at("/status/allowed")?.as_bool()?;
-        let part = if part.is_empty() {
-            String::new()
-        } else {
-            format!("/{part}")
-        };
-        (!may).then(|| format!("{verb} {}{part}", target.kind.resource()))
-    }
-
-    /// What bears on the pod that was chosen.
-    async fn look_around(&self, scene: &mut Scene) {
-        if let Some(pod) = scene.pod.clone() {
-            let container = container::worst(&pod);
-            let insufficient = pod
-                .denies("PodScheduled")
-                .is_some_and(|it| it.message.contains("Insufficient"));
-            let everything = async {
-                if !insufficient {
-                    return (None, None);
-                }
-                tokio::join!(
-                    self.list(NODE, "", ""),
-                    self.list(POD.of_the_cluster(), "", "")
-                )
-            };
-            let (claims, (nodes, neighbours), log, keys) = tokio::join!(
-                join_all(
-                    claims_of(&pod)
-                        .into_iter()
-                        .map(|name| self.get(PERSISTENT_VOLUME_CLAIM, name))
-                ),
-                everything,
-                self.log(&pod, container),
-                self.keys(&pod, container),
-            );
-            scene.claims = claims.into_iter().flatten().flatten().collect();
-            (scene.nodes, scene.neighbours) = (nodes, neighbours);
-            (scene.log, scene.keys) = (log, keys);
-        }
-        let unbound = |claim: &Live| claim.text("/status/phase") != "Bound";
-        if scene.claims.iter().any(unbound) {
-            scene.classes = self.list(STORAGE_CLASS, "", "").await;
-        }
-    }
-
-    /// The last lines of the run that ended; of one that runs, its present ones.
-    async fn log(&self, pod: &Live, container: Option<Container<'_>>) -> Vec<String> {
-        let Some(container) = container else {
-            return Vec::new();
-        };
-        let target = Target::new(POD, self.namespace, pod.name());
-        let of = async |previous: bool| {
-            let log = self.client.log(&target, container.name(), previous).await;
-            lines(&self.heard(log).unwrap_or_default())
-        };
-        let again = container.restarts() > 0;
-        match container.trouble {
-            Trouble::Ended if again => {
-                // It may have been started again since its pod was read.
-                let (now, before) = tokio::join!(of(false), of(true));
-                if now.is_empty() || container.runs() {
-                    before
-                } else {
-                    now
-                }
-            }
-            Trouble::Ended | Trouble::Unready => of(false).await,
-            _ => Vec::new(),
-        }
-    }
-
-    /// The keys of what the pod is configured from, where that may be what lacks.
-    async fn keys(
-        &self,
-        pod: &Live,
-        container: Option<Container<'_>>,
-    ) -> std::collections::BTreeMap<Source, Option<Vec<String>>> {
-        let mut sources: BTreeSet<Source> = match container.map(|container| container.trouble) {
-            Some(Trouble::Image) => {
-                let names = image::pull_secrets(pod).into_iter();
-                let secret = |name: &str| Source {
-                    kind: SourceKind::Secret,
-                    name: name.to_owned(),
-                };
-                names.map(secret).collect()
-            }
-            None | Some(Trouble::Configuration) => {
-                let needs = configuration::needs(pod).into_iter();
-                needs.map(|need| need.source).collect()
-            }
-            _ => BTreeSet::new(),
-        };
-        while sources.len() > SOURCES {
-            sources.pop_last();
-        }
-        let read = sources.into_iter().map(async |source| {
-            let kind = match source.kind {
-                SourceKind::Secret => SECRET,
-                SourceKind::ConfigMap => CONFIG_MAP,
-            };
-            let found = self.get(kind, &source.name).await?;
-            Some((source, found.as_ref().map(keys_of)))
-        });
-        join_all(read).await.into_iter().flatten().collect()
-    }
-
     /// The events about each level.
     async fn events(&self, scene: &mut Scene) {
         let levels = scene.levels();
@@ -425,39 +230,4 @@ fn claims_of(pod: &Live) -> Vec<&str> {
     let volumes = pod.list("/spec/volumes").iter();
     let names = volumes.map(|volume| volume.pointer("/persistentVolumeClaim/claimName"));
     names.flatten().filter_map(Value::as_str).collect()
-}
-
-/// The names of the keys; their values are let go at once.
-fn keys_of(source: &Live) -> Vec<String> {
-    let data = ["/data", "/binaryData"].into_iter();
-    let maps = data.filter_map(|part| source.at(part)?.as_object());
-    maps.flat_map(|map| map.keys().cloned()).collect()
-}
-
-/// What of a log can be printed.
-fn lines(log: &str) -> Vec<String> {
-    // The kubelet says so in place of a log that the runtime does not have any more.
-    let there = log
-        .lines()
-        .filter(|line| !line.starts_with("unable to retrieve container logs"));
-    let lines = there.map(|line| {
-        let line: String = line.chars().filter(|letter| !letter.is_control()).collect();
-        cut(line.trim_end(), LOG_WIDTH)
-    });
-    let mut lines: Vec<String> = lines.filter(|line| !line.trim().is_empty()).collect();
-    lines.drain(..lines.len().saturating_sub(LOG_LINES));
-    lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_log_is_made_fit_to_print() {
-        let log = format!("{}\n\n\u{1b}[31mred\u{1b}[0m\r\n", "one\n".repeat(20));
-        let lines = lines(&log);
-        assert_eq!(lines.len(), LOG_LINES);
-        assert_eq!(lines.last().map(String::as_str), Some("[31mred[0m"));
-    }
 }
