@@ -156,7 +156,8 @@ fn full_name(object: &Value) -> Option<String> {
     (!words.is_empty()).then(|| format!(".{}", words.join(".")))
 }
 
-/// Objects of a lower tier are what those of a higher one are made with.
+/// Objects of a lower tier are what those of a higher one are made with. A Service is not one of
+/// these: it is ready when the pods behind it are, so both go side by side.
 fn tier(part: &Part) -> usize {
     let Some(Action::Object(Manifest { object, .. })) = &part.action else {
         return 0;
@@ -170,7 +171,6 @@ fn tier(part: &Part) -> usize {
         | "PersistentVolumeClaim"
         | "PersistentVolume"
         | "StorageClass"
-        | "Service"
         | "PriorityClass"
         | "LimitRange"
         | "ResourceQuota" => 3,

@@ -76,6 +76,17 @@ impl Kind {
         }
     }
 
+    /// A kind that an operator brings, in the version that another object of its group has.
+    pub(super) fn of_group(beside: &str, name: &'static str, plural: &'static str) -> Self {
+        let (group, version) = split(beside);
+        Self {
+            group: group.to_owned().into(),
+            version: version.to_owned().into(),
+            ..Self::known("", "", name, plural)
+        }
+    }
+
+    /// As it is asked for in all namespaces.
     pub(super) const fn of_the_cluster(mut self) -> Self {
         self.namespaced = false;
         self

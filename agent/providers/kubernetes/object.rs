@@ -2,14 +2,16 @@
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
+use futures::future::{FutureExt, select_all};
 use serde_json::Value;
 
 use super::document::Document;
 use super::fingerprint::Fingerprint;
 use super::kind::Target;
 use super::live::Live;
-use super::readiness::{self, Readiness, Surroundings};
+use super::readiness::{self, Readiness, Surroundings, Tenure};
 use super::{Client, Configs, Controller, Error, config_sum, diagnosis, fields, replacement};
 use crate::engine::{Diagnosis, Difference, FieldChange, Plan, Resource, Verb, Waiting};
 
@@ -38,6 +40,9 @@ pub struct Object {
     configs: Option<Arc<Configs>>,
     /// The state in which the server last said that a write would change nothing of ours.
     equal: Mutex<Option<Fingerprint>>,
+    /// Since when it has been ready or in trouble.
+    tenure: Mutex<Tenure>,
+    clock: fn() -> SystemTime,
 }
 
 /// What the API server has of the object.
@@ -57,6 +62,8 @@ struct Found {
     /// Whether they can only be changed by making the object anew.
     replace: bool,
     surroundings: Surroundings,
+    /// None where nobody has asked.
+    readiness: Option<Readiness>,
 }
 
 /// A write of the document, or the deletion before it.
@@ -94,16 +101,16 @@ impl Object {
             rehearse: false,
             configs: None,
             equal: Mutex::default(),
+            tenure: Mutex::default(),
+            clock: SystemTime::now,
         })
     }
 
     /// The operators of the bundle, of which one may serve its kind.
     #[must_use]
-    pub fn served_by(self, controllers: Arc<[Controller]>) -> Self {
-        Self {
-            controllers,
-            ..self
-        }
+    pub fn served_by(mut self, controllers: Arc<[Controller]>) -> Self {
+        self.controllers = controllers;
+        self
     }
 
     /// Allows to delete the object and make it anew when a field that is to change cannot be
@@ -132,6 +139,22 @@ impl Object {
     fn namespace(&self) -> &str {
         let namespace = self.document.namespace.as_deref();
         namespace.unwrap_or(self.client.namespace())
+    }
+
+    /// Reads the time here: how long a state has held decides about some kinds.
+    #[must_use]
+    pub fn with_clock(mut self, clock: fn() -> SystemTime) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    async fn judge(&self, live: &Live) -> Result<(Surroundings, Readiness), Error> {
+        let surroundings = readiness::surroundings(&self.client, live).await?;
+        let now = (self.clock)();
+        let mut tenure = self.tenure.lock().unwrap_or_else(PoisonError::into_inner);
+        let readiness = readiness::judge(&mut tenure, live, &surroundings, now);
+        drop(tenure);
+        Ok((surroundings, readiness))
     }
 
     /// Where the object is; none while the API server does not serve its kind.
@@ -259,15 +282,17 @@ impl Resource for Object {
         let Some(live) = self.client.look(&target).await? else {
             return self.absent(Some(&target)).await;
         };
-        let (changes, replace) = if is_being_deleted(&live) {
+        let (changes, replace) = if live.is_being_deleted() {
             (Vec::new(), false)
         } else {
             self.changes(&target, &live).await?
         };
-        let surroundings = if changes.is_empty() && self.options.wait {
-            readiness::surroundings(&self.client, &target, &live).await?
+        let asks = changes.is_empty() && self.options.wait && !live.is_being_deleted();
+        let (surroundings, readiness) = if asks {
+            let (surroundings, readiness) = self.judge(&live).await?;
+            (surroundings, Some(readiness))
         } else {
-            Surroundings::default()
+            (Surroundings::default(), None)
         };
         Ok(ObjectObserved {
             target: target.to_string(),
@@ -277,6 +302,7 @@ impl Resource for Object {
                 changes,
                 replace,
                 surroundings,
+                readiness,
             }),
         })
     }
@@ -305,8 +331,14 @@ impl Resource for Object {
         let Some(found) = &seen.found else {
             return std::future::pending().await;
         };
-        let version = Some(found.live.version());
-        self.client.watches().changed(&found.target, version).await;
+        let watches = self.client.watches();
+        let target = [(found.target.clone(), found.live.version())];
+        let around = found.surroundings.watched();
+        let seen: Vec<_> = target.into_iter().chain(around).collect();
+        let changes = seen
+            .iter()
+            .map(|(target, version)| watches.changed(target, Some(version)).boxed());
+        select_all(changes).await;
     }
 
     async fn diagnose(&self, seen: Result<&ObjectObserved, &Error>) -> Option<Diagnosis> {
@@ -335,8 +367,8 @@ fn plan(observed: &ObjectObserved, wait: bool) -> Result<Plan<ObjectChange>, Err
     };
     let target = &observed.target;
     let waiting = |why: String| Plan::InProgress(Waiting::unavailable(format!("{target}: {why}")));
-    if is_being_deleted(&found.live) {
-        return Ok(waiting(deletion(&found.live)));
+    if found.live.is_being_deleted() {
+        return Ok(waiting(found.live.deletion()));
     }
     if !found.changes.is_empty() {
         let fields = found.changes.clone();
@@ -349,34 +381,16 @@ fn plan(observed: &ObjectObserved, wait: bool) -> Result<Plan<ObjectChange>, Err
     if !wait {
         return Ok(Plan::Current);
     }
-    match readiness::of(&found.live, &found.surroundings) {
-        Readiness::Ready => Ok(Plan::Current),
-        Readiness::NotReady(why) => Ok(waiting(why)),
-        Readiness::Failed(reason) => Err(Error::Failed {
+    match &found.readiness {
+        Some(Readiness::Ready) => Ok(Plan::Current),
+        Some(Readiness::NotReady(why)) => Ok(waiting(why.clone())),
+        Some(Readiness::Failed(reason)) => Err(Error::Failed {
             target: target.clone(),
-            reason,
+            reason: reason.clone(),
         }),
-        Readiness::NoRule => Err(Error::NoRule {
+        Some(Readiness::NoRule) | None => Err(Error::NoRule {
             target: target.clone(),
         }),
-    }
-}
-
-fn is_being_deleted(live: &Live) -> bool {
-    live.at("/metadata/deletionTimestamp").is_some()
-}
-
-fn deletion(live: &Live) -> String {
-    let finalizers: Vec<&str> = live
-        .list("/metadata/finalizers")
-        .iter()
-        .chain(live.list("/spec/finalizers"))
-        .filter_map(Value::as_str)
-        .collect();
-    if finalizers.is_empty() {
-        "is being deleted".to_owned()
-    } else {
-        format!("is being deleted, held by {}", finalizers.join(", "))
     }
 }
 
@@ -397,6 +411,7 @@ mod tests {
                 changes,
                 replace: false,
                 surroundings: Surroundings::default(),
+                readiness: None,
             }),
         }
     }

@@ -40,7 +40,16 @@ pub(super) async fn diagnose(
     controllers: &[Controller],
 ) -> Option<Diagnosis> {
     let scene = reader::read(client, target, live, controllers).await;
-    told(&scene, cause(&scene)?)
+    told(&scene, beside(live, &cause(&scene)?))
+}
+
+/// Without what the object's own status says, because that is what is waited for.
+fn beside(live: &Live, cause: &str) -> String {
+    let Some(failure) = live.holds("ReplicaFailure") else {
+        return cause.to_owned();
+    };
+    let said = format!(": FailedCreate: {}", refusal(failure.message));
+    cause.replace(&said, "")
 }
 
 /// Why the API server could not do what it was asked, where that is not its own fault.
@@ -225,6 +234,17 @@ mod tests {
                 "StatefulSet hippo-a: pod hippo-a-0: container db cannot start: CreateContainerError: no"
             )
         );
+    }
+
+    #[test]
+    fn what_the_object_says_itself_is_not_repeated() {
+        let cause = "ReplicaSet web-1 cannot make pods: FailedCreate: exceeded quota: none";
+        let message = "pods \"web-1-x\" is forbidden: exceeded quota: none";
+        let condition = json!({ "type": "ReplicaFailure", "status": "True", "message": message });
+        let failed = made("Deployment", "web", json!({ "conditions": [condition] }));
+        assert_eq!(beside(&failed, cause), "ReplicaSet web-1 cannot make pods");
+        let silent = made("Deployment", "web", json!({}));
+        assert_eq!(beside(&silent, cause), cause);
     }
 
     #[test]

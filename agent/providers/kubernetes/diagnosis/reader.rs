@@ -39,7 +39,7 @@ pub(super) fn read<'a>(
         };
         let mut scene = Scene::of(live.clone());
         scene.now = SystemTime::now();
-        if live.at("/metadata/deletionTimestamp").is_some() {
+        if live.is_being_deleted() {
             reader.deletion(&mut scene, target, controllers).await;
         } else {
             reader.descend(&mut scene, target, controllers).await;

@@ -1,31 +1,31 @@
 //! What other objects need: Namespace, `CustomResourceDefinition`, `APIService`.
 
 use super::super::live::Live;
-use super::Readiness;
+use super::Verdict;
 
-pub(super) fn namespace(live: &Live) -> Readiness {
+pub(super) fn namespace(live: &Live) -> Verdict {
     match live.text("/status/phase") {
-        "Active" => Readiness::Ready,
-        phase => Readiness::NotReady(format!("phase is {phase:?}")),
+        "Active" => Verdict::Ready,
+        phase => Verdict::NotReady(format!("phase is {phase:?}")),
     }
 }
 
-pub(super) fn definition(live: &Live) -> Readiness {
+pub(super) fn definition(live: &Live) -> Verdict {
     if let Some(refused) = live.denies("NamesAccepted") {
-        return Readiness::Failed(refused.said());
+        return Verdict::Failed(refused.said());
     }
     match live.condition("Established") {
-        Some(established) if established.is_true() => Readiness::Ready,
-        Some(established) => Readiness::NotReady(established.said()),
-        None => Readiness::not_ready("not established yet"),
+        Some(established) if established.is_true() => Verdict::Ready,
+        Some(established) => Verdict::NotReady(established.said()),
+        None => Verdict::not_ready("not established yet"),
     }
 }
 
-pub(super) fn api_service(live: &Live) -> Readiness {
+pub(super) fn api_service(live: &Live) -> Verdict {
     match live.condition("Available") {
-        Some(available) if available.is_true() => Readiness::Ready,
-        Some(available) => Readiness::NotReady(available.said()),
-        None => Readiness::not_ready("not available yet"),
+        Some(available) if available.is_true() => Verdict::Ready,
+        Some(available) => Verdict::NotReady(available.said()),
+        None => Verdict::not_ready("not available yet"),
     }
 }
 
@@ -50,19 +50,19 @@ mod tests {
         };
         assert_eq!(
             definition_with(&[]),
-            Readiness::not_ready("not established yet")
+            Verdict::not_ready("not established yet")
         );
         assert_eq!(
             definition_with(&[("NamesAccepted", "False"), ("Established", "True")]),
-            Readiness::Failed("NamesAccepted is False (Because)".to_owned())
+            Verdict::Failed("NamesAccepted is False (Because)".to_owned())
         );
         assert_eq!(
             definition_with(&[("NamesAccepted", "True"), ("Established", "False")]),
-            Readiness::not_ready("Established is False (Because)")
+            Verdict::not_ready("Established is False (Because)")
         );
         assert_eq!(
             definition_with(&[("NamesAccepted", "True"), ("Established", "True")]),
-            Readiness::Ready
+            Verdict::Ready
         );
     }
 
@@ -73,21 +73,21 @@ mod tests {
                 json!({ "status": { "conditions": conditions(list) } }),
             ))
         };
-        assert_eq!(service_with(&[]), Readiness::not_ready("not available yet"));
+        assert_eq!(service_with(&[]), Verdict::not_ready("not available yet"));
         assert_eq!(
             service_with(&[("Available", "False")]),
-            Readiness::not_ready("Available is False (Because)")
+            Verdict::not_ready("Available is False (Because)")
         );
-        assert_eq!(service_with(&[("Available", "True")]), Readiness::Ready);
+        assert_eq!(service_with(&[("Available", "True")]), Verdict::Ready);
     }
 
     #[test]
     fn namespaces() {
         let in_phase = |phase: &str| namespace(&Live::new(json!({ "status": { "phase": phase } })));
-        assert_eq!(in_phase("Active"), Readiness::Ready);
+        assert_eq!(in_phase("Active"), Verdict::Ready);
         assert_eq!(
             in_phase("Terminating"),
-            Readiness::not_ready("phase is \"Terminating\"")
+            Verdict::not_ready("phase is \"Terminating\"")
         );
     }
 }

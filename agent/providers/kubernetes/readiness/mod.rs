@@ -2,20 +2,45 @@
 //!
 //! A kind without a rule is never taken for ready: most custom resources have no status right
 //! after they are made, and some never say that they failed.
+//!
+//! A rule is two pure functions: what must be seen beside the object ([`Need`]), and what is to
+//! be made of it ([`Verdict`]). The reading is done here, the counting of time in [`Tenure`], so
+//! that a rule can be tried on anything that was ever recorded.
 
+mod cert_manager;
 mod cluster;
 mod custom;
+mod fluent_operator;
+mod grafana_operator;
+mod grafana_parts;
 mod immediate;
 mod network;
+mod opensearch_operator;
+mod pod_trouble;
 mod pods;
+mod postgres_operator;
+mod prometheus_operator;
+#[cfg(test)]
+mod replay;
+mod sight;
 mod storage;
+mod tenure;
+mod verdict;
+mod victoria_metrics;
 mod workloads;
 
-use super::kind::{STORAGE_CLASS, Target};
+use std::time::SystemTime;
+
+use sight::Need;
+pub(super) use sight::Sight;
+pub(super) use tenure::Tenure;
+use verdict::Verdict;
+
+use super::kind::Target;
 use super::live::Live;
 use super::{Client, Error};
 
-/// What the rule of its kind says about an object.
+/// What is to be made of an object now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Readiness {
     Ready,
@@ -27,58 +52,123 @@ pub(super) enum Readiness {
     NoRule,
 }
 
-impl Readiness {
-    fn not_ready(why: impl Into<String>) -> Self {
-        Self::NotReady(why.into())
+/// How a kind is judged.
+#[derive(Clone, Copy)]
+enum Rule {
+    /// It is ready as soon as it is there.
+    AtOnce,
+    /// It tells by itself.
+    Alone(fn(&Live) -> Verdict),
+    /// It lies at times, or says nothing: what stands around it must be seen too.
+    Around {
+        needs: fn(&Sight<'_>) -> Vec<Need>,
+        verdict: fn(&Sight<'_>) -> Verdict,
+    },
+}
+
+impl Rule {
+    fn verdict(self, sight: &Sight<'_>) -> Verdict {
+        match self {
+            Self::AtOnce => Verdict::Ready,
+            Self::Alone(verdict) => verdict(sight.object),
+            Self::Around { verdict, .. } => verdict(sight),
+        }
     }
 }
 
-/// What a rule must know that is not in the object itself.
+/// What was read beside an object.
 #[derive(Debug, Default)]
 pub(super) struct Surroundings {
-    /// Of a claim that is not bound: its class.
-    storage_class: Option<Live>,
+    objects: Vec<Live>,
 }
 
-/// Reads what the rule of the kind must know beside the object.
-pub(super) async fn surroundings(
-    client: &Client,
-    target: &Target,
+impl Surroundings {
+    /// What an operator works on, with the version seen: when one changes, so may the verdict.
+    pub(super) fn watched(&self) -> impl Iterator<Item = (Target, &str)> {
+        self.objects.iter().filter_map(|live| {
+            let kind = sight::WATCHED
+                .into_iter()
+                .find(|kind| *kind.name == *live.text("/kind"))?;
+            let target = Target::new(kind, live.text("/metadata/namespace"), live.name());
+            Some((target, live.version()))
+        })
+    }
+}
+
+/// Reads what the rule of the kind must see beside the object.
+pub(super) async fn surroundings(client: &Client, live: &Live) -> Result<Surroundings, Error> {
+    let objects = match rule_for(live) {
+        Rule::Around { needs, .. } => sight::look(client, live, needs).await?,
+        Rule::AtOnce | Rule::Alone(_) => Vec::new(),
+    };
+    Ok(Surroundings { objects })
+}
+
+/// Whether an object is ready now, in the light of how long that has been so.
+pub(super) fn judge(
+    tenure: &mut Tenure,
     live: &Live,
-) -> Result<Surroundings, Error> {
-    let mut surroundings = Surroundings::default();
-    if target.kind.name == "PersistentVolumeClaim"
-        && let Some(name) = storage::class_to_ask(live)
-    {
-        let class = Target::new(STORAGE_CLASS, "", name);
-        surroundings.storage_class = match client.get(&class).await {
-            // Without the right to read classes, the claim's phase alone decides.
-            Err(Error::Forbidden { .. }) => None,
-            found => found?,
-        };
-    }
-    Ok(surroundings)
+    surroundings: &Surroundings,
+    now: SystemTime,
+) -> Readiness {
+    let sight = Sight::new(live, &surroundings.objects);
+    tenure.settle(rule_for(live).verdict(&sight), &sight, now)
 }
 
-/// Whether an object is ready.
+/// Whether an object is ready at its first sight.
 pub(super) fn of(live: &Live, surroundings: &Surroundings) -> Readiness {
+    judge(
+        &mut Tenure::default(),
+        live,
+        surroundings,
+        SystemTime::UNIX_EPOCH,
+    )
+}
+
+fn rule_for(live: &Live) -> Rule {
     let group = super::kind::split(live.text("/apiVersion")).0;
-    match (group, live.text("/kind")) {
-        ("apps", "Deployment") => workloads::deployment(live),
-        ("apps", "StatefulSet") => workloads::stateful_set(live),
-        ("apps", "DaemonSet") => workloads::daemon_set(live),
-        ("apps", "ReplicaSet") => workloads::replica_set(live),
-        ("batch", "Job") => pods::job(live),
-        ("", "Pod") => pods::pod(live),
-        ("", "PersistentVolumeClaim") => storage::claim(live, surroundings.storage_class.as_ref()),
-        ("", "PersistentVolume") => storage::volume(live),
-        ("", "Service") => network::service(live),
-        ("", "Namespace") => cluster::namespace(live),
-        ("apiextensions.k8s.io", "CustomResourceDefinition") => cluster::definition(live),
-        ("apiregistration.k8s.io", "APIService") => cluster::api_service(live),
-        (group, kind) if immediate::is(group, kind) => Readiness::Ready,
-        _ => custom::any(live),
+    built_in(group, live.text("/kind")).unwrap_or(Rule::Alone(custom::any))
+}
+
+/// The rule for a kind that we know.
+fn built_in(group: &str, kind: &str) -> Option<Rule> {
+    match group {
+        "postgres-operator.crunchydata.com" => postgres_operator::rule(kind),
+        "opensearch.opster.io" | "opensearch.org" => opensearch_operator::rule(kind),
+        "operator.victoriametrics.com" => victoria_metrics::rule(kind),
+        "grafana.integreatly.org" => grafana_operator::rule(kind),
+        "fluentbit.fluent.io" | "fluentd.fluent.io" => fluent_operator::rule(kind),
+        "monitoring.coreos.com" => prometheus_operator::rule(kind),
+        "cert-manager.io" => cert_manager::rule(kind),
+        _ if immediate::is(group, kind) => Some(Rule::AtOnce),
+        _ => native(group, kind),
     }
+}
+
+fn native(group: &str, kind: &str) -> Option<Rule> {
+    Some(match (group, kind) {
+        ("apps", "Deployment") => Rule::Alone(workloads::deployment),
+        ("apps", "StatefulSet") => Rule::Alone(workloads::stateful_set),
+        ("apps", "DaemonSet") => Rule::Alone(workloads::daemon_set),
+        ("apps", "ReplicaSet") | ("", "ReplicationController") => {
+            Rule::Alone(workloads::replica_set)
+        }
+        ("batch", "Job") => Rule::Alone(pods::job),
+        ("", "Pod") => Rule::Alone(pods::pod),
+        ("", "PersistentVolumeClaim") => Rule::Around {
+            needs: storage::needs,
+            verdict: storage::claim,
+        },
+        ("", "PersistentVolume") => Rule::Alone(storage::volume),
+        ("", "Service") => Rule::Around {
+            needs: network::needs,
+            verdict: network::service,
+        },
+        ("", "Namespace") => Rule::Alone(cluster::namespace),
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => Rule::Alone(cluster::definition),
+        ("apiregistration.k8s.io", "APIService") => Rule::Alone(cluster::api_service),
+        _ => return None,
+    })
 }
 
 /// Whether the status still speaks of an older specification.
@@ -90,3 +180,14 @@ fn is_stale(live: &Live) -> bool {
 }
 
 const STALE: &str = "its controller has not seen the latest change yet";
+
+/// Whether a workload is complete, by the native rule for it; `missing` if it is not there.
+fn workload(sight: &Sight<'_>, kind: &'static str, name: &str) -> Verdict {
+    match sight.one(kind, name) {
+        None => Verdict::NotReady(format!("{kind} {name} is not there yet")),
+        Some(live) => match native("apps", kind) {
+            Some(Rule::Alone(verdict)) => verdict(live).of_part(&format!("{kind} {name}")),
+            _ => Verdict::NoRule,
+        },
+    }
+}

@@ -1,11 +1,16 @@
 //! Pod and Job: what runs, or has run to its end.
 
 use super::super::live::Live;
-use super::{Readiness, STALE};
+use super::verdict::PODS;
+use super::{STALE, Verdict, pod_trouble};
 
-pub(super) fn pod(live: &Live) -> Readiness {
+pub(super) fn pod(live: &Live) -> Verdict {
+    let is_ready = live.condition("Ready").is_some_and(|it| it.is_true());
+    if let Some(trouble) = pod_trouble::of(live).filter(|_| !is_ready) {
+        return Verdict::trouble(trouble, PODS);
+    }
     match live.text("/status/phase") {
-        "Succeeded" => Readiness::Ready,
+        "Succeeded" => Verdict::Ready,
         "Failed" => {
             let words = [live.text("/status/reason"), live.text("/status/message")];
             let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
@@ -14,13 +19,13 @@ pub(super) fn pod(live: &Live) -> Readiness {
             } else {
                 words.join(": ")
             };
-            Readiness::Failed(why)
+            Verdict::Failed(why)
         }
         phase => match live.condition("Ready") {
-            Some(ready) if ready.is_true() => Readiness::Ready,
-            Some(ready) => Readiness::NotReady(format!("{phase}, {}", ready.said())),
-            None if phase.is_empty() => Readiness::not_ready(STALE),
-            None => Readiness::not_ready(phase),
+            Some(ready) if ready.is_true() => Verdict::Ready,
+            Some(ready) => Verdict::NotReady(format!("{phase}, {}", ready.said())),
+            None if phase.is_empty() => Verdict::not_ready(STALE),
+            None => Verdict::not_ready(phase),
         },
     }
 }
@@ -44,22 +49,22 @@ fn ended(live: &Live) -> String {
     }
 }
 
-pub(super) fn job(live: &Live) -> Readiness {
+pub(super) fn job(live: &Live) -> Verdict {
     let is_true = |kind| live.holds(kind);
     if is_true("Complete").is_some() {
-        return Readiness::Ready;
+        return Verdict::Ready;
     }
     // FailureTarget comes before Failed, while the last pods are being ended.
     if let Some(failed) = is_true("Failed").or_else(|| is_true("FailureTarget")) {
         let why = [failed.reason, failed.message];
         let why: Vec<&str> = why.into_iter().filter(|word| !word.is_empty()).collect();
-        return Readiness::Failed(why.join(": "));
+        return Verdict::Failed(why.join(": "));
     }
     if live.at("/spec/suspend").is_some_and(|it| it == true) {
-        return Readiness::not_ready("suspended");
+        return Verdict::not_ready("suspended");
     }
     if live.at("/status/startTime").is_none() {
-        return Readiness::not_ready("not started");
+        return Verdict::not_ready("not started");
     }
     let wanted = live
         .at("/spec/completions")
@@ -73,7 +78,7 @@ pub(super) fn job(live: &Live) -> Readiness {
     if failed > 0 {
         why = format!("{why}, {failed} failed");
     }
-    Readiness::NotReady(why)
+    Verdict::NotReady(why)
 }
 
 #[cfg(test)]
@@ -82,7 +87,7 @@ mod tests {
 
     use super::*;
 
-    fn with_status(rule: fn(&Live) -> Readiness, status: &Value) -> Readiness {
+    fn with_status(rule: fn(&Live) -> Verdict, status: &Value) -> Verdict {
         rule(&Live::new(json!({ "spec": {}, "status": status })))
     }
 
@@ -95,15 +100,15 @@ mod tests {
     fn jobs_have_two_ends() {
         let failed = "BackoffLimitExceeded: Job has reached the specified backoff limit";
         for (status, expected) in [
-            (json!({}), Readiness::not_ready("not started")),
+            (json!({}), Verdict::not_ready("not started")),
             (
                 json!({ "startTime": "now", "active": 1, "failed": 2 }),
-                Readiness::not_ready("0 of 1 pods succeeded, 1 running, 2 failed"),
+                Verdict::not_ready("0 of 1 pods succeeded, 1 running, 2 failed"),
             ),
-            (condition("Complete", "", ""), Readiness::Ready),
+            (condition("Complete", "", ""), Verdict::Ready),
             (
                 condition("SuccessCriteriaMet", "", ""),
-                Readiness::not_ready("not started"),
+                Verdict::not_ready("not started"),
             ),
             (
                 condition(
@@ -111,11 +116,11 @@ mod tests {
                     "BackoffLimitExceeded",
                     "Job has reached the specified backoff limit",
                 ),
-                Readiness::Failed(failed.to_owned()),
+                Verdict::Failed(failed.to_owned()),
             ),
             (
                 condition("FailureTarget", "PodFailurePolicy", "exit code 78"),
-                Readiness::Failed("PodFailurePolicy: exit code 78".to_owned()),
+                Verdict::Failed("PodFailurePolicy: exit code 78".to_owned()),
             ),
         ] {
             assert_eq!(with_status(job, &status), expected, "{status}");
@@ -129,27 +134,24 @@ mod tests {
         let starting = json!({ "phase": "Pending", "conditions": [
             { "type": "Ready", "status": "False", "reason": "ContainersNotReady" }] });
         for (status, expected) in [
-            (json!({}), Readiness::not_ready(STALE)),
-            (
-                json!({ "phase": "Pending" }),
-                Readiness::not_ready("Pending"),
-            ),
+            (json!({}), Verdict::not_ready(STALE)),
+            (json!({ "phase": "Pending" }), Verdict::not_ready("Pending")),
             (
                 starting,
-                Readiness::not_ready("Pending, Ready is False (ContainersNotReady)"),
+                Verdict::not_ready("Pending, Ready is False (ContainersNotReady)"),
             ),
             (
                 json!({ "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }] }),
-                Readiness::Ready,
+                Verdict::Ready,
             ),
-            (json!({ "phase": "Succeeded" }), Readiness::Ready),
+            (json!({ "phase": "Succeeded" }), Verdict::Ready),
             (
                 ended,
-                Readiness::Failed("container main ended with exit code 3".to_owned()),
+                Verdict::Failed("container main ended with exit code 3".to_owned()),
             ),
             (
                 json!({ "phase": "Failed", "reason": "Evicted", "message": "low on memory" }),
-                Readiness::Failed("Evicted: low on memory".to_owned()),
+                Verdict::Failed("Evicted: low on memory".to_owned()),
             ),
         ] {
             assert_eq!(with_status(pod, &status), expected, "{status}");

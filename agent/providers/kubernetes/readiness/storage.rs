@@ -1,26 +1,33 @@
 //! `PersistentVolumeClaim` and `PersistentVolume`.
 
+use super::super::kind::STORAGE_CLASS;
 use super::super::live::Live;
-use super::{Readiness, STALE};
+use super::{Need, STALE, Sight, Verdict};
 
-/// The class that decides whether a claim that is not bound is as ready as it can be.
-pub(super) fn class_to_ask(live: &Live) -> Option<&str> {
-    let class = live.text("/spec/storageClassName");
-    (live.text("/status/phase") == "Pending" && !class.is_empty()).then_some(class)
+/// The class decides whether a claim that is not bound is as ready as it can be.
+pub(super) fn needs(sight: &Sight<'_>) -> Vec<Need> {
+    let class = sight.object.text("/spec/storageClassName");
+    if sight.object.text("/status/phase") == "Pending" && !class.is_empty() {
+        vec![sight.need(&STORAGE_CLASS, class)]
+    } else {
+        Vec::new()
+    }
 }
 
 /// A claim of a class that waits for a first consumer is bound only when a pod uses it, which
 /// may be a later step: it is ready enough.
-pub(super) fn claim(live: &Live, class: Option<&Live>) -> Readiness {
+pub(super) fn claim(sight: &Sight<'_>) -> Verdict {
+    let live = sight.object;
+    let class = sight.one("StorageClass", live.text("/spec/storageClassName"));
     match live.text("/status/phase") {
-        "Bound" => Readiness::Ready,
-        "Lost" => Readiness::Failed(format!(
+        "Bound" => Verdict::Ready,
+        "Lost" => Verdict::Failed(format!(
             "its volume {} is lost",
             live.text("/spec/volumeName")
         )),
-        "" => Readiness::not_ready(STALE),
-        _ if class.is_some_and(waits_for_a_pod) => Readiness::Ready,
-        phase => Readiness::NotReady(match (live.text("/spec/storageClassName"), class) {
+        "" => Verdict::not_ready(STALE),
+        _ if class.is_some_and(waits_for_a_pod) => Verdict::Ready,
+        phase => Verdict::NotReady(match (live.text("/spec/storageClassName"), class) {
             ("", _) => format!("{phase}, no storage class"),
             (name, Some(_)) => format!("{phase}, storage class {name}"),
             (name, None) => format!("{phase}, storage class {name} is not there or not readable"),
@@ -32,12 +39,12 @@ fn waits_for_a_pod(class: &Live) -> bool {
     class.text("/volumeBindingMode") == "WaitForFirstConsumer"
 }
 
-pub(super) fn volume(live: &Live) -> Readiness {
+pub(super) fn volume(live: &Live) -> Verdict {
     match live.text("/status/phase") {
-        "Available" | "Bound" => Readiness::Ready,
-        "Failed" => Readiness::Failed(live.text("/status/message").to_owned()),
-        "" => Readiness::not_ready(STALE),
-        phase => Readiness::not_ready(phase),
+        "Available" | "Bound" => Verdict::Ready,
+        "Failed" => Verdict::Failed(live.text("/status/message").to_owned()),
+        "" => Verdict::not_ready(STALE),
+        phase => Verdict::not_ready(phase),
     }
 }
 
@@ -45,10 +52,20 @@ pub(super) fn volume(live: &Live) -> Readiness {
 mod tests {
     use serde_json::json;
 
+    use super::super::super::kind::Target;
     use super::*;
 
     #[test]
     fn claims() {
+        let judged = |object: &Live, mode: Option<&str>| {
+            let class = mode.map(|mode| {
+                Live::new(
+                    json!({ "kind": "StorageClass", "metadata": { "name": "fast" },
+                                  "volumeBindingMode": mode }),
+                )
+            });
+            claim(&Sight::new(object, class.as_slice()))
+        };
         let pending = |class: &str| {
             Live::new(
                 json!({ "spec": { "storageClassName": class }, "status": { "phase": "Pending" } }),
@@ -57,28 +74,28 @@ mod tests {
         let bound = Live::new(json!({ "status": { "phase": "Bound" } }));
         let lost =
             Live::new(json!({ "spec": { "volumeName": "pv-1" }, "status": { "phase": "Lost" } }));
-        let lazy = Live::new(json!({ "volumeBindingMode": "WaitForFirstConsumer" }));
-        let eager = Live::new(json!({ "volumeBindingMode": "Immediate" }));
-        assert_eq!(claim(&bound, None), Readiness::Ready);
+        let fast = pending("fast");
+        assert_eq!(judged(&bound, None), Verdict::Ready);
         assert_eq!(
-            claim(&lost, None),
-            Readiness::Failed("its volume pv-1 is lost".to_owned())
+            judged(&lost, None),
+            Verdict::Failed("its volume pv-1 is lost".to_owned())
         );
-        assert_eq!(claim(&pending("fast"), Some(&lazy)), Readiness::Ready);
+        assert_eq!(judged(&fast, Some("WaitForFirstConsumer")), Verdict::Ready);
         assert_eq!(
-            claim(&pending("fast"), Some(&eager)),
-            Readiness::not_ready("Pending, storage class fast")
-        );
-        assert_eq!(
-            claim(&pending("fast"), None),
-            Readiness::not_ready("Pending, storage class fast is not there or not readable")
+            judged(&fast, Some("Immediate")),
+            Verdict::not_ready("Pending, storage class fast")
         );
         assert_eq!(
-            claim(&pending(""), None),
-            Readiness::not_ready("Pending, no storage class")
+            judged(&fast, None),
+            Verdict::not_ready("Pending, storage class fast is not there or not readable")
         );
-        assert_eq!(class_to_ask(&pending("fast")), Some("fast"));
-        assert_eq!(class_to_ask(&bound), None);
+        assert_eq!(
+            judged(&pending(""), None),
+            Verdict::not_ready("Pending, no storage class")
+        );
+        let asked = needs(&Sight::new(&fast, &[]));
+        assert_eq!(asked, [Need::One(Target::new(STORAGE_CLASS, "", "fast"))]);
+        assert_eq!(needs(&Sight::new(&bound, &[])), []);
     }
 
     #[test]
@@ -88,8 +105,8 @@ mod tests {
                 json!({ "status": { "phase": phase, "message": "gone" } }),
             ))
         };
-        assert_eq!(volume_in("Available"), Readiness::Ready);
-        assert_eq!(volume_in("Released"), Readiness::not_ready("Released"));
-        assert_eq!(volume_in("Failed"), Readiness::Failed("gone".to_owned()));
+        assert_eq!(volume_in("Available"), Verdict::Ready);
+        assert_eq!(volume_in("Released"), Verdict::not_ready("Released"));
+        assert_eq!(volume_in("Failed"), Verdict::Failed("gone".to_owned()));
     }
 }

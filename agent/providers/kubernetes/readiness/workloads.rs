@@ -1,7 +1,8 @@
 //! Deployment, `StatefulSet`, `DaemonSet`, `ReplicaSet`: enough pods, of the newest kind, and ready.
 
 use super::super::live::Live;
-use super::{Readiness, STALE, is_stale};
+use super::verdict::{PERSON, PODS};
+use super::{STALE, Verdict, is_stale};
 
 /// A controller that has never looked leaves the status empty, which is no sign of anything.
 fn is_unseen(live: &Live) -> bool {
@@ -14,28 +15,35 @@ fn wanted(live: &Live) -> i64 {
         .map_or(1, |_| live.count("/spec/replicas"))
 }
 
-pub(super) fn deployment(live: &Live) -> Readiness {
+pub(super) fn deployment(live: &Live) -> Verdict {
     if is_unseen(live) {
-        return Readiness::not_ready(STALE);
+        return Verdict::not_ready(STALE);
     }
     let progressing = live.condition("Progressing");
     if let Some(stalled) = progressing.filter(|it| it.reason == "ProgressDeadlineExceeded") {
-        return Readiness::Failed(format!("{}, {}", counts(live), stalled.message));
+        return Verdict::Failed(format!("{}, {}", counts(live), stalled.message));
+    }
+    if let Some(refused) = live.holds("ReplicaFailure") {
+        return Verdict::trouble(format!("{}, {}", counts(live), refused.message), PODS);
     }
     let wanted = wanted(live);
     let updated = live.count("/status/updatedReplicas");
     if updated < wanted {
-        return Readiness::NotReady(format!("{updated} of {wanted} pods updated"));
+        let why = format!("{updated} of {wanted} pods updated");
+        if live.at("/spec/paused").is_some_and(|paused| paused == true) {
+            return Verdict::trouble(format!("{why}, its rollout is paused"), PERSON);
+        }
+        return Verdict::NotReady(why);
     }
     let old = live.count("/status/replicas") - updated;
     if old > 0 {
-        return Readiness::NotReady(format!("{old} old pods still there"));
+        return Verdict::NotReady(format!("{old} old pods still there"));
     }
     let available = live.count("/status/availableReplicas");
     if live.count("/status/readyReplicas") < wanted || available < wanted {
-        return Readiness::NotReady(counts(live));
+        return Verdict::NotReady(counts(live));
     }
-    Readiness::Ready
+    Verdict::Ready
 }
 
 /// `0 of 1 pods ready`, or available where that is what lacks.
@@ -49,67 +57,78 @@ fn counts(live: &Live) -> String {
     format!("{available} of {wanted} pods available")
 }
 
-pub(super) fn stateful_set(live: &Live) -> Readiness {
+pub(super) fn stateful_set(live: &Live) -> Verdict {
     if is_unseen(live) {
-        return Readiness::not_ready(STALE);
+        return Verdict::not_ready(STALE);
     }
     let wanted = wanted(live);
     let ready = live.count("/status/readyReplicas");
     if ready < wanted {
-        return Readiness::NotReady(format!("{ready} of {wanted} pods ready"));
+        return Verdict::NotReady(format!("{ready} of {wanted} pods ready"));
     }
     let surplus = live.count("/status/replicas") - wanted;
     if surplus > 0 {
-        return Readiness::NotReady(format!("{surplus} pods too many"));
+        return Verdict::NotReady(format!("{surplus} pods too many"));
     }
     // Below the partition, pods keep their old revision on purpose.
     let kept = live.count("/spec/updateStrategy/rollingUpdate/partition");
     let to_update = (wanted - kept).max(0);
     let updated = live.count("/status/updatedReplicas");
     if updated < to_update {
-        let by_hand = if live.text("/spec/updateStrategy/type") == "OnDelete" {
-            ", which waits until they are deleted (OnDelete)"
-        } else {
-            ""
-        };
-        return Readiness::NotReady(format!("{updated} of {to_update} pods updated{by_hand}"));
+        let by_hand = by_hand(live);
+        return Verdict::NotReady(format!("{updated} of {to_update} pods updated{by_hand}"));
     }
-    Readiness::Ready
+    let available = live.count("/status/availableReplicas");
+    if live.count("/spec/minReadySeconds") > 0 && available < wanted {
+        return Verdict::NotReady(format!("{available} of {wanted} pods available"));
+    }
+    Verdict::Ready
 }
 
-pub(super) fn daemon_set(live: &Live) -> Readiness {
+fn by_hand(live: &Live) -> &'static str {
+    if live.text("/spec/updateStrategy/type") == "OnDelete" {
+        ", which waits until they are deleted (OnDelete)"
+    } else {
+        ""
+    }
+}
+
+pub(super) fn daemon_set(live: &Live) -> Verdict {
     if is_unseen(live) {
-        return Readiness::not_ready(STALE);
+        return Verdict::not_ready(STALE);
     }
     // Zero is right where no node matches, for example in a cluster without GPUs.
     let wanted = live.count("/status/desiredNumberScheduled");
     let updated = live.count("/status/updatedNumberScheduled");
-    if updated < wanted && live.text("/spec/updateStrategy/type") != "OnDelete" {
-        return Readiness::NotReady(format!("{updated} of {wanted} pods updated"));
+    if updated < wanted {
+        let by_hand = by_hand(live);
+        return Verdict::NotReady(format!("{updated} of {wanted} pods updated{by_hand}"));
     }
     let ready = live.count("/status/numberReady");
     if ready < wanted {
-        return Readiness::NotReady(format!("{ready} of {wanted} pods ready"));
+        return Verdict::NotReady(format!("{ready} of {wanted} pods ready"));
     }
     let available = live.count("/status/numberAvailable");
     if available < wanted {
-        return Readiness::NotReady(format!("{available} of {wanted} pods available"));
+        return Verdict::NotReady(format!("{available} of {wanted} pods available"));
     }
-    Readiness::Ready
+    Verdict::Ready
 }
 
-pub(super) fn replica_set(live: &Live) -> Readiness {
+pub(super) fn replica_set(live: &Live) -> Verdict {
     if is_unseen(live) {
-        return Readiness::not_ready(STALE);
+        return Verdict::not_ready(STALE);
     }
     let wanted = wanted(live);
     let available = live.count("/status/availableReplicas");
     if available == wanted && live.count("/status/replicas") == wanted {
-        return Readiness::Ready;
+        return Verdict::Ready;
     }
-    let failure = live.holds("ReplicaFailure");
-    let why = failure.map_or_else(String::new, |it| format!(", {}", it.message));
-    Readiness::NotReady(format!("{available} of {wanted} pods available{why}"))
+    let counts = format!("{available} of {wanted} pods available");
+    match live.holds("ReplicaFailure") {
+        Some(refused) => Verdict::trouble(format!("{counts}, {}", refused.message), PODS),
+        None => Verdict::NotReady(counts),
+    }
 }
 
 #[cfg(test)]
@@ -118,15 +137,15 @@ mod tests {
 
     use super::*;
 
-    fn workload(rule: fn(&Live) -> Readiness, spec: &Value, status: &Value) -> Readiness {
+    fn workload(rule: fn(&Live) -> Verdict, spec: &Value, status: &Value) -> Verdict {
         let metadata = json!({ "generation": 2 });
         rule(&Live::new(
             json!({ "metadata": metadata, "spec": spec, "status": status }),
         ))
     }
 
-    fn not_ready(why: &str) -> Readiness {
-        Readiness::not_ready(why)
+    fn not_ready(why: &str) -> Verdict {
+        Verdict::not_ready(why)
     }
 
     #[test]
@@ -161,13 +180,18 @@ mod tests {
             (
                 json!({ "observedGeneration": 2, "replicas": 2, "updatedReplicas": 2,
                         "readyReplicas": 2, "availableReplicas": 2 }),
-                Readiness::Ready,
+                Verdict::Ready,
+            ),
+            (
+                json!({ "observedGeneration": 2, "conditions": [
+                    { "type": "ReplicaFailure", "status": "True", "message": "exceeded quota: pods" }] }),
+                Verdict::trouble("0 of 2 pods ready, exceeded quota: pods", PODS),
             ),
             (
                 json!({ "observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "conditions": [
                     { "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded",
                       "message": "ReplicaSet \"x\" has timed out progressing." }] }),
-                Readiness::Failed(
+                Verdict::Failed(
                     "0 of 2 pods ready, ReplicaSet \"x\" has timed out progressing.".to_owned(),
                 ),
             ),
@@ -175,12 +199,19 @@ mod tests {
             let found = workload(deployment, &spec, &status);
             assert_eq!(found, expected, "{status}");
         }
+        let paused = workload(
+            deployment,
+            &json!({ "replicas": 2, "paused": true }),
+            &json!({ "observedGeneration": 2, "replicas": 2, "readyReplicas": 2 }),
+        );
+        let expected = Verdict::trouble("0 of 2 pods updated, its rollout is paused", PERSON);
+        assert_eq!(paused, expected);
         let none = workload(
             deployment,
             &json!({ "replicas": 0 }),
             &json!({ "observedGeneration": 2 }),
         );
-        assert_eq!(none, Readiness::Ready);
+        assert_eq!(none, Verdict::Ready);
     }
 
     #[test]
@@ -201,8 +232,8 @@ mod tests {
                 not_ready("0 of 3 pods ready"),
             ),
             (&rolling, ready(1), not_ready("1 of 3 pods updated")),
-            (&rolling, ready(3), Readiness::Ready),
-            (&canary, ready(1), Readiness::Ready),
+            (&rolling, ready(3), Verdict::Ready),
+            (&canary, ready(1), Verdict::Ready),
             (
                 &by_hand,
                 ready(0),
@@ -223,7 +254,7 @@ mod tests {
             (json!({}), not_ready(STALE)),
             (
                 json!({ "observedGeneration": 2, "desiredNumberScheduled": 0 }),
-                Readiness::Ready,
+                Verdict::Ready,
             ),
             (
                 json!({ "observedGeneration": 2, "desiredNumberScheduled": 2,
@@ -238,7 +269,7 @@ mod tests {
             (
                 json!({ "observedGeneration": 2, "desiredNumberScheduled": 2,
                         "updatedNumberScheduled": 2, "numberReady": 2, "numberAvailable": 2 }),
-                Readiness::Ready,
+                Verdict::Ready,
             ),
         ] {
             let found = workload(daemon_set, &json!({}), &status);
@@ -254,6 +285,7 @@ mod tests {
             &json!({ "observedGeneration": 2, "conditions": [
                 { "type": "ReplicaFailure", "status": "True", "message": "exceeded quota" }] }),
         );
-        assert_eq!(found, not_ready("0 of 1 pods available, exceeded quota"));
+        let expected = Verdict::trouble("0 of 1 pods available, exceeded quota", PODS);
+        assert_eq!(found, expected);
     }
 }

@@ -1,0 +1,197 @@
+//! The Fluent operator. It writes no status and no events: what it makes is all that tells.
+
+use std::time::Duration;
+
+use super::super::kind::{DAEMON_SET, Kind, SECRET, STATEFUL_SET, Target};
+use super::super::live::Live;
+use super::verdict::{PERSON, PODS};
+use super::{Need, Rule, Sight, Verdict, pod_trouble, workload};
+
+/// A container that dies every few seconds is ready again and again where nobody probes it.
+const HELD: Duration = Duration::from_secs(10);
+
+pub(super) fn rule(kind: &str) -> Option<Rule> {
+    Some(match kind {
+        "FluentBit" => Rule::Around {
+            needs: bit_needs,
+            verdict: bit,
+        },
+        "ClusterFluentBitConfig" | "FluentBitConfig" => Rule::Around {
+            needs: bit_config_needs,
+            verdict: bit_config,
+        },
+        "Fluentd" => Rule::Around {
+            needs: fluentd_needs,
+            verdict: fluentd,
+        },
+        "Collector" => Rule::Around {
+            needs: |sight| vec![sight.need(&STATEFUL_SET, sight.name())],
+            verdict: |sight| held(workload(sight, "StatefulSet", sight.name())),
+        },
+        "FluentdConfig" | "ClusterFluentdConfig" => Rule::Alone(fluentd_config),
+        // The pieces of a configuration: the configuration tells.
+        "ClusterFilter"
+        | "ClusterInput"
+        | "ClusterMultilineParser"
+        | "ClusterOutput"
+        | "ClusterParser"
+        | "Filter"
+        | "Input"
+        | "MultilineParser"
+        | "Output"
+        | "Parser" => Rule::AtOnce,
+        _ => return None,
+    })
+}
+
+fn bit_needs(sight: &Sight<'_>) -> Vec<Need> {
+    let mut needs = vec![
+        sight.need(&DAEMON_SET, sight.name()),
+        sight.need(&SECRET, sight.object.text("/spec/fluentBitConfigName")),
+    ];
+    let pods = sight.one("DaemonSet", sight.name());
+    needs.extend(pods.map(|set| sight.need_pods(set)));
+    needs
+}
+
+fn bit(sight: &Sight<'_>) -> Verdict {
+    runs(sight, sight.object)
+}
+
+/// What must be there for a `FluentBit` to work.
+fn runs(sight: &Sight<'_>, bit: &Live) -> Verdict {
+    let config = bit.text("/spec/fluentBitConfigName");
+    if sight.one("Secret", config).is_none() {
+        return Verdict::NotReady(format!(
+            "the operator has not made Secret {config} of its configuration yet: it does not \
+             while something lacks that the configuration names"
+        ));
+    }
+    let set = workload(sight, "DaemonSet", bit.name());
+    if let Some(why) = set.why() {
+        return match pod_trouble::of_any(sight) {
+            Some(trouble) => Verdict::trouble(format!("{why}; {trouble}"), PODS),
+            None => set,
+        };
+    }
+    let Some(live) = sight.one("DaemonSet", bit.name()) else {
+        return set;
+    };
+    if live.count("/status/desiredNumberScheduled") == 0 {
+        return Verdict::not_ready("no node matches: its DaemonSet wants no pods");
+    }
+    if let Some(old) = older(bit, live) {
+        return Verdict::NotReady(old);
+    }
+    held(Verdict::Ready)
+}
+
+fn held(verdict: Verdict) -> Verdict {
+    if verdict == Verdict::Ready {
+        Verdict::ReadyIfHeld(HELD)
+    } else {
+        verdict
+    }
+}
+
+/// What the `DaemonSet` has of an older specification.
+fn older(bit: &Live, set: &Live) -> Option<String> {
+    let containers = set.list("/spec/template/spec/containers");
+    let container = containers
+        .iter()
+        .find(|it| it["name"] == "fluent-bit")
+        .or(containers.first())?;
+    let differs = |field: &str| {
+        let asked = bit.at(&format!("/spec/{field}"))?;
+        let is_empty = asked.as_array().is_some_and(Vec::is_empty) || *asked == "";
+        (!is_empty && container[field] != *asked).then(|| asked.clone())
+    };
+    let field = ["image", "args", "command"]
+        .into_iter()
+        .find(|field| differs(field).is_some())?;
+    Some(format!("its DaemonSet still has another {field}"))
+}
+
+fn bit_config_needs(sight: &Sight<'_>) -> Vec<Need> {
+    let config = sight.object;
+    let namespace = config_namespace(config);
+    let kind = Kind::of_group(config.text("/apiVersion"), "FluentBit", "fluentbits");
+    let mut needs = vec![Need::All {
+        kind,
+        namespace: namespace.to_owned(),
+        labels: String::new(),
+    }];
+    let one = |kind: Kind, name: &str| Need::One(Target::new(kind, namespace, name));
+    for bit in users(sight) {
+        needs.push(one(SECRET, config.name()));
+        needs.push(one(DAEMON_SET, bit.name()));
+        let set = sight.one("DaemonSet", bit.name());
+        needs.extend(set.map(|set| sight.need_pods(set)));
+    }
+    needs
+}
+
+/// A configuration is rendered for those that name it, and only then.
+fn bit_config(sight: &Sight<'_>) -> Verdict {
+    let mut users = users(sight).peekable();
+    if users.peek().is_none() {
+        return Verdict::not_ready("no FluentBit names it, so nothing is made of it");
+    }
+    let mut verdicts =
+        users.map(|bit| runs(sight, bit).of_part(&format!("FluentBit {}", bit.name())));
+    verdicts
+        .find(|verdict| !verdict.is_ready())
+        .unwrap_or(Verdict::ReadyIfHeld(HELD))
+}
+
+fn users<'a>(sight: &Sight<'a>) -> impl Iterator<Item = &'a Live> {
+    let name = sight.name();
+    sight
+        .all("FluentBit")
+        .filter(move |bit| bit.text("/spec/fluentBitConfigName") == name)
+}
+
+fn config_namespace(config: &Live) -> &str {
+    match config.text("/metadata/namespace") {
+        "" => config.text("/spec/namespace"),
+        namespace => namespace,
+    }
+}
+
+fn fluentd_kind(fluentd: &Live) -> Kind {
+    match fluentd.text("/spec/mode") {
+        "agent" => DAEMON_SET,
+        _ => STATEFUL_SET,
+    }
+}
+
+fn fluentd_needs(sight: &Sight<'_>) -> Vec<Need> {
+    let mut needs = vec![sight.need(&fluentd_kind(sight.object), sight.name())];
+    let sets = sight.all("StatefulSet").chain(sight.all("DaemonSet"));
+    needs.extend(sets.map(|set| sight.need_pods(set)));
+    needs
+}
+
+/// `active` speaks of the configuration only, also while the pod cannot start.
+fn fluentd(sight: &Sight<'_>) -> Verdict {
+    let kind = match fluentd_kind(sight.object) {
+        kind if kind == DAEMON_SET => "DaemonSet",
+        _ => "StatefulSet",
+    };
+    let verdict = workload(sight, kind, sight.name());
+    match (verdict.why(), pod_trouble::of_any(sight)) {
+        (None, _) => held(verdict),
+        (Some(why), Some(trouble)) => Verdict::trouble(format!("{why}; {trouble}"), PODS),
+        (Some(_), None) => verdict,
+    }
+}
+
+fn fluentd_config(config: &Live) -> Verdict {
+    let messages = config.text("/status/messages");
+    match config.text("/status/state") {
+        "active" | "valid" => Verdict::Ready,
+        "" => Verdict::not_ready("the operator has not taken it up yet"),
+        state if messages.is_empty() => Verdict::not_ready(state),
+        state => Verdict::trouble(format!("{state}: {messages}"), PERSON),
+    }
+}

@@ -1,0 +1,222 @@
+//! What the Grafana operator puts into a Grafana: dashboards, datasources, folders, alerts.
+//!
+//! Up to v5.16 most failures leave a status as it was, and a folder is called synchronized also
+//! when its Grafana was skipped, so the Grafana is asked whether it lists the thing.
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::super::kind::Kind;
+use super::super::live::{Condition, Live};
+use super::verdict::{PODS, SETTLE};
+use super::{Need, Rule, STALE, Sight, Verdict};
+
+pub(super) fn rule(kind: &str) -> Option<Rule> {
+    match kind {
+        "GrafanaDatasource" => Some(Rule::Around {
+            needs,
+            verdict: datasource,
+        }),
+        "GrafanaAlertRuleGroup"
+        | "GrafanaContactPoint"
+        | "GrafanaDashboard"
+        | "GrafanaFolder"
+        | "GrafanaLibraryPanel"
+        | "GrafanaMuteTiming"
+        | "GrafanaNotificationPolicy"
+        | "GrafanaNotificationTemplate" => Some(Rule::Around {
+            needs,
+            verdict: part,
+        }),
+        _ => None,
+    }
+}
+
+fn needs(sight: &Sight<'_>) -> Vec<Need> {
+    let kind = Kind::of_group(sight.object.text("/apiVersion"), "Grafana", "grafanas");
+    if crosses_namespaces(sight.object) {
+        return vec![sight.need_all(&kind.of_the_cluster(), "")];
+    }
+    vec![sight.need_all(&kind, "")]
+}
+
+fn part(sight: &Sight<'_>) -> Verdict {
+    if let Some(refused) = refused(sight) {
+        return refused;
+    }
+    match synchronized(sight.object) {
+        Some(verdict) if verdict.is_ready() => unlisted(sight).unwrap_or(verdict),
+        Some(verdict) => verdict,
+        None => Verdict::not_ready("the operator has said nothing about it yet"),
+    }
+}
+
+/// Up to v5.16 there is no condition and no generation, only a hash of what was applied.
+fn datasource(sight: &Sight<'_>) -> Verdict {
+    if let Some(refused) = refused(sight) {
+        return refused;
+    }
+    let source = sight.object;
+    if let Some(verdict) = synchronized(source) {
+        return if verdict.is_ready() {
+            unlisted(sight).unwrap_or(verdict)
+        } else {
+            verdict
+        };
+    }
+    let message = source.text("/status/lastMessage");
+    if !message.is_empty() {
+        return Verdict::trouble(message, PODS);
+    }
+    let hash = source.text("/status/hash");
+    if hash.is_empty() || source.text("/status/uid").is_empty() {
+        return Verdict::not_ready("the operator has said nothing about it yet");
+    }
+    let verdict = if source.generation().is_none_or(|number| number <= 1) {
+        // Of the first generation there is no older answer.
+        Verdict::Ready
+    } else if source.at("/spec/valuesFrom").is_some() {
+        // The hash is also of the values, which are secret.
+        Verdict::ReadyIfHeld(SETTLE)
+    } else if hash == content_hash(source) {
+        Verdict::Ready
+    } else {
+        return Verdict::not_ready(STALE);
+    };
+    unlisted(sight).unwrap_or(verdict)
+}
+
+/// What the operator or the selector says against it.
+fn refused(sight: &Sight<'_>) -> Option<Verdict> {
+    let object = sight.object;
+    for kind in ["NoMatchingInstance", "NoMatchingFolder", "InvalidSpec"] {
+        if let Some(refused) = object.holds(kind) {
+            return Some(Verdict::trouble(refused.said(), PODS));
+        }
+    }
+    let is_alone = object
+        .at("/status/NoMatchingInstances")
+        .is_some_and(|it| it == true);
+    is_alone.then(|| Verdict::trouble("no Grafana matches its instanceSelector", PODS))
+}
+
+/// What `DashboardSynchronized` and the like say; none where there is no such condition.
+fn synchronized(object: &Live) -> Option<Verdict> {
+    let is_it = |kind: &str| kind.ends_with("Synchronized");
+    let said: Condition<'_> = object.conditions().find(|it| is_it(it.kind))?;
+    if !said.is_true() {
+        return Some(Verdict::trouble(said.said(), PODS));
+    }
+    let conditions = object.list("/status/conditions").iter();
+    let mut observed = conditions
+        .filter(|it| it["type"].as_str().is_some_and(is_it))
+        .filter_map(|it| it["observedGeneration"].as_i64());
+    Some(if observed.next() == object.generation() {
+        Verdict::Ready
+    } else {
+        Verdict::not_ready(STALE)
+    })
+}
+
+/// The first Grafana that ought to have it and does not list it.
+fn unlisted(sight: &Sight<'_>) -> Option<Verdict> {
+    let object = sight.object;
+    let mut grafanas = matching(sight).peekable();
+    if grafanas.peek().is_none() && !crosses_namespaces(object) {
+        return Some(Verdict::not_ready(
+            "no Grafana matches its instanceSelector",
+        ));
+    }
+    let list = match object.text("/kind") {
+        "GrafanaDashboard" => "dashboards",
+        "GrafanaDatasource" => "datasources",
+        "GrafanaFolder" => "folders",
+        _ => return None,
+    };
+    let prefix = format!("{}/{}/", sight.namespace(), sight.name());
+    let lacks = |grafana: &&Live| {
+        let listed = grafana.list(&format!("/status/{list}"));
+        let mut listed = listed.iter().filter_map(Value::as_str);
+        !listed.any(|entry| entry.starts_with(&prefix))
+    };
+    let grafana = grafanas.find(lacks)?;
+    let name = grafana.name();
+    Some(Verdict::NotReady(format!(
+        "Grafana {name} does not list it"
+    )))
+}
+
+fn matching<'a>(sight: &Sight<'a>) -> impl Iterator<Item = &'a Live> {
+    let selector = sight.object.at("/spec/instanceSelector");
+    sight
+        .all("Grafana")
+        .filter(move |grafana| selector.is_none_or(|selector| selects(selector, grafana)))
+}
+
+/// A label selector, as the API defines it.
+fn selects(selector: &Value, object: &Live) -> bool {
+    let labels = object.texts("/metadata/labels");
+    let wanted = selector["matchLabels"].as_object().into_iter().flatten();
+    let mut wanted = wanted.map(|(key, value)| (key.as_str(), value.as_str()));
+    let expressions = selector["matchExpressions"].as_array();
+    wanted.all(|(key, value)| labels.get(key).copied() == value)
+        && expressions.into_iter().flatten().all(|expression| {
+            let key = expression["key"].as_str().unwrap_or_default();
+            let found = labels.get(key).copied();
+            let values = expression["values"].as_array();
+            let mut values = values.into_iter().flatten().filter_map(Value::as_str);
+            match expression["operator"].as_str() {
+                Some("In") => found.is_some_and(|found| values.any(|value| value == found)),
+                Some("NotIn") => found.is_none_or(|found| values.all(|value| value != found)),
+                Some("Exists") => found.is_some(),
+                Some("DoesNotExist") => found.is_none(),
+                _ => false,
+            }
+        })
+}
+
+fn crosses_namespaces(object: &Live) -> bool {
+    let crosses = object.at("/spec/allowCrossNamespaceImport");
+    crosses.is_some_and(|crosses| crosses == true)
+}
+
+/// The hash that the operator makes of a datasource: of its JSON with sorted keys, as Go writes
+/// it, without what Go leaves out for being empty.
+fn content_hash(source: &Live) -> String {
+    let empty = Map::new();
+    let content = source.at("/spec/datasource").and_then(Value::as_object);
+    let mut content: Map<String, Value> = content
+        .unwrap_or(&empty)
+        .iter()
+        .filter(|(_, value)| **value != Value::Null && **value != "" && **value != 0)
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let uid = ["/spec/uid", "/metadata/uid"].map(|field| source.text(field));
+    if let Some(uid) = uid.into_iter().find(|uid| !uid.is_empty()) {
+        content.entry("uid").or_insert_with(|| uid.into());
+    }
+    let text = sorted(&Value::Object(content)).to_string();
+    let text = [('&', "\\u0026"), ('<', "\\u003c"), ('>', "\\u003e")]
+        .into_iter()
+        .fold(text, |text, (letter, escape)| text.replace(letter, escape));
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whatever order a map keeps, this is the one in which Go writes it.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().collect();
+            fields.sort_by_key(|(key, _)| *key);
+            let fields = fields.into_iter();
+            Value::Object(
+                fields
+                    .map(|(key, value)| (key.clone(), sorted(value)))
+                    .collect(),
+            )
+        }
+        Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
+        other => other.clone(),
+    }
+}
