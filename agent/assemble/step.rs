@@ -83,6 +83,7 @@ impl Assembly<'_> {
             source,
         })?;
         let mut object = object
+            .served_by(Arc::clone(&self.controllers))
             .recreate(terms.recreate)
             .rehearse(self.backends.rehearse);
         if terms.restart == Restart::OnConfig {
