@@ -79,6 +79,7 @@ impl Assembly<'_> {
             step: place.node.id.clone(),
             source,
         })?;
+        let object = object.judged_by(manifest.rule.clone());
         self.add(place, "kubernetes.object", object);
         Ok(())
     }

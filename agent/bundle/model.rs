@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::expression::ReadyRule;
 use crate::secret::Credential;
 
 /// A place in a file of the bundle, for messages.
@@ -185,6 +186,8 @@ pub struct Manifest {
     pub force: bool,
     /// Whether the step ends only when the object is ready by its kind's rule.
     pub wait: bool,
+    /// The bundle's own word about that.
+    pub rule: ReadyRule,
     /// Where the document starts.
     pub location: Location,
 }

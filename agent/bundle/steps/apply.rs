@@ -1,23 +1,24 @@
-//! `apply: { path, force?, wait? }`: the documents of a file, or of all files below a folder.
+//! `apply: { path, force?, wait?, ready?, failed? }`: the documents of a file, or of all files below a folder.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{Context, Made, Part, order_by_tier};
+use super::{Context, Made, Part, order_by_tier, ready_rule};
 use crate::bundle::files::Entry;
 use crate::bundle::yaml::Node;
 use crate::bundle::{Action, Manifest};
+use crate::expression::ReadyRule;
 
+const KEYS: &[&str] = &["path", "force", "wait", "ready", "failed"];
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 
 pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
-    let fields = context
-        .reader
-        .fields(node, "an apply", &["path", "force", "wait"])?;
+    let fields = context.reader.fields(node, "an apply", KEYS)?;
     let force = fields.boolean("force").unwrap_or(false);
     let wait = fields.boolean("wait").unwrap_or(true);
+    let said = ready_rule::read(&fields, context);
     let (entry, name) = context.path(&fields)?;
     let files = files(entry, context);
     if files.is_empty() {
@@ -33,6 +34,7 @@ pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
             manifests.extend(manifest(&document, file, force, wait, context));
         }
     }
+    ready_rule::give(said, &mut manifests, context);
     if let [_] = manifests[..] {
         let mut made = Made::step("", Action::Object(manifests.swap_remove(0)));
         made.name = name;
@@ -88,6 +90,7 @@ fn manifest(
         object: document.to_value(),
         force,
         wait,
+        rule: ReadyRule::default(),
         location: reader.location(document.at),
     })
 }

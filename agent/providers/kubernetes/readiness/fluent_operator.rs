@@ -29,17 +29,6 @@ pub(super) fn rule(kind: &str) -> Option<Rule> {
             verdict: |sight| held(workload(sight, "StatefulSet", sight.name())),
         },
         "FluentdConfig" | "ClusterFluentdConfig" => Rule::Alone(fluentd_config),
-        // The pieces of a configuration: the configuration tells.
-        "ClusterFilter"
-        | "ClusterInput"
-        | "ClusterMultilineParser"
-        | "ClusterOutput"
-        | "ClusterParser"
-        | "Filter"
-        | "Input"
-        | "MultilineParser"
-        | "Output"
-        | "Parser" => Rule::AtOnce,
         _ => return None,
     })
 }
@@ -50,7 +39,7 @@ fn bit_needs(sight: &Sight<'_>) -> Vec<Need> {
         sight.need(&SECRET, sight.object.text("/spec/fluentBitConfigName")),
     ];
     let pods = sight.one("DaemonSet", sight.name());
-    needs.extend(pods.map(|set| sight.need_pods(set)));
+    needs.extend(pods.map(Sight::need_pods));
     needs
 }
 
@@ -126,7 +115,7 @@ fn bit_config_needs(sight: &Sight<'_>) -> Vec<Need> {
         needs.push(one(SECRET, config.name()));
         needs.push(one(DAEMON_SET, bit.name()));
         let set = sight.one("DaemonSet", bit.name());
-        needs.extend(set.map(|set| sight.need_pods(set)));
+        needs.extend(set.map(Sight::need_pods));
     }
     needs
 }
@@ -168,7 +157,7 @@ fn fluentd_kind(fluentd: &Live) -> Kind {
 fn fluentd_needs(sight: &Sight<'_>) -> Vec<Need> {
     let mut needs = vec![sight.need(&fluentd_kind(sight.object), sight.name())];
     let sets = sight.all("StatefulSet").chain(sight.all("DaemonSet"));
-    needs.extend(sets.map(|set| sight.need_pods(set)));
+    needs.extend(sets.map(Sight::need_pods));
     needs
 }
 

@@ -200,7 +200,8 @@ fn content_hash(source: &Live) -> String {
         .into_iter()
         .fold(text, |text, (letter, escape)| text.replace(letter, escape));
     let digest = Sha256::digest(text.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.concat()
 }
 
 /// Whatever order a map keeps, this is the one in which Go writes it.

@@ -40,7 +40,7 @@ fn cluster_needs(sight: &Sight<'_>) -> Vec<Need> {
     let sets = sight.all("StatefulSet");
     let incomplete = sets.filter(|set| !workloads::stateful_set(set).is_ready());
     let jobs = sight.all("Job").filter(|job| !pods::job(job).is_ready());
-    needs.extend(incomplete.chain(jobs).map(|it| sight.need_pods(it)));
+    needs.extend(incomplete.chain(jobs).map(Sight::need_pods));
     needs
 }
 

@@ -31,10 +31,10 @@ fn needs(sight: &Sight<'_>) -> Vec<Need> {
     needs.extend(secrets.map(|user| sight.need(&SECRET, secret(sight, &user))));
     let sets = sight.all("StatefulSet");
     let incomplete = sets.filter(|set| !workloads::stateful_set(set).is_ready());
-    needs.extend(incomplete.map(|set| sight.need_pods(set)));
+    needs.extend(incomplete.map(Sight::need_pods));
     let proxies = sight.all("Deployment");
     let incomplete = proxies.filter(|proxy| !workloads::deployment(proxy).is_ready());
-    needs.extend(incomplete.map(|proxy| sight.need_pods(proxy)));
+    needs.extend(incomplete.map(Sight::need_pods));
     needs
 }
 
