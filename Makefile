@@ -1,6 +1,6 @@
 # `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test check image bootstrap deny clean
+.PHONY: help demo demo-down test bench check image bootstrap deny clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -13,6 +13,9 @@ demo-down: ## End the demo and remove its data
 
 test: ## Everything: lints, all tests, on real servers that are brought up and ended here
 	@tests/run.sh
+
+bench: ## Measure beside other tools: make bench WHAT=kubernetes
+	@tests/bench/run.sh $(WHAT)
 
 check: ## Formatting and lints only
 	cargo fmt --all --check

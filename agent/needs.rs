@@ -49,9 +49,21 @@ pub fn check(nodes: &[(String, Vec<String>)]) -> Vec<NeedsMistake> {
             need: need.clone(),
         }));
     }
+    let mut members = vec![Vec::new(); nodes.len()];
+    for (node, (id, _)) in nodes.iter().enumerate() {
+        let mut above = id.as_str();
+        while let Some((parent, _)) = above.rsplit_once('/') {
+            if let Some(at) = places.get(parent) {
+                members[*at].push(node);
+                break;
+            }
+            above = parent;
+        }
+    }
     let mut search = Search {
         nodes,
         places,
+        members,
         done: HashSet::new(),
         path: Vec::new(),
     };
@@ -83,6 +95,8 @@ impl Moment {
 struct Search<'a> {
     nodes: &'a [(String, Vec<String>)],
     places: HashMap<&'a str, usize>,
+    /// Those directly below each node.
+    members: Vec<Vec<usize>>,
     done: HashSet<Moment>,
     path: Vec<Moment>,
 }
@@ -124,10 +138,8 @@ impl Search<'_> {
                     .collect()
             }
             Moment::End(node) => {
-                let prefix = format!("{id}/");
-                let members = self.nodes.iter().enumerate();
-                let members = members.filter(|(_, (other, _))| other.starts_with(&prefix));
-                let members = members.map(|(at, _)| Moment::End(at));
+                let members = self.members[node].iter();
+                let members = members.map(|at| Moment::End(*at));
                 std::iter::once(Moment::Start(node))
                     .chain(members)
                     .collect()

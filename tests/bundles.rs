@@ -104,7 +104,7 @@ fn each_bad_bundle_says_all_that_is_wrong_with_it() {
                 .to_string_lossy()
                 .into_owned()
         })
-        .filter(|name| !["good", "snapshots"].contains(&name.as_str()))
+        .filter(|name| !["good", "server-inside", "snapshots"].contains(&name.as_str()))
         .collect();
     names.sort();
     assert!(names.len() >= 10, "{names:?}");
@@ -203,7 +203,8 @@ fn a_thousand_documents_load_fast() {
     let Body::Group(documents) = &steps[0].body else {
         panic!("a folder is a group");
     };
-    assert_eq!(documents.len(), 1000);
+    let steps: usize = documents.iter().map(Node::steps).sum();
+    assert_eq!(steps, 1000);
     // Far above what it takes even without optimisation on a busy machine; far below what it
     // would take if the work grew with the square of the documents.
     assert!(took < Duration::from_mins(1), "{took:?}");

@@ -27,7 +27,7 @@ fn the_chart_is_of_the_version_of_the_agent() {
 }
 
 #[test]
-fn the_job_fails_at_once_by_exit_codes_that_no_other_pod_can_mend() {
+fn the_job_takes_each_exit_code_for_what_it_means() {
     // A bug may be one of the moment; another pod is tried.
     let is_permanent = |class: &Class| !class.is_transient() && *class != Class::Bug;
     let mut permanent: Vec<u8> = Class::ALL
@@ -44,6 +44,14 @@ fn the_job_fails_at_once_by_exit_codes_that_no_other_pod_can_mend() {
             {
                 "action": "FailJob",
                 "onExitCodes": { "containerName": "firstlight", "operator": "In", "values": permanent },
+            },
+            {
+                "action": "Ignore",
+                "onExitCodes": {
+                    "containerName": "firstlight",
+                    "operator": "In",
+                    "values": [Class::Busy.exit_code()],
+                },
             },
             {
                 "action": "Ignore",
@@ -151,10 +159,10 @@ fn values_of_the_bundle_are_checked_by_the_bundle_s_schema() {
 
 #[test]
 fn values_reach_the_agent_as_they_were_given() {
-    let objects = render(&["--set", "values.cluster.name=c1"]);
-    let data = one(&objects, "ConfigMap")["data"]["values.yaml"].clone();
-    let values: Value = serde_saphyr::from_str(data.as_str().expect("text")).expect("YAML");
-    assert_eq!(values, json!({ "cluster": { "name": "c1" } }));
+    assert_eq!(
+        values(&["--set", "values.cluster.name=c1"]),
+        json!({ "cluster": { "name": "c1" } })
+    );
 }
 
 #[test]
@@ -177,6 +185,18 @@ fn telemetry_is_off_without_an_endpoint() {
         ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL"]
     );
     assert!(names(&["--set", "otlpEndpoint="]).is_empty());
+    assert_eq!(values(&[]), json!({}));
+    assert_eq!(
+        values(&["--set", "otlpEndpoint="]),
+        json!({ "telemetry": { "enabled": false } }),
+        "checks do not look for a trace that nobody sends"
+    );
+}
+
+/// The values that the agent gets.
+fn values(settings: &[&str]) -> Value {
+    let data = one(&render(settings), "ConfigMap")["data"]["values.yaml"].clone();
+    serde_saphyr::from_str(data.as_str().expect("text")).expect("YAML")
 }
 
 /// The objects of the chart, rendered for the namespace `lens`.

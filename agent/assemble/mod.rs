@@ -3,6 +3,9 @@
 mod servers;
 mod step;
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use crate::bundle::{Action, Body, Bundle, Check, Node, Step};
 use crate::engine::{Class, Failure, Graph, GraphBuilder, StepId, StepOptions};
 use crate::needs::NeedsMistake;
@@ -16,6 +19,9 @@ pub struct Backends {
     pub kubernetes: kubernetes::Client,
     /// The trace that checks look for.
     pub trace: Trace,
+    /// Whether objects that are not there yet are tried out, which a preview wants and a run does
+    /// not need.
+    pub rehearse: bool,
 }
 
 /// The trace that checks look for, in hex.
@@ -79,6 +85,10 @@ pub fn assemble(bundle: &Bundle, backends: &Backends) -> Result<Graph, AssembleE
         probe: probe::Client::new(None).map_err(AssembleError::Probe)?,
         graph: Graph::builder(),
         gates: Vec::new(),
+        configs: Arc::new(kubernetes::Configs::of(
+            &backends.kubernetes,
+            objects(&bundle.phases),
+        )),
     };
     for phase in &bundle.phases {
         assembly.phase(phase)?;
@@ -94,6 +104,8 @@ struct Assembly<'a> {
     graph: GraphBuilder,
     /// The gate steps so far: the phase, the server, the step's id.
     gates: Vec<(String, Server, StepId)>,
+    /// What the bundle applies of the configuration that pods read.
+    configs: Arc<kubernetes::Configs>,
 }
 
 impl Assembly<'_> {
@@ -111,13 +123,12 @@ impl Assembly<'_> {
     /// One step that waits for a server, before the steps that use it: so the wait is said once.
     /// A phase that comes after one with a gate needs none of its own.
     fn gate(&mut self, phase: &Node, server: Server) -> Result<(), AssembleError> {
-        let mut users = Vec::new();
-        collect(phase, server, &mut users);
+        let users = users(phase, server);
         let covered = self
             .gates
             .iter()
             .any(|(other, known, _)| *known == server && self.comes_after(phase, other));
-        let Some(longest) = users.iter().map(|step| step.timeout).max() else {
+        let Some(longest) = users.iter().map(|user| user.step.timeout).max() else {
             return Ok(());
         };
         if covered {
@@ -128,10 +139,11 @@ impl Assembly<'_> {
             kind: server.kind(),
             timeout: longest,
             no_progress: None,
-            optional: users.iter().all(|step| step.optional),
+            optional: users.iter().all(|user| user.step.optional),
         };
+        let needs = needed_by_all(phase, &users);
         self.opened
-            .add_gate(&mut self.graph, server, (id.clone(), options))?;
+            .add_gate(&mut self.graph, server, (id.clone(), needs, options))?;
         self.gates.push((phase.id.clone(), server, id));
         Ok(())
     }
@@ -173,17 +185,59 @@ fn members(node: &Node) -> &[Node] {
     }
 }
 
-/// The steps of a node that use a server.
-fn collect<'a>(node: &'a Node, server: Server, users: &mut Vec<&'a Step>) {
-    match &node.body {
-        Body::Group(members) => {
-            for member in members {
-                collect(member, server, users);
+/// A step that uses a server.
+struct User<'a> {
+    id: &'a str,
+    step: &'a Step,
+}
+
+/// The steps of a phase that use a server.
+fn users(phase: &Node, server: Server) -> Vec<User<'_>> {
+    let mut users = Vec::new();
+    for node in below(phase) {
+        match &node.body {
+            Body::Step(step) if server_of(&step.action) == Some(server) => {
+                users.push(User { id: &node.id, step });
+            }
+            Body::Step(_) | Body::Group(_) => {}
+        }
+    }
+    users
+}
+
+/// All nodes of a phase but itself.
+fn below(node: &Node) -> Vec<&Node> {
+    let deeper = |member| std::iter::once(member).chain(below(member));
+    members(node).iter().flat_map(deeper).collect()
+}
+
+/// What every user of a server comes after, other users aside: what the phase itself makes for the
+/// server, which is not there before.
+fn needed_by_all(phase: &Node, users: &[User<'_>]) -> Vec<StepId> {
+    let nodes = below(phase);
+    let mut sets = users.iter().map(|user| before(user.id, &nodes));
+    let first = sets.next().unwrap_or_default();
+    let shared = sets.fold(first, |shared, set| &shared & &set);
+    let is_user = |id: &str| users.iter().any(|user| user.id == id);
+    let others = shared.into_iter().filter(|id| !is_user(id));
+    others.map(StepId::new).collect()
+}
+
+/// What a node of a phase comes after, near and far, by its own needs and those of its groups.
+fn before<'a>(id: &str, nodes: &[&'a Node]) -> BTreeSet<&'a str> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![id];
+    while let Some(id) = open.pop() {
+        let around = nodes
+            .iter()
+            .filter(|node| node.id == id || id.starts_with(&format!("{}/", node.id)));
+        for need in around.flat_map(|node| &node.needs) {
+            if found.insert(need.as_str()) {
+                open.push(need);
             }
         }
-        Body::Step(step) if server_of(&step.action) == Some(server) => users.push(step),
-        Body::Step(_) => {}
     }
+    found
 }
 
 /// The server that an action works on.
@@ -204,6 +258,22 @@ fn server_of(action: &Action) -> Option<Server> {
     }
 }
 
+/// The documents of all Kubernetes objects.
+fn objects(nodes: &[Node]) -> Vec<&serde_json::Value> {
+    let mut found = Vec::new();
+    for node in nodes {
+        match &node.body {
+            Body::Group(members) => found.extend(objects(members)),
+            Body::Step(step) => {
+                if let Action::Object(manifest) = &step.action {
+                    found.push(&manifest.object);
+                }
+            }
+        }
+    }
+    found
+}
+
 fn ids(needs: &[String]) -> Vec<StepId> {
     needs.iter().map(|need| StepId::new(need)).collect()
 }
@@ -214,5 +284,30 @@ fn options(step: &Step, kind: &'static str) -> StepOptions {
         timeout: step.timeout,
         no_progress: step.no_progress,
         optional: step.optional,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::bundle::Options;
+
+    #[test]
+    fn a_gate_comes_after_what_all_users_of_its_server_come_after() {
+        let options = Options {
+            root: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bundles/server-inside"),
+            namespace: "lens".to_owned(),
+            ..Options::default()
+        };
+        let bundle = Bundle::load(&options).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let phase = &bundle.phases[0];
+        let needs = needed_by_all(phase, &users(phase, Server::Postgres));
+        assert_eq!(
+            needs,
+            [StepId::new("all/login"), StepId::new("all/postgres")]
+        );
+        assert!(needed_by_all(phase, &[]).is_empty());
     }
 }

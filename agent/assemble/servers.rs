@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{AssembleError, Backends};
-use crate::bundle::{Body, Bundle, HttpServer, Node, PostgresServer, PostgresTls};
+use crate::bundle::{
+    Body, Bundle, GRAFANA_GATE, HttpServer, Node, OPENSEARCH_GATE, POSTGRES_GATE, PostgresServer,
+    PostgresTls,
+};
 use crate::engine::{GraphBuilder, StepId, StepOptions};
 use crate::providers::{grafana, opensearch, postgres};
 use crate::secret::Secrets;
@@ -23,9 +26,9 @@ impl Server {
     /// The name of the step that waits for it.
     pub(super) fn gate(self) -> &'static str {
         match self {
-            Self::Postgres => "postgres-server",
-            Self::OpenSearch => "opensearch-server",
-            Self::Grafana => "grafana-server",
+            Self::Postgres => POSTGRES_GATE,
+            Self::OpenSearch => OPENSEARCH_GATE,
+            Self::Grafana => GRAFANA_GATE,
         }
     }
 
@@ -96,10 +99,9 @@ impl Opened {
         &self,
         graph: &mut GraphBuilder,
         server: Server,
-        (id, options): (StepId, StepOptions),
+        (id, needs, options): (StepId, Vec<StepId>, StepOptions),
     ) -> Result<(), AssembleError> {
         let missing = || server.missing(id.as_str());
-        let needs = Vec::new();
         match server {
             Server::Postgres => {
                 let server = self.postgres.clone().ok_or_else(missing)?;

@@ -1,14 +1,16 @@
 //! One step: from what the bundle says to the provider's resource.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::servers::Server;
 use super::{AssembleError, Assembly, Trace, options};
 use crate::bundle::{
-    Action, Check, Dashboard, Datasource, Expect, Folder, Manifest, Migrations, Node, SearchKind,
-    SearchObject, Step,
+    Action, Check, Dashboard, Datasource, Expect, Folder, Manifest, Migrations, Node, Restart,
+    SearchKind, SearchObject, Step,
 };
 use crate::engine::{Resource, StepId};
+use crate::providers::opensearch::{Definition, DefinitionKind};
 use crate::providers::{grafana, kubernetes, opensearch, postgres, probe};
 
 /// Where a step goes in the graph.
@@ -70,16 +72,23 @@ impl Assembly<'_> {
         cluster: kubernetes::Client,
         manifest: &Manifest,
     ) -> Result<(), AssembleError> {
+        let terms = manifest.terms;
         let options = kubernetes::ObjectOptions {
-            force: manifest.force,
-            wait: manifest.wait,
+            force: terms.force,
+            wait: terms.wait,
         };
         let object = kubernetes::Object::new(cluster, manifest.object.clone(), options);
         let object = object.map_err(|source| AssembleError::Object {
             step: place.node.id.clone(),
             source,
         })?;
-        let object = object.judged_by(manifest.rule.clone());
+        let mut object = object
+            .judged_by(manifest.rule.clone())
+            .recreate(terms.recreate)
+            .rehearse(self.backends.rehearse);
+        if terms.restart == Restart::OnConfig {
+            object = object.restart_with(Arc::clone(&self.configs));
+        }
         self.add(place, "kubernetes.object", object);
         Ok(())
     }
@@ -155,17 +164,23 @@ impl Assembly<'_> {
         let missing = || Server::OpenSearch.missing(&place.node.id);
         let server = self.opened.opensearch.clone().ok_or_else(missing)?;
         let (name, body) = (object.name.clone(), object.body.clone());
+        let define = |kind| Definition {
+            server: Arc::clone(&server),
+            kind,
+            name: name.clone(),
+            body: body.clone(),
+        };
         match object.kind {
             SearchKind::ComponentTemplate => {
-                let resource = opensearch::ComponentTemplate { server, name, body };
+                let resource = define(DefinitionKind::ComponentTemplate);
                 self.add(place, "opensearch.component_template", resource);
             }
             SearchKind::IndexTemplate => {
-                let resource = opensearch::IndexTemplate { server, name, body };
+                let resource = define(DefinitionKind::IndexTemplate);
                 self.add(place, "opensearch.index_template", resource);
             }
             SearchKind::Pipeline => {
-                let resource = opensearch::Pipeline { server, name, body };
+                let resource = define(DefinitionKind::Pipeline);
                 self.add(place, "opensearch.pipeline", resource);
             }
             SearchKind::Index => {
@@ -305,7 +320,7 @@ impl Assembly<'_> {
             .ok_or_else(|| Server::Postgres.missing(&place.node.id))
     }
 
-    fn grafana(&self, place: &Place<'_>) -> Result<std::sync::Arc<grafana::Server>, AssembleError> {
+    fn grafana(&self, place: &Place<'_>) -> Result<Arc<grafana::Server>, AssembleError> {
         self.opened
             .grafana
             .clone()

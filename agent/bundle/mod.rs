@@ -34,5 +34,6 @@ pub use mistakes::{Mistake, Mistakes, Origin, Place};
 pub use model::{
     Action, Body, Bundle, Check, Dashboard, Database, Datasource, Expect, Extension, Folder,
     GeneratedSecret, HttpServer, Location, Manifest, MigrationFile, Migrations, Node, OperatorGate,
-    PostgresServer, PostgresTls, Role, SearchKind, SearchObject, Servers, Step,
+    PostgresServer, PostgresTls, Restart, Role, SearchKind, SearchObject, Servers, Step, Terms,
 };
+pub use servers::{GRAFANA_GATE, OPENSEARCH_GATE, POSTGRES_GATE};

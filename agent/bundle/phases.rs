@@ -6,6 +6,7 @@ use super::mistakes::Place;
 use super::needs::{Needs, Written};
 use super::reader::{Fields, Reader};
 use super::rendering::{Rendering, Source};
+use super::servers::GATES;
 use super::steps::{self, Context, Pace};
 use super::yaml::{Content, Node as Yaml, Spot};
 use super::{Body, Node};
@@ -126,7 +127,7 @@ impl Phases<'_> {
             self.reader.add(at, "the step needs a `name`");
             return None;
         };
-        let name = self.name(common.get("name").unwrap_or(item), name)?;
+        let name = self.step_name(common.get("name").unwrap_or(item), name)?;
         let id = format!("{phase}/{name}");
         needs.write(&id, written);
         Some(made.into_node(id, self.reader.location(item.at), pace))
@@ -172,6 +173,23 @@ impl Phases<'_> {
             Some(Written::at(need, Place::at(self.reader.file, item.at)))
         };
         items.iter().filter_map(written).collect()
+    }
+
+    /// A name that no step of our own has.
+    fn step_name(&self, node: &Yaml, name: &str) -> Option<String> {
+        if !GATES.contains(&name) {
+            return self.name(node, name);
+        }
+        let at = Spot {
+            length: 1,
+            ..node.at
+        };
+        let what = format!("`{name}` is the name of the step that waits for the server");
+        let mistake = self.reader.mistake(at, what);
+        self.reader
+            .found
+            .add(mistake.hint("give it another `name`"));
+        None
     }
 
     /// A name that can be a part of an id.

@@ -8,6 +8,15 @@ use crate::secret::{Credential, Sensitive};
 const POSTGRES_PORT: u64 = 5432;
 const TLS_MODES: [&str; 3] = ["disable", "verify-ca", "verify-full"];
 
+/// The step that waits for Postgres before its first user.
+pub const POSTGRES_GATE: &str = "postgres-server";
+/// The step that waits for `OpenSearch` before its first user.
+pub const OPENSEARCH_GATE: &str = "opensearch-server";
+/// The step that waits for Grafana before its first user.
+pub const GRAFANA_GATE: &str = "grafana-server";
+/// No step of a bundle has these names.
+pub(super) const GATES: [&str; 3] = [POSTGRES_GATE, OPENSEARCH_GATE, GRAFANA_GATE];
+
 /// Reads the servers; one with a mistake is left out.
 pub(super) fn read(node: &Node, reader: Reader<'_>) -> Option<Servers> {
     let fields = reader.fields(node, "servers", &["postgres", "opensearch", "grafana"])?;

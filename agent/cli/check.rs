@@ -9,7 +9,7 @@ use crate::settings::{Otel, Settings};
 
 pub(super) async fn check(settings: &Settings, otel: &Otel) -> Result<u8, CliError> {
     let session = Session::open(settings, otel).await?;
-    let report = session.preview().await?;
+    let report = session.preview(false).await?;
     let exit = class(&report).map_or(0, Class::exit_code);
     if wants_json(settings) {
         print_json(&RunRecord::new(&report, exit))?;

@@ -22,7 +22,7 @@ pub(super) async fn plan(
     arguments: &Arguments,
 ) -> Result<u8, CliError> {
     let session = Session::open(settings, otel).await?;
-    let report = session.preview().await?;
+    let report = session.preview(true).await?;
     let changes = report.count("changed") > 0;
     let exit = match cannot_tell(&report) {
         Some(class) => class.exit_code(),
@@ -39,13 +39,15 @@ pub(super) async fn plan(
 }
 
 /// The gravest reason why a step's plan is not known: a failure, or a server that does not
-/// answer although nothing that comes before it is to be changed.
+/// answer although nothing that comes before it is to be changed. Who only waits changes nothing.
 fn cannot_tell(report: &Report) -> Option<Class> {
-    let unanswered = report.steps.iter().filter_map(|step| match &step.outcome {
+    let steps = report.steps.iter().filter(|step| !step.optional);
+    let unanswered = steps.filter_map(|step| match &step.outcome {
         Outcome::Deferred {
-            waiting,
+            error: Some(error),
             after: None,
-        } if waiting.class != Class::Unmet => Some(waiting.class),
+            ..
+        } => Some(error.class()),
         _ => None,
     });
     unanswered.chain(report.class()).max()

@@ -113,7 +113,7 @@ async fn keep(session: &Session, settings: &Settings, record: &RunRecord) {
         leave_word(path, &record.sentence);
     }
     let stored = kubernetes::RunRecord::new(session.client.clone(), &record.bundle);
-    match serde_json::to_string(record) {
+    match record.to_json(kubernetes::RunRecord::LIMIT) {
         Ok(text) => {
             if let Err(error) = stored.write(&text).await {
                 warn!(error = %Chain(&error), "failed to write the run record");
@@ -173,7 +173,7 @@ fn tree_style(settings: &Settings) -> Style {
 
 fn log_target(settings: &Settings, tree: bool) -> LogTarget {
     match (tree, wants_json(settings)) {
-        (true, _) => LogTarget::Quiet,
+        (true, _) => LogTarget::AtEnd,
         (false, true) => LogTarget::Stderr,
         (false, false) => LogTarget::Stdout,
     }

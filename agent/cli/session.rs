@@ -25,13 +25,12 @@ pub(super) struct Session {
     pub(super) stop: CancellationToken,
     identity: RunIdentity,
     telemetry: Telemetry,
-    log: LogTarget,
 }
 
 impl Session {
     /// A session that changes nothing, and so keeps quiet on the way.
     pub(super) async fn open(settings: &Settings, otel: &Otel) -> Result<Self, CliError> {
-        Self::open_with_log(settings, otel, LogTarget::Quiet).await
+        Self::open_with_log(settings, otel, LogTarget::AtEnd).await
     }
 
     pub(super) async fn open_with_log(
@@ -57,24 +56,29 @@ impl Session {
             stop: CancellationToken::new(),
             identity,
             telemetry,
-            log,
         })
     }
 
     /// The graph of a run.
     pub(super) fn graph(&self) -> Result<Graph, CliError> {
-        self.graph_with(Trace::Own(self.telemetry.trace_id()))
+        self.graph_with(Trace::Own(self.telemetry.trace_id()), false)
     }
 
-    fn graph_with(&self, trace: Trace) -> Result<Graph, CliError> {
-        let kubernetes = self.client.clone();
-        Ok(assemble(&self.bundle, &Backends { kubernetes, trace })?)
+    fn graph_with(&self, trace: Trace, rehearse: bool) -> Result<Graph, CliError> {
+        let backends = Backends {
+            kubernetes: self.client.clone(),
+            trace,
+            rehearse,
+        };
+        Ok(assemble(&self.bundle, &backends)?)
     }
 
-    /// Looks once at everything and changes nothing.
-    pub(super) async fn preview(&self) -> Result<Report, CliError> {
+    /// Looks once at everything and changes nothing; also tries out what is not there yet, if a
+    /// rehearsal is wanted.
+    pub(super) async fn preview(&self, rehearse: bool) -> Result<Report, CliError> {
         let last = last_run(&self.client, &self.bundle.name).await?;
-        let graph = self.graph_with(Trace::Last(last.and_then(|run| run.trace_id)))?;
+        let trace = Trace::Last(last.and_then(|run| run.trace_id));
+        let graph = self.graph_with(trace, rehearse)?;
         Ok(self.run(graph, Mode::Preview, None).await)
     }
 
@@ -110,10 +114,7 @@ impl Session {
 
     /// Delivers what telemetry is left, and says so if not all of it arrived.
     pub(super) async fn close(self) {
-        let delivery = self.telemetry.finish().await;
-        if self.log == LogTarget::Quiet && !delivery.is_complete() {
-            eprintln!("warning: {delivery}");
-        }
+        self.telemetry.finish().await;
     }
 }
 

@@ -37,7 +37,7 @@ fn step_text(text: &mut String, step: &StepReport, style: Style) {
                 change_text(text, change, style);
             }
         }
-        Outcome::Deferred { waiting, after } => {
+        Outcome::Deferred { waiting, after, .. } => {
             let why = record::deferred(&waiting.what, after.as_ref());
             let _ = writeln!(text, "  {} {id}  {}", style.busy("…"), style.dim(why));
         }
@@ -112,10 +112,11 @@ fn sums(report: &Report, style: Style) -> String {
             parts.push(format!("{count} {said}"));
         }
     }
-    let head = if verbs.is_empty() {
-        "No changes"
-    } else {
-        "Plan"
+    let all_known = report.steps.iter().all(|step| step.outcome.is_settled());
+    let head = match (verbs.is_empty(), all_known) {
+        (true, true) => "No changes",
+        (true, false) => "No changes as far as can be told",
+        (false, _) => "Plan",
     };
     format!("{}: {}.", style.strong(head), parts.join(", "))
 }

@@ -124,6 +124,7 @@ impl<'a, R: Resource> Loop<'a, R> {
                         break Outcome::Deferred {
                             waiting,
                             after: None,
+                            error,
                         };
                     }
                     let wake = self.pause.wait(
@@ -194,8 +195,9 @@ impl<'a, R: Resource> Loop<'a, R> {
         for change in changes {
             let difference: Difference = change.clone().into();
             let began = Instant::now();
+            self.pause.at_work_on(&difference);
             match self.guard(Stage::Apply, self.resource.apply(change)).await {
-                Ok(Ok(())) => {}
+                Ok(Ok(())) => self.pause.progressed(),
                 Ok(Err(error)) => return self.provider_failed(Stage::Apply, error),
                 Err(error) => return Next::End(self.failed(error)),
             }

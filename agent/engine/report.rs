@@ -19,6 +19,8 @@ pub enum Outcome {
         waiting: Waiting,
         /// The step that has to come first, if one is known.
         after: Option<StepId>,
+        /// The error, if the look itself failed; none if somebody else is at work.
+        error: Option<StepError>,
     },
     /// It did not become current.
     Failed {

@@ -174,6 +174,10 @@ impl Runner {
         // A group that is skipped is no more current than what it needed, whatever its members are.
         let mut end = match &start {
             Start::Skip(because) => End::Bad(because.clone()),
+            // Where nothing but needs meet, what they wait for is what the next one waits for.
+            Start::Go { after, .. } if slot.members.is_empty() => End::Fine {
+                pending: after.clone(),
+            },
             Start::Go { .. } => End::Fine { pending: None },
         };
         for member in &slot.members {

@@ -1,5 +1,6 @@
 //! What the tasks of a run know of each other: a slot for each node.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -39,24 +40,23 @@ pub(super) struct Slot {
 /// A slot for each node, in the graph's order.
 pub(super) fn slots(graph: Graph) -> Vec<Slot> {
     let ids: Vec<StepId> = graph.nodes.iter().map(|node| node.id.clone()).collect();
-    let place = |id: &StepId| ids.iter().position(|other| other == id);
+    let places: HashMap<&StepId, usize> = ids.iter().zip(0..).collect();
+    let place = |id: &StepId| places.get(id).copied();
     let parents: Vec<Option<usize>> = ids
         .iter()
         .map(|id| id.parent().as_ref().and_then(place))
         .collect();
-    let members = |at: usize| {
-        parents
-            .iter()
-            .enumerate()
-            .filter(|(_, parent)| **parent == Some(at))
-            .map(|(i, _)| i)
-            .collect()
-    };
+    let mut members = vec![Vec::new(); ids.len()];
+    for (at, parent) in parents.iter().enumerate() {
+        if let Some(parent) = parent {
+            members[*parent].push(at);
+        }
+    }
     let nodes = graph.nodes.into_iter().enumerate();
     let slot = |(at, node): (usize, Node)| Slot {
         parent: parents[at],
         needs: node.needs.iter().filter_map(place).collect(),
-        members: members(at),
+        members: std::mem::take(&mut members[at]),
         start: watch::Sender::new(None),
         end: watch::Sender::new(None),
         report: Mutex::new(None),

@@ -386,6 +386,19 @@ async fn the_deadline_holds_during_a_look_and_during_an_always_ready_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_change_that_hangs_is_named_and_not_what_was_seen_before() {
+    let mut bed = bed();
+    let hanging = Memory {
+        apply: 2 * MINUTE,
+        ..Memory::new([Say::Wait("pods"), Say::Change("Deployment x")])
+    };
+    bed.step("a", &[], hanging);
+    let (report, _) = bed.run().await;
+    let text = Chain(error_of(&report, "a")).to_string();
+    assert_eq!(text, "waited 1m00s for: the answer to update Deployment x");
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_two_looks_are_closer_than_the_limit() {
     let mut bed = bed();
     let (wake, looks) = (Arc::new(Notify::new()), Arc::default());
@@ -431,6 +444,26 @@ async fn without_progress_a_step_ends_early() {
     assert_eq!(report.took.as_secs(), 20);
     let text = Chain(error_of(&report, "stuck")).to_string();
     assert_eq!(text, "waited 20.0s without progress for: 2 of 3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_is_progress() {
+    let mut bed = bed();
+    let options = StepOptions {
+        no_progress: Some(Duration::from_secs(20)),
+        ..options()
+    };
+    let slow = Memory {
+        apply: Duration::from_secs(15),
+        ..Memory::new([Say::Wait("pods"), Say::Change("x"), Say::Wait("pods")])
+    };
+    bed.step_with("slow", &[], options, slow);
+    let (report, _) = bed.run().await;
+    assert_eq!(
+        report.took.as_secs(),
+        35,
+        "the change and the patience after it"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -672,9 +705,10 @@ async fn a_preview_changes_nothing_and_says_what_comes_first() {
             ("q/z", "unchanged")
         ]
     );
-    let Outcome::Deferred { after, .. } = &report.steps[1].outcome else {
+    let Outcome::Deferred { after, error, .. } = &report.steps[1].outcome else {
         panic!("{heard:?}")
     };
     assert_eq!(after.as_ref().map(StepId::as_str), Some("p/x"));
+    assert!(error.is_some(), "it is not known what would be changed");
     assert_eq!(report.took, Duration::ZERO);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::converge::Context;
-use super::{EventKind, Resource, Stage, StepError, Waiting};
+use super::{Difference, EventKind, Resource, Stage, StepError, Waiting};
 
 /// How a pause ended.
 pub(super) enum Wake {
@@ -28,6 +28,8 @@ pub(super) struct Pause {
     longest: Duration,
     quarter: u32,
     last: Option<Waiting>,
+    /// The change that was begun last.
+    at_work_on: Option<String>,
     error: Option<StepError>,
     diagnosis: Option<String>,
     waited: Duration,
@@ -46,6 +48,7 @@ impl Pause {
             longest: context.pacing.longest_pause,
             quarter: 1,
             last: None,
+            at_work_on: None,
             error: None,
             diagnosis: None,
             waited: Duration::ZERO,
@@ -60,9 +63,27 @@ impl Pause {
         self.waited
     }
 
+    /// From now on the answer to this change is what the step waits for.
+    pub(super) fn at_work_on(&mut self, change: &Difference) {
+        self.at_work_on = Some(format!("the answer to {} {}", change.verb, change.target));
+    }
+
+    /// A change was made: patience begins anew.
+    pub(super) fn progressed(&mut self) {
+        self.progress = Instant::now();
+    }
+
+    /// What a call was waiting for: a change names itself, a look repeats what was seen last.
+    fn waited_for(&self, stage: Stage) -> Option<Waiting> {
+        match (stage, &self.at_work_on) {
+            (Stage::Apply, Some(change)) => Some(Waiting::unavailable(change.clone())),
+            _ => self.last.clone(),
+        }
+    }
+
     /// The failure of a step that was told to stop.
     pub(super) fn stopped(&self, stage: Stage) -> StepError {
-        let last_seen = self.last.clone();
+        let last_seen = self.waited_for(stage);
         StepError::Stopped { stage, last_seen }
     }
 
@@ -72,7 +93,7 @@ impl Pause {
         StepError::TimedOut {
             after: self.started.elapsed(),
             no_progress: false,
-            last_seen: self.last.clone().unwrap_or_else(nothing),
+            last_seen: self.waited_for(stage).unwrap_or_else(nothing),
             diagnosis: self.diagnosis.clone(),
             error: None,
         }

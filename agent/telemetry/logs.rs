@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
@@ -25,8 +26,31 @@ pub enum LogTarget {
     Stdout,
     /// To the standard error, because the standard output is the result.
     Stderr,
-    /// Nowhere, because the console shows the run itself.
-    Quiet,
+    /// Warnings only, and to the standard error at the end: until then the console shows the run.
+    AtEnd,
+}
+
+/// Lines that wait for the end.
+#[derive(Clone, Default)]
+pub(super) struct Kept(Arc<Mutex<Vec<String>>>);
+
+impl Kept {
+    /// So many say enough; more would only take memory.
+    const MOST: usize = 100;
+
+    fn add(&self, line: &str) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() < Self::MOST {
+            lines.push(line.to_owned());
+        }
+    }
+
+    /// Writes them now.
+    pub(super) fn write(&self) {
+        let lines = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        // Nobody can be told that they cannot be written.
+        let _ = io::stderr().write_all(lines.concat().as_bytes());
+    }
 }
 
 /// How log lines are written.
@@ -41,19 +65,8 @@ impl LogTarget {
     pub(super) fn is_terminal(self) -> bool {
         match self {
             Self::Stdout => io::stdout().is_terminal(),
-            Self::Stderr => io::stderr().is_terminal(),
-            Self::Quiet => false,
+            Self::Stderr | Self::AtEnd => io::stderr().is_terminal(),
         }
-    }
-
-    /// Writes one line at once, so that lines of several threads never mix.
-    fn write(self, line: &str) {
-        // Nobody can be told that the log cannot be written.
-        let _ = match self {
-            Self::Stdout => io::stdout().write_all(line.as_bytes()),
-            Self::Stderr => io::stderr().write_all(line.as_bytes()),
-            Self::Quiet => Ok(()),
-        };
     }
 }
 
@@ -72,10 +85,17 @@ pub(super) fn levels(
     }
 }
 
+/// What the console shows by itself.
+const OF_THE_RUN: [&str; 4] = ["run.", "phase.", "group.", "step."];
+
 /// Whether the log layer wants to see this: lines by their level, and our spans for their names.
-pub(super) fn wanted(levels: &Targets, metadata: &Metadata<'_>) -> bool {
+pub(super) fn wanted(target: LogTarget, levels: &Targets, metadata: &Metadata<'_>) -> bool {
     if metadata.is_span() {
         return metadata.target().starts_with(TARGET) && *metadata.level() <= Level::INFO;
+    }
+    let shown = || OF_THE_RUN.iter().any(|of| metadata.name().starts_with(of));
+    if target == LogTarget::AtEnd && (*metadata.level() > Level::WARN || shown()) {
+        return false;
     }
     levels.would_enable(metadata.target(), metadata.level())
 }
@@ -84,6 +104,22 @@ pub(super) fn wanted(levels: &Targets, metadata: &Metadata<'_>) -> bool {
 pub(super) struct Lines {
     pub(super) target: LogTarget,
     pub(super) style: Style,
+    pub(super) kept: Kept,
+}
+
+impl Lines {
+    /// Writes one line at once, so that lines of several threads never mix.
+    fn write(&self, line: &str) {
+        // Nobody can be told that the log cannot be written.
+        let _ = match self.target {
+            LogTarget::Stdout => io::stdout().write_all(line.as_bytes()),
+            LogTarget::Stderr => io::stderr().write_all(line.as_bytes()),
+            LogTarget::AtEnd => {
+                self.kept.add(line);
+                Ok(())
+            }
+        };
+    }
 }
 
 /// The step that a span belongs to.
@@ -115,7 +151,7 @@ where
             Style::Text { color } => text(event.metadata(), step.as_deref(), fields, color),
             Style::Json => json(event.metadata(), step.as_deref(), fields),
         };
-        self.target.write(&line);
+        self.write(&line);
     }
 }
 

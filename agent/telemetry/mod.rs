@@ -28,7 +28,7 @@ pub use spool::Tally;
 use crate::engine::Reporter;
 use crate::settings::{LogFormat, Otel, Settings, SettingsError};
 use export::Export;
-use logs::{Lines, Style};
+use logs::{Kept, Lines, Style};
 use reporter::RunReporter;
 use std::sync::Arc;
 use tracing::{Level, Metadata, Subscriber, warn};
@@ -61,6 +61,8 @@ pub struct Telemetry {
     export: Option<Export>,
     reporter: Arc<RunReporter>,
     trace_id: Option<String>,
+    /// What the log has kept for the end.
+    kept: Kept,
 }
 
 impl Telemetry {
@@ -76,7 +78,7 @@ impl Telemetry {
         let export = otel
             .is_on()
             .then(|| Export::start(settings, otel, run, &mut mistakes));
-        let lines = lines(settings, log, &mut mistakes);
+        let (lines, kept) = lines(settings, log, &mut mistakes);
         let spans = export.as_ref().and_then(Export::span_layer);
         let records = export.as_ref().and_then(Export::record_layer);
         // Only a second start in one process is refused; then the first one's log goes on.
@@ -94,6 +96,7 @@ impl Telemetry {
             reporter: Arc::new(RunReporter::new(instruments, pipes)),
             trace_id: export.as_ref().and_then(|export| export.trace_id.clone()),
             export,
+            kept,
         }
     }
 
@@ -117,6 +120,7 @@ impl Telemetry {
             None => Delivery::default(),
         };
         delivery.tell();
+        self.kept.write();
         delivery
     }
 }
@@ -126,13 +130,10 @@ fn lines<S>(
     settings: &Settings,
     target: LogTarget,
     mistakes: &mut Vec<SettingsError>,
-) -> Option<impl Layer<S> + use<S>>
+) -> (impl Layer<S> + use<S>, Kept)
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    if target == LogTarget::Quiet {
-        return None;
-    }
     let levels = logs::levels(settings.log_level.as_deref()).unwrap_or_else(|error| {
         mistakes.push(SettingsError {
             variable: "FIRSTLIGHT_LOG_LEVEL".to_owned(),
@@ -148,10 +149,14 @@ where
             color: target.is_terminal() && !settings.no_color,
         },
     };
-    Some(
-        Lines { target, style }
-            .with_filter(filter_fn(move |metadata| logs::wanted(&levels, metadata))),
-    )
+    let kept = Kept::default();
+    let lines = Lines {
+        target,
+        style,
+        kept: kept.clone(),
+    };
+    let wanted = filter_fn(move |metadata| logs::wanted(target, &levels, metadata));
+    (lines.with_filter(wanted), kept)
 }
 
 /// What is exported: all of ours up to a level, and others' warnings, but never the exporters' own.

@@ -243,7 +243,7 @@ fn tell_step(report: &StepReport, preview: bool) {
             };
             info!(name: "step.finished", target: "firstlight", step, phase, outcome, duration, "{text}");
         }
-        Outcome::Deferred { waiting, after } => {
+        Outcome::Deferred { waiting, after, .. } => {
             let after = after.as_ref().map(StepId::as_str);
             info!(name: "step.finished", target: "firstlight", step, phase, outcome, after, "cannot be told yet: {}", waiting.what);
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use firstlight::providers::grafana;
 use firstlight::providers::opensearch::{
-    ComponentTemplate, Document, Index, IndexTemplate, Pipeline, SearchCheck, Server,
+    Definition, DefinitionKind, Document, Index, SearchCheck, Server,
 };
 use firstlight::providers::postgres;
 use serde_json::Value;
@@ -46,20 +46,21 @@ async fn search(server: &Arc<Server>, twice: bool) -> usize {
     let documents = |kind: &str| documents(&format!("manifests/search/{kind}"));
     let server = || Arc::clone(server);
     let mut count = 0;
-    for (name, body) in documents("component-templates") {
-        let server = server();
-        settle(ComponentTemplate { server, name, body }, twice).await;
-        count += 1;
-    }
-    for (name, body) in documents("index-templates") {
-        let server = server();
-        settle(IndexTemplate { server, name, body }, twice).await;
-        count += 1;
-    }
-    for (name, body) in documents("pipelines") {
-        let server = server();
-        settle(Pipeline { server, name, body }, twice).await;
-        count += 1;
+    for (folder, kind) in [
+        ("component-templates", DefinitionKind::ComponentTemplate),
+        ("index-templates", DefinitionKind::IndexTemplate),
+        ("pipelines", DefinitionKind::Pipeline),
+    ] {
+        for (name, body) in documents(folder) {
+            let definition = Definition {
+                server: server(),
+                kind,
+                name,
+                body,
+            };
+            settle(definition, twice).await;
+            count += 1;
+        }
     }
     for (name, body) in documents("indices") {
         let server = server();

@@ -6,8 +6,10 @@
 
 mod bed;
 mod lease;
+mod many;
 mod object;
 mod readiness;
 mod records;
 mod secret;
+mod widgets;
 mod workloads;

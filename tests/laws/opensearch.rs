@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use firstlight::engine::Class;
 use firstlight::providers::opensearch::{
-    ComponentTemplate, Document, Gate, Index, IndexTemplate, Pipeline, SearchCheck, Server,
+    Definition, DefinitionKind, Document, Gate, Index, SearchCheck, Server,
 };
 use firstlight::secret::Credential;
 use serde_json::json;
@@ -17,8 +17,9 @@ use crate::opensearch_bed::{Bed, connect};
 async fn component_template() {
     for bed in Bed::both() {
         let name = unique("component");
-        let make = |name: &str| ComponentTemplate {
+        let make = |name: &str| Definition {
             server: bed.server(),
+            kind: DefinitionKind::ComponentTemplate,
             name: name.to_owned(),
             body: json!({
                 "template": {
@@ -53,8 +54,9 @@ async fn component_template() {
 async fn index_template() {
     for bed in Bed::both() {
         let name = unique("template");
-        let make = |name: &str| IndexTemplate {
+        let make = |name: &str| Definition {
             server: bed.server(),
+            kind: DefinitionKind::IndexTemplate,
             name: name.to_owned(),
             body: json!({
                 "index_patterns": format!("{name}-x-*"),
@@ -74,7 +76,7 @@ async fn index_template() {
         law::cut_short(|polls| make(&format!("{name}-{polls}"))).await;
         law::two_at_once(|| make(&format!("{name}-two"))).await;
 
-        let refused = IndexTemplate {
+        let refused = Definition {
             body: json!({"index_patterns": [format!("{name}-y-*")], "composed_of": ["no-such"]}),
             ..make(&format!("{name}-bad"))
         };
@@ -91,8 +93,9 @@ async fn pipeline() {
     for bed in Bed::both() {
         let name = unique("pipeline");
         // The small OpenSearch 2 of the test bed has no processors.
-        let make = |name: &str| Pipeline {
+        let make = |name: &str| Definition {
             server: bed.server(),
+            kind: DefinitionKind::Pipeline,
             name: name.to_owned(),
             body: json!({"description": "does nothing", "processors": []}),
         };
@@ -341,8 +344,9 @@ async fn errors() {
         proxy.refuse().await;
         proxy.cut().await;
         law::waits(gate()).await;
-        law::waits(Pipeline {
+        law::waits(Definition {
             server: Arc::clone(&server),
+            kind: DefinitionKind::Pipeline,
             name: "any".to_owned(),
             body: json!({}),
         })

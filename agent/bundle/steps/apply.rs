@@ -1,4 +1,5 @@
-//! `apply: { path, force?, wait?, ready?, failed? }`: the documents of a file, or of all files below a folder.
+//! `apply: { path, force?, wait?, ready?, failed?, recreate?, restartOn? }`: the documents of a
+//! file, or of all files below a folder.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -7,17 +8,30 @@ use serde_json::Value;
 
 use super::{Context, Made, Part, order_by_tier, ready_rule};
 use crate::bundle::files::Entry;
+use crate::bundle::reader::Fields;
 use crate::bundle::yaml::Node;
-use crate::bundle::{Action, Manifest};
+use crate::bundle::{Action, Manifest, Restart, Terms};
 use crate::expression::ReadyRule;
 
-const KEYS: &[&str] = &["path", "force", "wait", "ready", "failed"];
+const KEYS: &[&str] = &[
+    "path",
+    "force",
+    "wait",
+    "ready",
+    "failed",
+    "recreate",
+    "restartOn",
+];
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 
 pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
     let fields = context.reader.fields(node, "an apply", KEYS)?;
-    let force = fields.boolean("force").unwrap_or(false);
-    let wait = fields.boolean("wait").unwrap_or(true);
+    let terms = Terms {
+        force: fields.boolean("force").unwrap_or(false),
+        wait: fields.boolean("wait").unwrap_or(true),
+        recreate: fields.boolean("recreate").unwrap_or(false),
+        restart: restart(&fields, context),
+    };
     let said = ready_rule::read(&fields, context);
     let (entry, name) = context.path(&fields)?;
     let files = files(entry, context);
@@ -31,7 +45,7 @@ pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
     let mut manifests = Vec::new();
     for file in &files {
         for document in context.rendering.documents(file) {
-            manifests.extend(manifest(&document, file, force, wait, context));
+            manifests.extend(manifest(&document, file, terms, context));
         }
     }
     ready_rule::give(said, &mut manifests, context);
@@ -41,6 +55,22 @@ pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
         return Some(made);
     }
     Some(Made::group(name, parts(manifests)))
+}
+
+/// The one word that `restartOn` takes.
+const CONFIG: &str = "config";
+
+fn restart(fields: &Fields<'_>, context: Context<'_>) -> Restart {
+    let Some(node) = fields.get("restartOn") else {
+        return Restart::ByHand;
+    };
+    if node.as_text() != Some(CONFIG) {
+        let what = format!("`restartOn` can only be {CONFIG}");
+        let mistake = context.reader.mistake(node.at, what);
+        let hint = "pods are then replaced when a ConfigMap or Secret that they read changes";
+        context.found().add(mistake.hint(hint));
+    }
+    Restart::OnConfig
 }
 
 fn files(entry: Entry, context: Context<'_>) -> Vec<PathBuf> {
@@ -57,13 +87,7 @@ fn files(entry: Entry, context: Context<'_>) -> Vec<PathBuf> {
     }
 }
 
-fn manifest(
-    document: &Node,
-    file: &Path,
-    force: bool,
-    wait: bool,
-    context: Context<'_>,
-) -> Option<Manifest> {
+fn manifest(document: &Node, file: &Path, terms: Terms, context: Context<'_>) -> Option<Manifest> {
     let reader = context.in_file(file).reader;
     reader.entries(document, "an object")?;
     let need = |node: Option<&Node>, what: &str| {
@@ -88,8 +112,7 @@ fn manifest(
     ];
     all.iter().all(|said| *said).then(|| Manifest {
         object: document.to_value(),
-        force,
-        wait,
+        terms,
         rule: ReadyRule::default(),
         location: reader.location(document.at),
     })
@@ -112,7 +135,7 @@ fn parts(manifests: Vec<Manifest>) -> Vec<Part> {
             name,
             needs: Vec::new(),
             location: manifest.location.clone(),
-            action: Action::Object(manifest),
+            action: Some(Action::Object(manifest)),
         };
         (tier(&part), part)
     };
@@ -146,7 +169,7 @@ fn full_name(object: &Value) -> Option<String> {
 /// Objects of a lower tier are what those of a higher one are made with. A Service is not one of
 /// these: it is ready when the pods behind it are, so both go side by side.
 fn tier(part: &Part) -> usize {
-    let Action::Object(Manifest { object, .. }) = &part.action else {
+    let Some(Action::Object(Manifest { object, .. })) = &part.action else {
         return 0;
     };
     match text(object, "/kind") {

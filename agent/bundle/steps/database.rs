@@ -28,16 +28,16 @@ pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
         name: DATABASE.to_owned(),
         needs: Vec::new(),
         location: reader.location(node.at),
-        action: database,
+        action: Some(database),
     };
     let others = extensions.into_iter().map(|(node, extension)| Part {
         name: format!("extension-{extension}"),
         needs: vec![DATABASE.to_owned()],
         location: reader.location(node.at),
-        action: Action::Extension(Extension {
+        action: Some(Action::Extension(Extension {
             database: name.clone(),
             name: extension,
-        }),
+        })),
     });
     let parts = std::iter::once(first).chain(others).collect();
     Some(Made::group(Some(name.clone()), parts))

@@ -104,11 +104,11 @@ fn folder(node: &Node, uids: &[&str], context: Context<'_>) -> Option<Part> {
             .map(|parent| format!("folder-{parent}"))
             .collect(),
         location: reader.location(node.at),
-        action: Action::Folder(Folder {
+        action: Some(Action::Folder(Folder {
             uid,
             title: title?,
             parent,
-        }),
+        })),
     })
 }
 
@@ -163,13 +163,13 @@ fn datasource(node: &Node, context: Context<'_>) -> Option<Part> {
         name: format!("datasource-{uid}"),
         needs: Vec::new(),
         location: location.clone(),
-        action: Action::Datasource(Datasource {
+        action: Some(Action::Datasource(Datasource {
             uid,
             name: name?,
             body,
             secrets,
             location,
-        }),
+        })),
     })
 }
 
@@ -280,11 +280,11 @@ fn dashboard(
         name: format!("dashboard-{uid}"),
         needs,
         location: location.clone(),
-        action: Action::Dashboard(Dashboard {
+        action: Some(Action::Dashboard(Dashboard {
             uid,
             folder: folder.to_owned(),
             model,
             location,
-        }),
+        })),
     })
 }

@@ -71,7 +71,8 @@ struct Part {
     /// The names of the members that must be current before.
     needs: Vec<String>,
     location: Location,
-    action: Action,
+    /// None where parts only meet: those that need it need all that it needs.
+    action: Option<Action>,
 }
 
 impl<'a> Context<'a> {
@@ -256,7 +257,10 @@ impl Part {
             id: format!("{group}/{}", self.name),
             needs: needs.collect(),
             location: self.location,
-            body: Body::Step(pace.step(self.action)),
+            body: match self.action {
+                Some(action) => Body::Step(pace.step(action)),
+                None => Body::Group(Vec::new()),
+            },
         }
     }
 }
@@ -272,23 +276,34 @@ impl Pace {
     }
 }
 
+/// So many needs are written out one by one; more of them meet in a part without an action, so
+/// that thousands of parts do not have millions of needs.
+const MANY: usize = 1000;
+
 /// Gives each part the need of all parts of the nearest tier before its own.
 fn order_by_tier(mut parts: Vec<(usize, Part)>) -> Vec<Part> {
     parts.sort_by_key(|(tier, _)| *tier);
+    let mut ordered: Vec<Part> = Vec::with_capacity(parts.len());
     let mut before: Vec<String> = Vec::new();
-    let mut same: Vec<String> = Vec::new();
-    let mut current = None;
-    let mut ordered = Vec::with_capacity(parts.len());
-    for (tier, mut part) in parts {
-        if current != Some(tier) {
-            current = Some(tier);
-            if !same.is_empty() {
-                before = std::mem::take(&mut same);
-            }
+    while let Some((tier, _)) = parts.first() {
+        let tier = *tier;
+        let others = parts.split_off(parts.partition_point(|(other, _)| *other == tier));
+        if before.len() * parts.len() > MANY {
+            let meeting = Part {
+                name: format!("before-tier-{tier}"),
+                needs: std::mem::take(&mut before),
+                location: parts[0].1.location.clone(),
+                action: None,
+            };
+            before.push(meeting.name.clone());
+            ordered.push(meeting);
         }
-        same.push(part.name.clone());
-        part.needs.extend(before.iter().cloned());
-        ordered.push(part);
+        let names = parts.iter().map(|(_, part)| part.name.clone()).collect();
+        for (_, mut part) in std::mem::replace(&mut parts, others) {
+            part.needs.extend(before.iter().cloned());
+            ordered.push(part);
+        }
+        before = names;
     }
     ordered
 }

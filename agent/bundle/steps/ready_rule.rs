@@ -64,11 +64,11 @@ pub(super) fn give(said: Option<Said>, manifests: &mut [Manifest], context: Cont
             Some(said) if is_alone || !is_known => {
                 manifest.rule = said.rule.clone();
                 given = true;
-                if !said.is_whole && !is_known && manifest.wait {
+                if !said.is_whole && !is_known && manifest.terms.wait {
                     remember(&mut unknown, manifest);
                 }
             }
-            _ if is_known || !manifest.wait => {}
+            _ if is_known || !manifest.terms.wait => {}
             _ => remember(&mut unknown, manifest),
         }
     }

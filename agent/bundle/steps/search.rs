@@ -149,12 +149,12 @@ fn object(
         name: format!("{word}-{}", name.replace('/', "-")),
         needs: Vec::new(),
         location: location.clone(),
-        action: Action::Search(SearchObject {
+        action: Some(Action::Search(SearchObject {
             kind,
             name,
             body,
             location,
-        }),
+        })),
     };
     Some((kind as usize, part))
 }

@@ -1,43 +1,33 @@
-//! The connection to the API server: the one place that sends.
+//! What is asked of the API server: every question and order of this provider, by its name.
 
-use std::collections::HashMap;
+mod connection;
+
+use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::core::response::Status;
 use serde_json::Value;
-use tracing::field::{Empty, display};
-use tracing::{Instrument, Span};
+
+pub(super) use connection::Connection;
 
 use super::Error;
-use super::kind::{Kind, ServedKinds, Target};
+use super::discovery::Discovery;
+use super::kind::{Kind, Target};
 use super::live::Live;
-use super::refusal;
-use super::request::Request;
+use super::request::{Request, Selection};
 use super::watches::Watches;
-use crate::engine::Failure;
 
-/// How long a connection may take to be made.
-const CONNECT: Duration = Duration::from_secs(5);
-/// How long an answer may take; webhooks that the API server asks may take 30 s each.
-const ANSWER: Duration = Duration::from_secs(40);
-
-/// A connection to one cluster, cheap to clone.
+/// A connection to one cluster, and what is known of it; cheap to clone.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    kube: kube::Client,
-    host: String,
-    port: u16,
+    connection: Connection,
     namespace: String,
-    /// By API version. Never forgets: a kind that is gone answers 404, which is an answer too.
-    kinds: Mutex<HashMap<String, Vec<Kind>>>,
+    discovery: Discovery,
     watches: Watches,
 }
 
@@ -73,24 +63,15 @@ impl Client {
         Self::with_config(config, namespace)
     }
 
-    fn with_config(mut config: kube::Config, namespace: Option<String>) -> Result<Self, Error> {
-        config.connect_timeout = Some(CONNECT);
-        // The engine alone looks again.
-        config.default_retry = false;
-        let uri = config.cluster_url.clone();
-        let https = uri.scheme_str() != Some("http");
-        let kube = kube::Client::try_from(config).map_err(|source| Error::BadConfig {
-            server: uri.to_string(),
-            source: source.into(),
-        })?;
+    fn with_config(config: kube::Config, namespace: Option<String>) -> Result<Self, Error> {
+        let connection = Connection::open(config)?;
+        let namespace = namespace.unwrap_or_else(|| connection.default_namespace().to_owned());
         Ok(Self {
             inner: Arc::new(Inner {
-                namespace: namespace.unwrap_or_else(|| kube.default_namespace().to_owned()),
-                watches: Watches::new(kube.clone()),
-                kube,
-                host: uri.host().unwrap_or_default().to_owned(),
-                port: uri.port_u16().unwrap_or(if https { 443 } else { 80 }),
-                kinds: Mutex::default(),
+                watches: Watches::new(connection.clone()),
+                discovery: Discovery::default(),
+                connection,
+                namespace,
             }),
         })
     }
@@ -107,30 +88,12 @@ impl Client {
 
     /// How a kind is served; none if it is not, yet.
     pub(super) async fn kind(&self, api_version: &str, name: &str) -> Result<Option<Kind>, Error> {
-        if let Some(kind) = self.known_kind(api_version, name) {
-            return Ok(Some(kind));
-        }
-        let served: ServedKinds = match self.send(Request::kinds(api_version)).await {
-            Ok(answer) => read(&Request::kinds(api_version), answer)?,
-            Err(Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        self.inner
-            .kinds
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(api_version.to_owned(), served.into_kinds());
-        Ok(self.known_kind(api_version, name))
-    }
-
-    fn known_kind(&self, api_version: &str, name: &str) -> Option<Kind> {
-        let kinds = &self.inner.kinds;
-        let kinds = kinds.lock().unwrap_or_else(PoisonError::into_inner);
-        kinds
-            .get(api_version)?
-            .iter()
-            .find(|kind| kind.name == name)
-            .cloned()
+        let Inner {
+            discovery,
+            connection,
+            ..
+        } = &*self.inner;
+        discovery.kind(connection, api_version, name).await
     }
 
     /// An object; none also if its namespace is not there or its kind is not served any more.
@@ -142,6 +105,11 @@ impl Client {
         }
     }
 
+    /// The same, from what the shared list and watch of its kind know; asks only if they cannot tell.
+    pub(super) async fn look(&self, target: &Target) -> Result<Option<Arc<Live>>, Error> {
+        self.inner.watches.look(target).await
+    }
+
     /// The objects of a kind in a namespace that match both selectors; an empty one matches all.
     pub(super) async fn list(
         &self,
@@ -150,15 +118,20 @@ impl Client {
         labels: &str,
         fields: &str,
     ) -> Result<Vec<Live>, Error> {
-        let request = Request::list(kind, namespace, labels, fields);
-        match self.send(request).await {
-            Ok(mut answer) => Ok(match answer["items"].take() {
-                Value::Array(items) => items
-                    .into_iter()
-                    .map(|item| Live::of_kind(kind, item))
-                    .collect(),
-                _ => Vec::new(),
-            }),
+        let selection = Selection {
+            kind: kind.clone(),
+            namespace: kind.namespaced.then(|| namespace.to_owned()),
+            labels: labels.to_owned(),
+            fields: fields.to_owned(),
+            may_be_forbidden: false,
+        };
+        let mut found = Vec::new();
+        let take = |items: Vec<Value>, _| {
+            found.extend(items.into_iter().map(|item| Live::of_kind(kind, item)));
+            ControlFlow::Continue(())
+        };
+        match self.inner.connection.pages(&selection, take).await {
+            Ok(_) => Ok(found),
             Err(Error::NotFound { .. }) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
@@ -177,7 +150,8 @@ impl Client {
             Err(error @ Error::Unexplained { .. }) => {
                 Err(self.explained(error, target, document, force).await)
             }
-            answer => answer.map(Live::new),
+            Ok(answer) if dry_run => Ok(Live::new(answer)),
+            answer => answer.map(|answer| self.written(target, answer)),
         }
     }
 
@@ -210,100 +184,35 @@ impl Client {
     }
 
     pub(super) async fn create(&self, target: &Target, document: &Value) -> Result<Live, Error> {
-        let request = Request::create(target, document);
-        self.send(request).await.map(Live::new)
+        let answer = self.send(Request::create(target, document)).await?;
+        Ok(self.written(target, answer))
     }
 
     pub(super) async fn merge(&self, target: &Target, patch: &Value) -> Result<Live, Error> {
-        let request = Request::merge(target, patch);
-        self.send(request).await.map(Live::new)
+        let answer = self.send(Request::merge(target, patch)).await?;
+        Ok(self.written(target, answer))
     }
 
-    /// Sends one request in a span of its own.
+    /// Starts to delete an object as it was seen, and what it owns before it.
+    pub(super) async fn delete(&self, target: &Target, seen: &Live) -> Result<(), Error> {
+        let delete = Request::delete(target, seen.uid(), seen.version());
+        let answer = self.send(delete).await?;
+        if answer["kind"] == target.kind.name.as_ref() {
+            self.written(target, answer);
+        } else {
+            self.inner.watches.forget(target);
+        }
+        Ok(())
+    }
+
+    /// Our own write: nobody who looks from now on may see what was before it.
+    fn written(&self, target: &Target, answer: Value) -> Live {
+        let live = Live::new(answer);
+        self.inner.watches.wrote(target, &live);
+        live
+    }
+
     async fn send(&self, request: Request) -> Result<Value, Error> {
-        let span = tracing::info_span!(
-            "kubernetes",
-            otel.kind = "client",
-            otel.name = format!("{} {}", request.method, request.template),
-            otel.status_code = Empty,
-            http.request.method = %request.method,
-            url.template = request.template,
-            server.address = self.inner.host,
-            server.port = self.inner.port,
-            http.response.status_code = Empty,
-            error.type = Empty,
-            exception.message = Empty,
-            k8s.object = request.subject,
-            dry_run = request.dry_run,
-        );
-        let absence_is_an_answer = request.method == http::Method::GET;
-        let answer = tokio::time::timeout(ANSWER, self.exchange(&request))
-            .instrument(span.clone())
-            .await
-            .unwrap_or_else(|_| {
-                Err(Error::Silent {
-                    request: request.to_string(),
-                    server: self.server(),
-                    after: ANSWER,
-                })
-            });
-        match &answer {
-            Err(Error::NotFound { .. }) if absence_is_an_answer => {}
-            Err(error) => {
-                span.record("otel.status_code", "ERROR");
-                span.record("error.type", error.kind());
-                span.record("exception.message", display(error));
-            }
-            Ok(_) => {}
-        }
-        answer
+        self.inner.connection.send(request).await
     }
-
-    async fn exchange(&self, request: &Request) -> Result<Value, Error> {
-        let message = http::Request::builder()
-            .method(request.method.clone())
-            .uri(&request.url)
-            .header(http::header::ACCEPT, "application/json")
-            .header(http::header::CONTENT_TYPE, request.content_type)
-            .body(Body::from(request.body.clone()))
-            .map_err(|source| Error::Refused {
-                request: request.to_string(),
-                reason: "BadRequest".to_owned(),
-                message: source.to_string(),
-            })?;
-        let lost = |source| refusal::no_answer(request, self.server(), source);
-        let response = self.inner.kube.send(message).await.map_err(lost)?;
-        let status = response.status();
-        Span::current().record("http.response.status_code", status.as_u16());
-        let body = response.into_body().collect_bytes().await.map_err(lost)?;
-        if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|source| Error::Unreadable {
-                request: request.to_string(),
-                source: source.into(),
-            });
-        }
-        // What stands before an API server may answer with a page or with nothing.
-        let said = serde_json::from_slice(&body).unwrap_or_else(|_| {
-            let text = String::from_utf8_lossy(&body);
-            Status::failure(text.trim(), "")
-        });
-        Err(refusal::negative_answer(
-            request,
-            self.server(),
-            status.as_u16(),
-            said,
-        ))
-    }
-
-    fn server(&self) -> String {
-        format!("{}:{}", self.inner.host, self.inner.port)
-    }
-}
-
-/// Reads an answer as what it should be.
-fn read<T: serde::de::DeserializeOwned>(request: &Request, answer: Value) -> Result<T, Error> {
-    serde_json::from_value(answer).map_err(|source| Error::Unreadable {
-        request: request.to_string(),
-        source: source.into(),
-    })
 }

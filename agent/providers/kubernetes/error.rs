@@ -1,5 +1,6 @@
 //! What can go wrong between us and the API server.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::{BoxError, Class, Failure};
@@ -113,6 +114,27 @@ pub enum Error {
         /// Who owns what.
         conflicts: Vec<String>,
     },
+    /// Fields that cannot be changed, in the server's own words.
+    #[error("{target}: fields that cannot be changed are to change: {}", .fields.join("; "))]
+    Immutable {
+        /// The object.
+        target: String,
+        /// Each with what the server says of it.
+        fields: Vec<String>,
+        /// Whether the object may be deleted and made anew if the step allows it.
+        expendable: bool,
+    },
+    /// An object that cannot be tried out, because the place where it would be is not there.
+    #[error("{target} would be made, and cannot be tried out before {missing} is there")]
+    TooEarly {
+        /// The object.
+        target: String,
+        /// `namespace lens`
+        missing: String,
+    },
+    /// The answer to a question that others had at the same time.
+    #[error(transparent)]
+    Shared(Arc<Error>),
     /// The server refuses the document.
     #[error("failed to {request}: the API server refuses it ({reason}): {message}")]
     Refused {
@@ -198,7 +220,9 @@ impl Failure for Error {
             | Self::Unexplained { .. }
             | Self::Unreadable { .. }
             | Self::NotFound { .. }
+            | Self::TooEarly { .. }
             | Self::NotServed { .. } => Class::Unavailable,
+            Self::Shared(error) => error.class(),
             Self::Conflict { .. } | Self::Held { .. } | Self::Lost { .. } => Class::Busy,
             Self::TooLarge { .. } => Class::Bug,
             Self::Owned { .. } | Self::Failed { .. } => Class::Diverged,
@@ -207,6 +231,7 @@ impl Failure for Error {
             | Self::BadConfig { .. }
             | Self::Untrusted { .. }
             | Self::Refused { .. }
+            | Self::Immutable { .. }
             | Self::NotAnObject { .. }
             | Self::NoRule { .. } => Class::Invalid,
         }
@@ -226,6 +251,9 @@ impl Failure for Error {
             Self::Forbidden { .. } => "kubernetes.forbidden",
             Self::Conflict { .. } => "kubernetes.conflict",
             Self::Owned { .. } => "kubernetes.owned",
+            Self::Immutable { .. } => "kubernetes.immutable",
+            Self::TooEarly { .. } => "kubernetes.too_early",
+            Self::Shared(error) => error.kind(),
             Self::Refused { .. } => "kubernetes.refused",
             Self::NotFound { .. } => "kubernetes.not_found",
             Self::NotServed { .. } => "kubernetes.not_served",
@@ -246,6 +274,7 @@ impl Failure for Error {
 impl Error {
     fn hint(&self) -> Option<String> {
         match self {
+            Self::Shared(error) => error.hint(),
             Self::NoConfig { .. } => {
                 Some("set KUBECONFIG, or run in a pod with a service account".to_owned())
             }
@@ -270,6 +299,14 @@ impl Error {
             }
             Self::Owned { .. } => Some(
                 "to take the fields over, set `force: true`; else leave them out of the document"
+                    .to_owned(),
+            ),
+            Self::Immutable { expendable: true, .. } => Some(
+                "`recreate: true` lets the step delete the object and make it anew; else give it another name"
+                    .to_owned(),
+            ),
+            Self::Immutable { .. } => Some(
+                "it may hold data, so it is never deleted here: leave these fields as they are, give it another name, or delete it by hand"
                     .to_owned(),
             ),
             Self::NotServed { kind, .. } => Some(format!(

@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value};
 
+use super::kind::split;
 use super::{MANAGER, quantity};
 use crate::engine::FieldChange;
 
@@ -38,61 +39,127 @@ pub(super) fn surely_same(desired: &Value, live: &Value) -> bool {
         }
     }
     match owned(live) {
-        Some(owned) => same(&desired, live, owned, false),
+        Some(owned) => same(&desired, live, owned, Texts::of(live)),
         // An object of which we name no field, like a Namespace, leaves us no set.
         None => desired.as_object().is_some_and(Map::is_empty),
     }
 }
 
-/// `amounts`: whether texts here are amounts, which the server rewrites.
-fn same(desired: &Value, live: &Value, owned: &Value, amounts: bool) -> bool {
+/// What texts can be at a place of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Texts {
+    /// Kept as they are.
+    Plain,
+    /// Plain here, and amounts below some names.
+    Mixed,
+    /// Amounts, which the server rewrites.
+    Amounts,
+}
+
+impl Texts {
+    /// The names below which kinds that come with Kubernetes have amounts.
+    const AMOUNTS: [&str; 12] = [
+        "requests",
+        "limits",
+        "hard",
+        "capacity",
+        "default",
+        "defaultRequest",
+        "max",
+        "min",
+        "sizeLimit",
+        "divisor",
+        "averageValue",
+        "podFixed",
+    ];
+
+    /// Only kinds that come with Kubernetes have amounts; custom resources are kept as they are.
+    fn of(live: &Value) -> Self {
+        let api_version = live["apiVersion"].as_str().unwrap_or_default();
+        match (split(api_version).0, live["kind"].as_str()) {
+            ("", Some("ConfigMap" | "Secret")) => Self::Plain,
+            ("" | "apps" | "batch" | "autoscaling" | "node.k8s.io" | "storage.k8s.io", _) => {
+                Self::Mixed
+            }
+            _ => Self::Plain,
+        }
+    }
+
+    fn below(self, name: &str) -> Self {
+        match self {
+            // Labels and annotations may have any name.
+            Self::Mixed if name == "metadata" => Self::Plain,
+            Self::Mixed if Self::AMOUNTS.contains(&name) => Self::Amounts,
+            other => other,
+        }
+    }
+}
+
+fn same(desired: &Value, live: &Value, owned: &Value, texts: Texts) -> bool {
     let below = names(owned);
     if below.is_empty() {
-        return same_value(desired, live, amounts);
+        return same_value(desired, live, texts);
     }
     match desired {
         Value::Object(fields) => {
             fields.len() == below.len()
                 && fields.iter().all(|(name, desired)| {
-                    let amounts = amounts || matches!(name.as_str(), "requests" | "limits");
                     match (live.get(name), owned.get(format!("f:{name}"))) {
-                        (Some(live), Some(owned)) => same(desired, live, owned, amounts),
-                        _ => false,
+                        (Some(live), Some(owned)) => same(desired, live, owned, texts.below(name)),
+                        // It is ours and not there: the server leaves out what says nothing.
+                        (None, Some(_)) => says_nothing(desired),
+                        (_, None) => false,
                     }
                 })
         }
-        Value::Array(items) => {
-            let Some(live) = live.as_array() else {
-                return false;
-            };
-            let mut places = Vec::with_capacity(items.len());
-            let all = items.iter().all(|item| {
-                let Some((name, owned)) = below.iter().find(|(name, _)| names_item(name, item))
-                else {
-                    return false;
-                };
-                let place = live.iter().position(|live| names_live_item(name, live));
-                places.extend(place);
-                place.is_some_and(|place| same(item, &live[place], owned, amounts))
-            });
-            // A name that stands for two of our items would hide one of the server's.
-            all && items.len() == below.len() && places.is_sorted_by(|one, next| one < next)
-        }
+        Value::Array(items) => same_items(items, live, &below, texts),
         _ => false,
     }
 }
 
-fn same_value(desired: &Value, live: &Value, amounts: bool) -> bool {
+fn same_items(items: &[Value], live: &Value, below: &[(&str, &Value)], texts: Texts) -> bool {
+    let Some(live) = live.as_array() else {
+        return false;
+    };
+    let mut places = Vec::with_capacity(items.len());
+    let all = items.iter().all(|item| {
+        let Some((name, owned)) = below.iter().find(|(name, _)| names_item(name, item)) else {
+            return false;
+        };
+        let place = live.iter().position(|live| names_live_item(name, live));
+        places.extend(place);
+        place.is_some_and(|place| same(item, &live[place], owned, texts))
+    });
+    // A name that stands for two of our items would hide one of the server's.
+    all && items.len() == below.len() && places.is_sorted_by(|one, next| one < next)
+}
+
+fn same_value(desired: &Value, live: &Value, texts: Texts) -> bool {
     if desired == live {
         return true;
     }
+    let amounts = texts == Texts::Amounts;
     match (desired, live) {
-        (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
+        (Value::Number(one), Value::Number(other)) => {
+            (one.is_f64() || other.is_f64()) && one.as_f64() == other.as_f64()
+        }
         (Value::String(one), Value::String(other)) => amounts && quantity::same(one, other),
         (Value::Number(one), Value::String(other)) => {
             amounts && quantity::same(&one.to_string(), other)
         }
         _ => false,
+    }
+}
+
+/// Whether this is what a field has that is not there.
+fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Bool(true) => false,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
     }
 }
 
@@ -289,7 +356,9 @@ mod tests {
             ".": {}, "f:name": {}, "f:image": {},
             "f:ports": { "k:{\"containerPort\":80,\"protocol\":\"TCP\"}": port },
             "f:resources": { "f:requests": { "f:cpu": {} } } } } } });
-        live(json!({ "spec": { "containers": containers } }), &owned)
+        let pod =
+            json!({ "apiVersion": "v1", "kind": "Pod", "spec": { "containers": containers } });
+        live(pod, &owned)
     }
 
     fn desired(image: &str) -> Value {
@@ -307,6 +376,42 @@ mod tests {
             &containers("a", Some("injected"))
         ));
         assert!(!surely_same(&desired("b"), &containers("a", None)));
+    }
+
+    #[test]
+    fn amounts_are_amounts_only_where_the_server_says_so() {
+        let owned = json!({ "f:spec": { "f:requests": { "f:cpu": {} } } });
+        let here = |api_version: &str, cpu: Value| json!({ "apiVersion": api_version, "kind": "Thing", "spec": { "requests": { "cpu": cpu } } });
+        for (api_version, one, other, expected) in [
+            ("v1", json!("1000m"), json!("1"), true),
+            ("v1", json!(1), json!("1"), true),
+            ("v1", json!("2"), json!("1"), false),
+            ("example.com/v1", json!("1000m"), json!("1"), false),
+            ("example.com/v1", json!(1.0), json!(1), true),
+            (
+                "example.com/v1",
+                json!(9_007_199_254_740_993_u64),
+                json!(9_007_199_254_740_992_u64),
+                false,
+            ),
+        ] {
+            let live = live(here(api_version, other), &owned);
+            assert_eq!(
+                surely_same(&here(api_version, one), &live),
+                expected,
+                "{live}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_says_nothing_may_be_left_out() {
+        let owned = json!({ "f:spec": { "f:env": {}, "f:value": {}, "f:replicas": {} } });
+        let desired =
+            |replicas: u64| json!({ "spec": { "env": [], "value": "", "replicas": replicas } });
+        let live = live(json!({ "spec": {} }), &owned);
+        assert!(surely_same(&desired(0), &live));
+        assert!(!surely_same(&desired(1), &live));
     }
 
     #[test]

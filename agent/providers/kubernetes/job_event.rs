@@ -92,14 +92,16 @@ impl JobEvent {
     }
 }
 
-/// Cuts at a character, and says so.
+/// Cuts in the middle, at characters, and says so: the end names the trace.
 fn shortened(message: &str) -> String {
-    const MARK: &str = "…";
+    const MARK: &str = " … ";
+    const END: usize = 60;
     if message.len() <= LIMIT {
         return message.to_owned();
     }
-    let end = message.floor_char_boundary(LIMIT - MARK.len());
-    format!("{}{MARK}", &message[..end])
+    let end = message.ceil_char_boundary(message.len() - END);
+    let start = message.floor_char_boundary(LIMIT - END - MARK.len());
+    format!("{}{MARK}{}", &message[..start], &message[end..])
 }
 
 #[cfg(test)]
@@ -107,10 +109,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_message_is_cut_at_a_character() {
-        let long = "ä".repeat(1000);
+    fn a_long_message_is_cut_at_characters_and_keeps_its_end() {
+        let long = format!("{}; trace 0af7", "ä".repeat(1000));
         let cut = shortened(&long);
-        assert!(cut.len() <= LIMIT && cut.ends_with('…'), "{}", cut.len());
+        assert!(cut.len() <= LIMIT, "{}", cut.len());
+        assert!(cut.contains('…') && cut.ends_with("; trace 0af7"), "{cut}");
         assert_eq!(shortened("short"), "short");
     }
 }

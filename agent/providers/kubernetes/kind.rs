@@ -102,7 +102,7 @@ pub(super) fn split(api_version: &str) -> (&str, &str) {
 }
 
 /// One object of a kind, or where it would be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Target {
     pub(super) kind: Kind,
     /// None for an object of the cluster.

@@ -13,10 +13,13 @@
 //! | an Event on the Job that we run in | [`JobEvent::new`]`(client, Option<`[`Job`]`>)`, then `send(..)` |
 
 mod client;
+mod config_sum;
 mod diagnosis;
+mod discovery;
 mod document;
 mod error;
 mod fields;
+mod flight;
 mod generated_secret;
 mod job_event;
 mod kind;
@@ -27,13 +30,16 @@ mod operator;
 mod quantity;
 mod readiness;
 mod refusal;
+mod replacement;
 mod request;
 mod run_record;
 mod secrets;
+mod seen;
 mod time;
 mod watches;
 
 pub use client::Client;
+pub use config_sum::Configs;
 pub use error::Error;
 pub use generated_secret::{GeneratedSecret, SecretChange, SecretObserved};
 pub use job_event::{Job, JobEvent, Severity};

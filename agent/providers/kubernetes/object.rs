@@ -1,6 +1,8 @@
 //! Any object, applied as the bundle has it and ready by the rule of its kind.
 
-use std::sync::{Mutex, PoisonError};
+use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use futures::future::{FutureExt, select_all};
@@ -10,7 +12,7 @@ use super::document::Document;
 use super::kind::Target;
 use super::live::Live;
 use super::readiness::{self, Readiness, Surroundings, Tenure};
-use super::{Client, Error, diagnosis, fields};
+use super::{Client, Configs, Error, config_sum, diagnosis, fields, replacement};
 use crate::engine::{Difference, FieldChange, Plan, Resource, Verb, Waiting};
 use crate::expression::ReadyRule;
 
@@ -32,6 +34,9 @@ pub struct Object {
     client: Client,
     document: Document,
     options: ObjectOptions,
+    recreate: bool,
+    rehearse: bool,
+    configs: Option<Arc<Configs>>,
     /// The state in which the server last said that a write would change nothing of ours.
     equal: Mutex<Option<Fingerprint>>,
     /// Since when it has been ready or in trouble.
@@ -40,9 +45,15 @@ pub struct Object {
     rule: ReadyRule,
 }
 
-/// What cannot stay the same when a field of ours changes.
+/// What cannot stay the same when a field of ours changes, or what is written.
 #[derive(Debug, PartialEq, Eq)]
-enum Fingerprint {
+struct Fingerprint {
+    state: State,
+    written: u64,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
     Generation {
         uid: String,
         generation: i64,
@@ -64,21 +75,27 @@ pub struct ObjectObserved {
 #[derive(Debug)]
 struct Found {
     target: Target,
-    live: Live,
+    live: Arc<Live>,
     /// The fields of ours that a write would change.
     changes: Vec<FieldChange>,
+    /// Whether they can only be changed by making the object anew.
+    replace: bool,
     surroundings: Surroundings,
     /// None where nobody has asked.
     readiness: Option<Readiness>,
 }
 
-/// A write of the document.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObjectChange(Difference);
+/// A write of the document, or the deletion before it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ObjectChange {
+    difference: Difference,
+    /// The object that is in the way.
+    delete: Option<Arc<Live>>,
+}
 
 impl From<ObjectChange> for Difference {
     fn from(change: ObjectChange) -> Self {
-        change.0
+        change.difference
     }
 }
 
@@ -89,10 +106,18 @@ impl Object {
     /// # Errors
     /// When one of these is missing.
     pub fn new(client: Client, document: Value, options: ObjectOptions) -> Result<Self, Error> {
+        let document = Document::new(document)?;
+        let namespace = document.namespace.as_deref();
+        let namespace = namespace.unwrap_or(client.namespace());
+        let kind = (document.api_version.as_str(), document.kind.as_str());
+        client.watches().announce(kind, namespace, &document.name);
         Ok(Self {
             client,
-            document: Document::new(document)?,
+            document,
             options,
+            recreate: false,
+            rehearse: false,
+            configs: None,
             equal: Mutex::default(),
             tenure: Mutex::default(),
             clock: SystemTime::now,
@@ -123,6 +148,34 @@ impl Object {
         Ok((surroundings, readiness))
     }
 
+    /// Allows to delete the object and make it anew when a field that is to change cannot be
+    /// changed, if it holds no data.
+    #[must_use]
+    pub fn recreate(self, allowed: bool) -> Self {
+        let recreate = allowed;
+        Self { recreate, ..self }
+    }
+
+    /// Restarts the pods of a workload when configuration that they read changes. `configs` is
+    /// what the bundle applies of it.
+    #[must_use]
+    pub fn restart_with(self, configs: Arc<Configs>) -> Self {
+        let configs = config_sum::has_pods(&self.document).then_some(configs);
+        Self { configs, ..self }
+    }
+
+    /// Also tries out what is not there yet, so that a preview knows what the server says to it.
+    #[must_use]
+    pub fn rehearse(self, wanted: bool) -> Self {
+        let rehearse = wanted;
+        Self { rehearse, ..self }
+    }
+
+    fn namespace(&self) -> &str {
+        let namespace = self.document.namespace.as_deref();
+        namespace.unwrap_or(self.client.namespace())
+    }
+
     /// Where the object is; none while the API server does not serve its kind.
     async fn target(&self) -> Result<Option<Target>, Error> {
         let document = &self.document;
@@ -130,30 +183,109 @@ impl Object {
             .client
             .kind(&document.api_version, &document.kind)
             .await?;
-        let namespace = document.namespace.as_deref();
-        let namespace = namespace.unwrap_or(self.client.namespace());
-        Ok(kind.map(|kind| Target::new(kind, namespace, &document.name)))
+        Ok(kind.map(|kind| Target::new(kind, self.namespace(), &document.name)))
     }
 
-    /// What a write would change of our fields. Asks the server only if it must.
-    async fn changes(&self, target: &Target, live: &Live) -> Result<Vec<FieldChange>, Error> {
-        let now = Fingerprint::of(live);
+    /// The document, with what follows from the configuration that it names.
+    async fn content(&self) -> Result<Cow<'_, Value>, Error> {
+        let content = &self.document.content;
+        let Some(configs) = &self.configs else {
+            return Ok(Cow::Borrowed(content));
+        };
+        let mut content = content.clone();
+        config_sum::put(&self.client, configs, self.namespace(), &mut content).await?;
+        Ok(Cow::Owned(content))
+    }
+
+    /// What a write would change of our fields, and whether the object is in its way. Asks the
+    /// server only if it must.
+    async fn changes(
+        &self,
+        target: &Target,
+        live: &Live,
+    ) -> Result<(Vec<FieldChange>, bool), Error> {
+        let content = self.content().await?;
+        let now = Fingerprint::of(live, &content);
         let known = {
             let equal = self.equal.lock().unwrap_or_else(PoisonError::into_inner);
             equal.as_ref() == Some(&now)
         };
-        if known || fields::surely_same(&self.document.content, live.value()) {
-            return Ok(Vec::new());
+        if known || fields::surely_same(&content, live.value()) {
+            return Ok((Vec::new(), false));
         }
         let would_be = self
             .client
-            .apply(target, &self.document.content, self.options.force, true)
-            .await?;
+            .apply(target, &content, self.options.force, true);
+        let would_be = match would_be.await {
+            Err(Error::Immutable { target, fields, .. }) => {
+                return self.immutable(live, target, fields);
+            }
+            answer => answer?,
+        };
         let changes = fields::changes(live.value(), would_be.value());
         if changes.is_empty() {
             *self.equal.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         }
-        Ok(changes)
+        Ok((changes, false))
+    }
+
+    fn immutable(
+        &self,
+        live: &Live,
+        target: String,
+        fields: Vec<String>,
+    ) -> Result<(Vec<FieldChange>, bool), Error> {
+        let expendable = replacement::is_expendable(live);
+        if !(self.recreate && expendable) {
+            return Err(Error::Immutable {
+                target,
+                fields,
+                expendable: expendable && !self.recreate,
+            });
+        }
+        let change = |path| FieldChange {
+            path,
+            before: None,
+            after: None,
+            sensitive: false,
+        };
+        Ok((fields.into_iter().map(change).collect(), true))
+    }
+
+    /// Lets the server say what it thinks of an object that is not there.
+    async fn try_out(&self, target: &Target) -> Result<(), Error> {
+        let content = self.content().await?;
+        let made = self
+            .client
+            .apply(target, &content, self.options.force, true);
+        match (made.await, &target.namespace) {
+            (Err(Error::NotFound { .. }), Some(namespace)) => Err(Error::TooEarly {
+                target: target.to_string(),
+                missing: format!("namespace {namespace}"),
+            }),
+            (made, _) => made.map(drop),
+        }
+    }
+
+    /// What is said of an object that is not there.
+    async fn absent(&self, target: Option<&Target>) -> Result<ObjectObserved, Error> {
+        match target {
+            None if self.rehearse => {
+                let Document {
+                    kind, api_version, ..
+                } = &self.document;
+                return Err(Error::TooEarly {
+                    target: self.document.to_string(),
+                    missing: format!("kind {kind} of {api_version}"),
+                });
+            }
+            Some(target) if self.rehearse => self.try_out(target).await?,
+            _ => {}
+        }
+        Ok(ObjectObserved {
+            target: target.map_or_else(|| self.document.to_string(), Target::to_string),
+            found: None,
+        })
     }
 }
 
@@ -163,20 +295,14 @@ impl Resource for Object {
     type Error = Error;
 
     async fn observe(&self) -> Result<ObjectObserved, Error> {
-        let absent = |target| {
-            Ok(ObjectObserved {
-                target,
-                found: None,
-            })
-        };
         let Some(target) = self.target().await? else {
-            return absent(self.document.to_string());
+            return self.absent(None).await;
         };
-        let Some(live) = self.client.get(&target).await? else {
-            return absent(target.to_string());
+        let Some(live) = self.client.look(&target).await? else {
+            return self.absent(Some(&target)).await;
         };
-        let changes = if is_being_deleted(&live) {
-            Vec::new()
+        let (changes, replace) = if is_being_deleted(&live) {
+            (Vec::new(), false)
         } else {
             self.changes(&target, &live).await?
         };
@@ -193,6 +319,7 @@ impl Resource for Object {
                 target,
                 live,
                 changes,
+                replace,
                 surroundings,
                 readiness,
             }),
@@ -203,16 +330,19 @@ impl Resource for Object {
         plan(observed, self.options.wait)
     }
 
-    async fn apply(&self, _change: ObjectChange) -> Result<(), Error> {
+    async fn apply(&self, change: ObjectChange) -> Result<(), Error> {
         let Some(target) = self.target().await? else {
             return Err(Error::NotServed {
                 api_version: self.document.api_version.clone(),
                 kind: self.document.kind.clone(),
             });
         };
-        self.client
-            .apply(&target, &self.document.content, self.options.force, false)
-            .await?;
+        if let Some(in_the_way) = change.delete {
+            return self.client.delete(&target, &in_the_way).await;
+        }
+        let content = self.content().await?;
+        let force = self.options.force;
+        self.client.apply(&target, &content, force, false).await?;
         Ok(())
     }
 
@@ -237,15 +367,17 @@ impl Resource for Object {
 }
 
 fn plan(observed: &ObjectObserved, wait: bool) -> Result<Plan<ObjectChange>, Error> {
-    let change = |verb, fields| {
-        Plan::Change(vec![ObjectChange(Difference {
+    let change = |verb, fields, delete| {
+        let target = observed.target.clone();
+        let difference = Difference {
             verb,
-            target: observed.target.clone(),
+            target,
             fields,
-        })])
+        };
+        Plan::Change(vec![ObjectChange { difference, delete }])
     };
     let Some(found) = &observed.found else {
-        return Ok(change(Verb::Create, Vec::new()));
+        return Ok(change(Verb::Create, Vec::new(), None));
     };
     let target = &observed.target;
     let waiting = |why: String| Plan::InProgress(Waiting::unavailable(format!("{target}: {why}")));
@@ -253,7 +385,12 @@ fn plan(observed: &ObjectObserved, wait: bool) -> Result<Plan<ObjectChange>, Err
         return Ok(waiting(deletion(&found.live)));
     }
     if !found.changes.is_empty() {
-        return Ok(change(Verb::Update, found.changes.clone()));
+        let fields = found.changes.clone();
+        return Ok(if found.replace {
+            change(Verb::Replace, fields, Some(Arc::clone(&found.live)))
+        } else {
+            change(Verb::Update, fields, None)
+        });
     }
     if !wait {
         return Ok(Plan::Current);
@@ -290,16 +427,20 @@ fn deletion(live: &Live) -> String {
 }
 
 impl Fingerprint {
-    fn of(live: &Live) -> Self {
+    fn of(live: &Live, content: &Value) -> Self {
         let metadata = |key: &str| live.at(key).unwrap_or(&Value::Null).to_string();
-        match live.generation() {
-            Some(generation) => Self::Generation {
+        let mut written = DefaultHasher::new();
+        content.to_string().hash(&mut written);
+        let state = match live.generation() {
+            Some(generation) => State::Generation {
                 uid: live.uid().to_owned(),
                 generation,
                 metadata: metadata("/metadata/labels") + &metadata("/metadata/annotations"),
             },
-            None => Self::Version(live.version().to_owned()),
-        }
+            None => State::Version(live.version().to_owned()),
+        };
+        let written = written.finish();
+        Self { state, written }
     }
 }
 
@@ -316,8 +457,9 @@ mod tests {
             target: target.to_string(),
             found: Some(Found {
                 target,
-                live: Live::new(object),
+                live: Arc::new(Live::new(object)),
                 changes,
+                replace: false,
                 surroundings: Surroundings::default(),
                 readiness: None,
             }),
@@ -337,12 +479,15 @@ mod tests {
             target: "Deployment lens/grafana".to_owned(),
             found: None,
         };
-        let created = Plan::Change(vec![ObjectChange(Difference {
+        let created = Difference {
             verb: Verb::Create,
             target: "Deployment lens/grafana".to_owned(),
             fields: Vec::new(),
-        })]);
-        assert_eq!(plan(&absent, true).expect("a plan"), created);
+        };
+        match plan(&absent, true).expect("a plan") {
+            Plan::Change(changes) => assert_eq!(changes[0].difference, created),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -355,7 +500,7 @@ mod tests {
         };
         let observed = present(json!({ "kind": "Nobody" }), vec![change.clone()]);
         match plan(&observed, true).expect("a plan") {
-            Plan::Change(changes) => assert_eq!(changes[0].0.fields, [change]),
+            Plan::Change(changes) => assert_eq!(changes[0].difference.fields, [change]),
             other => panic!("{other:?}"),
         }
     }
@@ -379,16 +524,20 @@ mod tests {
     #[test]
     fn the_status_is_not_part_of_the_fingerprint() {
         let at = |generation: i64, version: &str, labels: Value| {
-            Fingerprint::of(&Live::new(json!({ "metadata": {
-                "generation": generation, "resourceVersion": version, "uid": "u", "labels": labels } })))
+            Fingerprint::of(
+                &Live::new(json!({ "metadata": {
+                "generation": generation, "resourceVersion": version, "uid": "u", "labels": labels } })),
+                &Value::Null,
+            )
         };
         assert_eq!(at(1, "5", json!({})), at(1, "6", json!({})));
         assert_ne!(at(1, "5", json!({})), at(2, "5", json!({})));
         assert_ne!(at(1, "5", json!({})), at(1, "5", json!({ "a": "b" })));
         let plain = |version: &str| {
-            Fingerprint::of(&Live::new(
-                json!({ "metadata": { "resourceVersion": version } }),
-            ))
+            Fingerprint::of(
+                &Live::new(json!({ "metadata": { "resourceVersion": version } })),
+                &Value::Null,
+            )
         };
         assert_ne!(plain("5"), plain("6"));
     }

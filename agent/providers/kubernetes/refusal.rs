@@ -55,6 +55,11 @@ pub(super) fn negative_answer(request: &Request, server: String, code: u16, said
             message,
         },
         409 => conflict(request, message, causes),
+        422 if is_immutable(&causes) => Error::Immutable {
+            target: request.subject.clone(),
+            fields: causes.into_iter().map(quoted).collect(),
+            expendable: false,
+        },
         500 if said.reason.is_empty() => Error::Unexplained {
             request: asked,
             message,
@@ -90,6 +95,38 @@ fn forbidden(request: &Request, message: String, causes: &[StatusCause]) -> Erro
     }
 }
 
+/// What the API server's own checks say of a field that cannot be changed, and of nothing else.
+const IMMUTABLE: [&str; 7] = [
+    "field is immutable",
+    "may not change once set",
+    "cannot change roleRef",
+    "pod updates may not change fields other than",
+    "updates to statefulset spec for fields other than",
+    "updates to parameters are forbidden",
+    "updates to provisioner are forbidden",
+];
+/// The same of a claim.
+const IMMUTABLE_CLAIM: &str = "spec is immutable after creation";
+
+/// Whether all that is wrong with a document is that it changes what cannot be changed. The one
+/// place where words decide, because there is no code for it; other words are another mistake.
+fn is_immutable(causes: &[StatusCause]) -> bool {
+    let words = |cause: &StatusCause| {
+        let mut words = IMMUTABLE.iter().chain([&IMMUTABLE_CLAIM]);
+        words.any(|words| cause.message.contains(words))
+    };
+    !causes.is_empty() && causes.iter().all(words)
+}
+
+/// The field and what is wrong with it, without the value, which may be a secret.
+fn quoted(cause: StatusCause) -> String {
+    let StatusCause { field, message, .. } = cause;
+    let all = IMMUTABLE.iter().chain([&IMMUTABLE_CLAIM]);
+    let words = all.filter_map(|words| message.find(words)).min();
+    let words = words.map_or("", |at| &message[at..]);
+    format!("{field} ({words})")
+}
+
 fn conflict(request: &Request, message: String, causes: Vec<StatusCause>) -> Error {
     let mut owners = causes.into_iter().peekable();
     if owners
@@ -116,6 +153,30 @@ mod tests {
     use super::*;
     use crate::engine::{Class, Failure as _};
     use crate::providers::kubernetes::kind::{SECRET, Target};
+
+    #[test]
+    fn only_the_words_for_it_make_a_field_immutable() {
+        let refused = |messages: &[&str]| {
+            let causes: Vec<_> = messages
+                .iter()
+                .map(|message| json!({ "field": "spec.selector", "message": message }))
+                .collect();
+            let status = json!({ "reason": "Invalid", "details": { "causes": causes } });
+            let status: Status = serde_json::from_value(status).expect("a status");
+            let request = Request::get(&Target::new(SECRET, "lens", "login"));
+            negative_answer(&request, "here".to_owned(), 422, status).to_string()
+        };
+        let immutable = r#"Invalid value: {"a":"secret"}: field is immutable"#;
+        assert_eq!(
+            refused(&[immutable]),
+            "Secret lens/login: fields that cannot be changed are to change: \
+             spec.selector (field is immutable)"
+        );
+        let required = "Required value";
+        for other in [&[required][..], &[immutable, required], &[]] {
+            assert!(refused(other).contains("refuses it"), "{other:?}");
+        }
+    }
 
     #[test]
     fn answers_are_told_apart_by_code() {

@@ -3,10 +3,29 @@
 use std::fmt::{self, Write as _};
 
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::MANAGER;
-use super::kind::{Kind, Target, split};
+use super::kind::{Kind, LEASE, Target, split};
+use super::{Error, MANAGER};
+
+/// How many objects a page of a list has.
+const PAGE: &str = "500";
+/// After how many seconds the server ends a watch, which is then taken up again.
+const WATCH: &str = "290";
+
+/// Objects of one kind.
+#[derive(Debug, Clone)]
+pub(super) struct Selection {
+    pub(super) kind: Kind,
+    /// None for the whole cluster.
+    pub(super) namespace: Option<String>,
+    /// A label selector; an empty one matches all.
+    pub(super) labels: String,
+    /// A field selector; an empty one matches all.
+    pub(super) fields: String,
+    /// Whether who asks knows another way if this is not allowed.
+    pub(super) may_be_forbidden: bool,
+}
 
 /// One question or order.
 #[derive(Debug)]
@@ -20,6 +39,7 @@ pub(super) struct Request {
     pub(super) resource: Option<String>,
     pub(super) namespace: Option<String>,
     pub(super) dry_run: bool,
+    may_be_forbidden: bool,
     /// The path with names left out: a bounded word for telemetry.
     pub(super) template: String,
     /// The path with the query.
@@ -47,6 +67,7 @@ impl Request {
             resource: None,
             namespace: None,
             dry_run: false,
+            may_be_forbidden: false,
             template: path.clone(),
             url: path,
             content_type: JSON,
@@ -58,21 +79,48 @@ impl Request {
         Self::about(target, Method::GET, "get")
     }
 
-    /// All objects of a kind in a namespace that match a label selector and a field selector.
-    pub(super) fn list(kind: &Kind, namespace: &str, labels: &str, fields: &str) -> Self {
-        let mut list = Self::about(
-            &Target::new(kind.clone(), namespace, ""),
-            Method::GET,
-            "list",
-        );
-        list.subject = kind.resource();
-        list.query("limit", "500");
-        for (key, selector) in [("labelSelector", labels), ("fieldSelector", fields)] {
-            if !selector.is_empty() {
-                list.query(key, selector);
-            }
+    /// A page of a list: the first, or the one that the page before it names.
+    pub(super) fn list(selection: &Selection, page: &str) -> Self {
+        let mut list = Self::of(selection, "list");
+        list.query("limit", PAGE);
+        if !page.is_empty() {
+            list.query("continue", page);
         }
         list
+    }
+
+    /// What happens after this version.
+    pub(super) fn watch(selection: &Selection, version: &str) -> Self {
+        let mut watch = Self::of(selection, "watch");
+        for (key, value) in [
+            ("watch", "true"),
+            ("allowWatchBookmarks", "true"),
+            ("timeoutSeconds", WATCH),
+            ("resourceVersion", version),
+        ] {
+            watch.query(key, value);
+        }
+        watch
+    }
+
+    fn of(selection: &Selection, verb: &'static str) -> Self {
+        let place = Target {
+            kind: selection.kind.clone(),
+            namespace: selection.namespace.clone(),
+            name: String::new(),
+        };
+        let mut request = Self::about(&place, Method::GET, verb);
+        request.subject = selection.kind.resource();
+        request.may_be_forbidden = selection.may_be_forbidden;
+        for (key, selector) in [
+            ("labelSelector", &selection.labels),
+            ("fieldSelector", &selection.fields),
+        ] {
+            if !selector.is_empty() {
+                request.query(key, selector);
+            }
+        }
+        request
     }
 
     /// Says what our fields are to be; fields that we had and do not name any more go away.
@@ -112,6 +160,18 @@ impl Request {
         create
     }
 
+    /// Takes the object away, in this very version, and what it owns before it.
+    pub(super) fn delete(target: &Target, uid: &str, version: &str) -> Self {
+        let delete = Self::about(target, Method::DELETE, "delete");
+        let options = json!({
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Foreground",
+            "preconditions": { "uid": uid, "resourceVersion": version },
+        });
+        delete.with_body(JSON, &options)
+    }
+
     /// Sets the fields of `patch`; with `metadata.resourceVersion` in it only in that version.
     pub(super) fn merge(target: &Target, patch: &Value) -> Self {
         let mut merge = Self::about(target, Method::PATCH, "patch");
@@ -143,10 +203,27 @@ impl Request {
             resource: Some(kind.resource()),
             namespace: target.namespace.clone(),
             dry_run: false,
+            may_be_forbidden: false,
             template,
             url,
             content_type: JSON,
             body: Vec::new(),
+        }
+    }
+
+    /// Whether it must not wait for its turn: the lock of a run, and whether its holder lives.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.resource
+            .as_ref()
+            .is_some_and(|it| *it == LEASE.resource())
+    }
+
+    /// Whether this answer, which is no success, tells what was asked.
+    pub(super) fn expects(&self, error: &Error) -> bool {
+        match error {
+            Error::NotFound { .. } => self.method == Method::GET,
+            Error::Forbidden { .. } => self.may_be_forbidden,
+            _ => false,
         }
     }
 
@@ -210,10 +287,31 @@ mod tests {
         assert_eq!(get.to_string(), "get Deployment lens/grafana");
         let get = Request::get(&Target::new(STORAGE_CLASS, "lens", "a/../b"));
         assert_eq!(get.url, "/apis/storage.k8s.io/v1/storageclasses/a%2F..%2Fb");
-        let list = Request::list(&POD, "lens", "app=x,tier in (a)", "");
+    }
+
+    #[test]
+    fn selections() {
+        let pods = Selection {
+            kind: POD,
+            namespace: Some("lens".to_owned()),
+            labels: "app=x,tier in (a)".to_owned(),
+            fields: String::new(),
+            may_be_forbidden: true,
+        };
         assert_eq!(
-            list.url,
-            "/api/v1/namespaces/lens/pods?limit=500&labelSelector=app%3Dx%2Ctier%20in%20%28a%29"
+            Request::list(&pods, "c").url,
+            "/api/v1/namespaces/lens/pods\
+             ?labelSelector=app%3Dx%2Ctier%20in%20%28a%29&limit=500&continue=c"
+        );
+        let one = Selection {
+            labels: String::new(),
+            fields: "metadata.name=web".to_owned(),
+            ..pods
+        };
+        assert_eq!(
+            Request::watch(&one, "7").url,
+            "/api/v1/namespaces/lens/pods?fieldSelector=metadata.name%3Dweb&watch=true\
+             &allowWatchBookmarks=true&timeoutSeconds=290&resourceVersion=7"
         );
     }
 

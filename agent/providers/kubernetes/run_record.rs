@@ -5,8 +5,6 @@ use serde_json::json;
 use super::kind::{CONFIG_MAP, Target};
 use super::{Client, Error, MANAGER};
 
-/// What a `ConfigMap` holds is at most 1 MiB; the rest is for its other fields.
-const LIMIT: usize = 900 * 1024;
 const KEY: &str = "record.json";
 
 /// Where the record of one bundle's runs is kept: `firstlight-BUNDLE`, a `ConfigMap`.
@@ -16,6 +14,9 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
+    /// The longest record, in bytes: a `ConfigMap` holds at most 1 MiB with its other fields.
+    pub const LIMIT: usize = 900 * 1024;
+
     /// The record of a bundle in the client's namespace.
     #[must_use]
     pub fn new(client: Client, bundle: &str) -> Self {
@@ -31,10 +32,10 @@ impl RunRecord {
     /// # Errors
     /// When it is too large, or the API server does not take it.
     pub async fn write(&self, record: &str) -> Result<(), Error> {
-        if record.len() > LIMIT {
+        if record.len() > Self::LIMIT {
             return Err(Error::TooLarge {
                 bytes: record.len(),
-                limit: LIMIT,
+                limit: Self::LIMIT,
             });
         }
         let document = json!({

@@ -1,254 +1,299 @@
-//! One metadata-only watch for each kind and namespace, shared by everything that waits there.
+//! One list and one watch for each kind and namespace, shared by everything that looks and waits
+//! there.
 //!
-//! A watch keeps the last seen version of each name, so a change between a look and the wait for
-//! it is not lost. It is only a hint: where watching is forbidden nothing ever wakes, and the
-//! engine's pauses decide when to look again.
+//! The first who looks lists, the others await that list, and from its version on a watch keeps
+//! what is known up to date. It is taken up again where it ended; when that cannot be done, what
+//! is known is forgotten, and the next who looks lists anew. So nothing is polled here, and
+//! nothing is tried twice: the engine's pauses decide when somebody looks again.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use futures::{Stream, StreamExt};
-use kube::Api;
-use kube::core::{ApiResource, DynamicObject, PartialObjectMeta};
-use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt, watcher as watch_kind};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use futures::{FutureExt as _, StreamExt as _};
+use kube::core::WatchEvent;
+use serde_json::Value;
+use tokio::time::{Instant, timeout};
 
+use super::Error;
+use super::client::Connection;
+use super::flight::Flight;
 use super::kind::{Kind, Target};
+use super::live::Live;
+use super::request::{Request, Selection};
+use super::seen::{Answer, Listing, Seen, number};
 
-/// All watches of a client; they end with it.
+/// How long the start of a watch may take.
+const START: Duration = Duration::from_secs(10);
+/// A server that says nothing for so long, not even how far it is, has gone.
+const IDLE: Duration = Duration::from_secs(150);
+/// A watch that ends sooner has not worked.
+const SHORT: Duration = Duration::from_secs(1);
+/// So many of them in a row, and it is not tried again.
+const SHORT_ONES: u32 = 3;
+/// Reading an object by its name costs as much as so many in a list.
+const DEARER: u64 = 10;
+
+/// All that is known of a cluster's objects; its watches end with it.
 pub(super) struct Watches {
-    kube: kube::Client,
-    places: Mutex<HashMap<(Kind, Option<String>), Place>>,
+    connection: Connection,
+    /// By API version and kind, the namespaces and names that are going to be looked at.
+    announced: Mutex<HashMap<(String, String), HashSet<(String, String)>>>,
+    places: Mutex<HashMap<(Kind, Option<String>), Arc<Place>>>,
 }
 
+/// One kind in one namespace.
 struct Place {
+    connection: Connection,
+    kind: Kind,
+    namespace: Option<String>,
     seen: Arc<Seen>,
-    task: JoinHandle<()>,
+    listing: Flight<()>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.task.abort();
+        self.seen.end();
     }
 }
 
 impl Watches {
-    pub(super) fn new(kube: kube::Client) -> Self {
+    pub(super) fn new(connection: Connection) -> Self {
         Self {
-            kube,
+            connection,
+            announced: Mutex::default(),
             places: Mutex::default(),
+        }
+    }
+
+    /// Says that an object is going to be looked at, so that one list can serve many.
+    pub(super) fn announce(&self, (api_version, kind): (&str, &str), namespace: &str, name: &str) {
+        let mut announced = self
+            .announced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let names = announced.entry((api_version.to_owned(), kind.to_owned()));
+        names
+            .or_default()
+            .insert((namespace.to_owned(), name.to_owned()));
+    }
+
+    /// An object; none also if its namespace is not there or its kind is not served any more.
+    pub(super) async fn look(&self, target: &Target) -> Result<Option<Arc<Live>>, Error> {
+        let place = self.place(target);
+        if let Answer::List = place.seen.answer(&target.name) {
+            place.list(&target.name).await?;
+        }
+        match place.seen.answer(&target.name) {
+            Answer::Known(found) => Ok(found),
+            Answer::List | Answer::Get => place.get(target).await,
         }
     }
 
     /// Ends when the object's version is not `version`; none stands for "there is no such object".
     pub(super) async fn changed(&self, target: &Target, version: Option<&str>) {
-        let mut states = self.seen(target).subscribe(&target.name);
-        let woken = states
-            .wait_for(|state| state.differs_from(version))
-            .await
-            .is_ok();
-        if !woken {
-            // The watch has ended, which is no sign of a change.
-            std::future::pending::<()>().await;
+        let place = self.place(target);
+        let listed = place.list(&target.name).await;
+        if listed.is_err() || !place.seen.follows(&target.name) {
+            // Nobody will tell; the engine looks now and then.
+            return std::future::pending().await;
         }
+        place
+            .seen
+            .subscribe(&target.name)
+            .for_other_than(version)
+            .await;
     }
 
-    fn seen(&self, target: &Target) -> Arc<Seen> {
+    /// Takes what the server answered to a write of ours.
+    pub(super) fn wrote(&self, target: &Target, live: &Live) {
+        let place = self.place(target);
+        place
+            .seen
+            .put(&target.name, live.version(), || live.clone());
+    }
+
+    /// After a deletion whose answer does not say when it was.
+    pub(super) fn forget(&self, target: &Target) {
+        self.place(target).seen.forget(&target.name);
+    }
+
+    fn place(&self, target: &Target) -> Arc<Place> {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (target.kind.clone(), target.namespace.clone());
-        let place = places.entry(key).or_insert_with(|| self.watch(target));
-        Arc::clone(&place.seen)
+        let place = places
+            .entry(key)
+            .or_insert_with(|| Arc::new(self.open(target)));
+        Arc::clone(place)
     }
 
-    fn watch(&self, target: &Target) -> Place {
-        let kind = &target.kind;
-        let resource = ApiResource {
-            group: kind.group.to_string(),
-            version: kind.version.to_string(),
-            api_version: kind.api_version(),
-            kind: kind.name.to_string(),
-            plural: kind.plural.to_string(),
-        };
-        let kube = self.kube.clone();
-        let api: Api<PartialObjectMeta<DynamicObject>> = match &target.namespace {
-            Some(namespace) => Api::namespaced_with(kube, namespace, &resource),
-            None => Api::all_with(kube, &resource),
-        };
-        let seen = Arc::new(Seen::default());
-        let events = watch_kind(api, watcher::Config::default()).default_backoff();
-        let follow = follow(events, Arc::clone(&seen), kind.resource());
+    fn open(&self, target: &Target) -> Place {
+        let seen = Seen::default();
+        let announced = self
+            .announced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let kind = (target.kind.api_version(), target.kind.name.to_string());
+        for (namespace, name) in announced.get(&kind).into_iter().flatten() {
+            if target.namespace.as_ref().is_none_or(|it| it == namespace) {
+                seen.want(name);
+            }
+        }
         Place {
-            seen,
-            task: tokio::spawn(follow),
+            connection: self.connection.clone(),
+            kind: target.kind.clone(),
+            namespace: target.namespace.clone(),
+            seen: Arc::new(seen),
+            listing: Flight::default(),
         }
     }
 }
 
-type Metadata = PartialObjectMeta<DynamicObject>;
-
-/// Keeps `seen` up to date until the watch is forbidden.
-async fn follow(
-    events: impl Stream<Item = Result<Event<Metadata>, watcher::Error>>,
-    seen: Arc<Seen>,
-    resource: String,
-) {
-    let mut events = pin!(events);
-    let mut listed = HashSet::new();
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(Event::Init) => listed.clear(),
-            Ok(Event::InitApply(object)) => {
-                listed.extend(object.metadata.name.clone());
-                seen.put(&object);
-            }
-            Ok(Event::InitDone) => seen.keep(&listed),
-            Ok(Event::Apply(object)) => seen.put(&object),
-            Ok(Event::Delete(object)) => {
-                seen.set(&object.metadata.name.unwrap_or_default(), State::Absent);
-            }
-            Err(error) if is_forbidden(&error) => {
-                tracing::debug!(
-                    resource,
-                    "not allowed to watch; looking now and then instead"
-                );
-                return;
-            }
-            Err(error) => {
-                tracing::debug!(resource, error = %error, "a watch was interrupted");
-            }
+impl Place {
+    /// Makes a watch follow this name, as far as that is allowed.
+    async fn list(&self, name: &str) -> Result<(), Error> {
+        self.seen.want(name);
+        if self.seen.follows(name) || !self.seen.may_list() {
+            return Ok(());
         }
-    }
-}
-
-fn is_forbidden(error: &watcher::Error) -> bool {
-    let (watcher::Error::InitialListFailed(kube::Error::Api(status))
-    | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-    | watcher::Error::WatchError(status)) = error
-    else {
-        return false;
-    };
-    status.is_forbidden()
-}
-
-/// What the watch knows of one name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-enum State {
-    /// Nothing yet.
-    #[default]
-    Unknown,
-    Absent,
-    Version(String),
-}
-
-impl State {
-    fn differs_from(&self, version: Option<&str>) -> bool {
-        match self {
-            Self::Unknown => false,
-            Self::Absent => version.is_some(),
-            Self::Version(seen) => version != Some(seen),
-        }
-    }
-}
-
-/// What the watch knows of all names of one kind and namespace.
-#[derive(Debug, Default)]
-struct Seen(Mutex<Names>);
-
-#[derive(Debug, Default)]
-struct Names {
-    states: HashMap<String, watch::Sender<State>>,
-    /// Whether a name that is not in `states` is known to be absent.
-    listed: bool,
-}
-
-impl Seen {
-    fn names(&self) -> MutexGuard<'_, Names> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn subscribe(&self, name: &str) -> watch::Receiver<State> {
-        let mut names = self.names();
-        let unseen = if names.listed {
-            State::Absent
-        } else {
-            State::Unknown
+        let place = Following {
+            connection: self.connection.clone(),
+            selection: Selection {
+                kind: self.kind.clone(),
+                namespace: self.namespace.clone(),
+                labels: String::new(),
+                fields: String::new(),
+                may_be_forbidden: true,
+            },
+            seen: Arc::clone(&self.seen),
         };
-        let states = &mut names.states;
-        states
-            .entry(name.to_owned())
-            .or_insert_with(|| watch::Sender::new(unseen))
-            .subscribe()
+        self.listing.join(|| place.list().boxed()).await
     }
 
-    fn put(&self, object: &Metadata) {
-        let metadata = &object.metadata;
-        let version = metadata.resource_version.clone().unwrap_or_default();
-        let name = metadata.name.as_deref().unwrap_or_default();
-        self.set(name, State::Version(version));
-    }
-
-    fn set(&self, name: &str, state: State) {
-        let mut names = self.names();
-        let sender = names.states.entry(name.to_owned()).or_default();
-        sender.send_if_modified(|seen| {
-            let changed = *seen != state;
-            *seen = state;
-            changed
-        });
-    }
-
-    /// After a list: what is not in it is not there.
-    fn keep(&self, listed: &HashSet<String>) {
-        let mut names = self.names();
-        names.listed = true;
-        for (name, sender) in &names.states {
-            if !listed.contains(name) {
-                sender.send_replace(State::Absent);
-            }
-        }
+    async fn get(&self, target: &Target) -> Result<Option<Arc<Live>>, Error> {
+        let found = match self.connection.send(Request::get(target)).await {
+            Ok(answer) => Some(Arc::new(Live::new(answer))),
+            Err(Error::NotFound { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        self.seen.told(&target.name, found.as_ref());
+        Ok(found)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use futures::FutureExt;
+/// A list, and the watch that goes on from it.
+struct Following {
+    connection: Connection,
+    selection: Selection,
+    seen: Arc<Seen>,
+}
 
-    use super::*;
+/// How a watch ended.
+enum End {
+    /// The server or the connection ended it; it can be taken up again.
+    Broken,
+    /// The server does not answer, or has forgotten the version to go on from.
+    Lost,
+    Forbidden,
+}
 
-    #[test]
-    fn nothing_known_wakes_nobody() {
-        assert!(!State::Unknown.differs_from(None));
-        assert!(!State::Unknown.differs_from(Some("5")));
-        assert!(State::Absent.differs_from(Some("5")));
-        assert!(!State::Absent.differs_from(None));
-        assert!(State::Version("6".into()).differs_from(Some("5")));
-        assert!(State::Version("6".into()).differs_from(None));
-        assert!(!State::Version("5".into()).differs_from(Some("5")));
+impl Following {
+    async fn list(mut self) -> Result<(), Error> {
+        let mut listing = self.seen.begin();
+        if let Some(name) = &listing.only {
+            self.selection.fields = format!("metadata.name={name}");
+        }
+        let version = match self.pages(&mut listing).await {
+            Ok(version) => version.as_deref().and_then(number),
+            Err(Error::Forbidden { .. }) => None,
+            // There is no such kind any more; who looks hears it by name.
+            Err(Error::NotFound { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let seen = Arc::clone(&self.seen);
+        match version {
+            Some(version) => {
+                let watch = tokio::spawn(self.follow(version.to_string()));
+                seen.finish(listing, version, watch.abort_handle());
+            }
+            None => seen.read_by_name(),
+        }
+        Ok(())
     }
 
-    #[tokio::test]
-    async fn a_change_before_the_wait_is_not_lost() {
-        let seen = Seen::default();
-        seen.set("a", State::Version("6".into()));
-        let mut states = seen.subscribe("a");
-        let woken = states.wait_for(|state| state.differs_from(Some("5")));
-        assert!(woken.now_or_never().is_some());
+    /// Gives up where most of what there is belongs to others.
+    async fn pages(&self, listing: &mut Listing) -> Result<Option<String>, Error> {
+        let Self {
+            connection,
+            selection,
+            seen,
+        } = self;
+        let take = |items: Vec<Value>, left: u64| {
+            for item in items {
+                let name = text(&item, "name").to_owned();
+                let version = text(&item, "resourceVersion").to_owned();
+                let object = || Live::of_kind(&selection.kind, item);
+                seen.take(listing, &name, &version, object);
+            }
+            if left > listing.count * DEARER {
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        };
+        connection.pages(selection, take).await
     }
 
-    #[tokio::test]
-    async fn an_object_that_the_list_does_not_have_is_gone() {
-        let seen = Seen::default();
-        let mut waiting = seen.subscribe("a");
-        seen.keep(&HashSet::from(["b".to_owned()]));
-        assert!(
-            waiting
-                .wait_for(|state| *state == State::Absent)
-                .now_or_never()
-                .is_some()
-        );
-        assert_eq!(*seen.subscribe("c").borrow(), State::Absent);
+    async fn follow(self, mut version: String) {
+        let resource = self.selection.kind.resource();
+        let mut short = 0;
+        loop {
+            let began = Instant::now();
+            match self.watch(&mut version).await {
+                End::Broken if began.elapsed() >= SHORT => short = 0,
+                End::Broken if short < SHORT_ONES => short += 1,
+                End::Lost => {
+                    tracing::debug!(resource, "a watch was lost; listing again");
+                    return self.seen.lose();
+                }
+                End::Broken | End::Forbidden => {
+                    tracing::debug!(resource, "cannot watch; looking now and then instead");
+                    return self.seen.read_by_name();
+                }
+            }
+        }
     }
+
+    /// Watches until that ends; `version` is how far it has come.
+    async fn watch(&self, version: &mut String) -> End {
+        let start = self.connection.watch(&self.selection, version);
+        let events = match timeout(START, start).await {
+            Ok(Ok(events)) => events,
+            Ok(Err(Error::Forbidden { .. })) => return End::Forbidden,
+            Ok(Err(_)) | Err(_) => return End::Lost,
+        };
+        let mut events = pin!(events);
+        while let Ok(Some(Ok(event))) = timeout(IDLE, events.next()).await {
+            match event {
+                WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                    text(&object, "resourceVersion").clone_into(version);
+                    let name = text(&object, "name").to_owned();
+                    self.seen.put(&name, version, || Live::new(object));
+                }
+                WatchEvent::Deleted(object) => {
+                    text(&object, "resourceVersion").clone_into(version);
+                    self.seen.gone(text(&object, "name"), version);
+                }
+                WatchEvent::Bookmark(mark) => *version = mark.metadata.resource_version,
+                WatchEvent::Error(_) => return End::Lost,
+            }
+        }
+        End::Broken
+    }
+}
+
+/// A word of an object's metadata.
+fn text<'a>(object: &'a Value, key: &str) -> &'a str {
+    object["metadata"][key].as_str().unwrap_or_default()
 }

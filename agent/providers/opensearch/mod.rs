@@ -6,7 +6,7 @@
 //! | resource | fields beside `server` | what is ours |
 //! | --- | --- | --- |
 //! | [`Gate`] | | nothing: it only looks |
-//! | [`ComponentTemplate`], [`IndexTemplate`], [`Pipeline`] | `name`, `body` | the whole document |
+//! | [`Definition`]: component template, index template, ingest pipeline | `kind`, `name`, `body` | the whole document |
 //! | [`Index`] | `name`, `body` | our settings, mappings and aliases of what is written to |
 //! | [`Document`] | `index`, `id`, `body` | our fields |
 //! | [`SearchCheck`] | `index`, `query`, `at_least` | nothing: it only looks |
@@ -15,25 +15,21 @@ mod aliases;
 mod check;
 mod client;
 mod complaint;
-mod component_template;
+mod definition;
 mod document;
 mod error;
 mod gate;
 mod index;
-mod index_template;
 mod mapping;
 mod normal_form;
 #[cfg(test)]
 mod nowhere;
-mod pipeline;
 mod settings;
 
 pub use check::SearchCheck;
 pub use client::Server;
-pub use component_template::ComponentTemplate;
+pub use definition::{Definition, DefinitionKind};
 pub use document::Document;
 pub use error::{Error, Refusal};
 pub use gate::Gate;
 pub use index::Index;
-pub use index_template::IndexTemplate;
-pub use pipeline::Pipeline;

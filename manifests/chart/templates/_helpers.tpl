@@ -4,9 +4,13 @@ app.kubernetes.io/name: firstlight
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
-{{/* What the ConfigMap holds; an empty map is no configuration either. */}}
+{{/* What the ConfigMap holds. A run without an endpoint has no trace that a check could look for. */}}
 {{- define "firstlight.values" -}}
-{{ toYaml .Values.values }}
+{{- $own := dict }}
+{{- if not .Values.otlpEndpoint }}
+{{- $own = dict "telemetry" (dict "enabled" false) }}
+{{- end }}
+{{- toYaml (merge (deepCopy .Values.values) $own) }}
 {{- end }}
 
 {{/*
@@ -21,6 +25,10 @@ podFailurePolicy:
     # What another pod cannot mend: diverged, forbidden, invalid.
     - action: FailJob
       onExitCodes: { containerName: firstlight, operator: In, values: [65, 77, 78] }
+    # Another run holds the lock, or this one was told to stop: tried again, ever more slowly,
+    # until the deadline. It says nothing against this configuration.
+    - action: Ignore
+      onExitCodes: { containerName: firstlight, operator: In, values: [75] }
     # Evicted or preempted, which is not the agent's doing.
     - action: Ignore
       onPodConditions: [{ type: DisruptionTarget, status: "True" }]

@@ -90,6 +90,13 @@ impl Bed {
         self.kube.request(request).await
     }
 
+    /// What the API server answers that is no object.
+    pub(super) async fn text(&self, path: &str) -> String {
+        let request = http::Request::get(path).body(Vec::new());
+        let answer = self.kube.request_text(request.expect("a request")).await;
+        answer.expect("an answer")
+    }
+
     pub(super) async fn post(&self, path: &str, body: Value) -> Value {
         let answer = self.ask(Method::POST, path, "application/json", Some(&body));
         answer.await.expect("it is made")

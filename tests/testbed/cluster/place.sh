@@ -17,7 +17,7 @@ POD_CIDR=10.244.0.0/16
 SERVICE_CIDR=10.96.0.0/16
 API_IP=10.96.0.1
 DNS_IP=10.96.0.10
-PAUSE_IMAGE=localhost/pause:1
+PAUSE_IMAGE=localhost/pause:$PAUSE_VERSION
 # Every process of a cluster has this in its environment: it is how down.sh finds them all,
 # whatever had been written down when `up` was killed.
 MARK=FIRSTLIGHT_TESTBED=$DIR

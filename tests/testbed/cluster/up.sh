@@ -36,7 +36,7 @@ make_folders() {
   mkdir -p "$DIR"/{pki,etc/cni,log,pids,sockets,etcd,var/lib/{containerd,volumes/{1..16}}}
   "$scripts/store.sh" clone "$DIR/var/lib/containerd"
   # A copy, because by its path it is told from every other cluster's.
-  cp "$CACHE/pause/1/pause" "$DIR/init"
+  cp "$CACHE/pause/$PAUSE_VERSION/pause" "$DIR/init"
   : >"$DIR/etc/resolv.conf"
 }
 

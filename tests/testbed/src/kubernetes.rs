@@ -98,6 +98,7 @@ pub(crate) async fn start_cluster(room: &Room<'_>, builds: &Builds) -> Result<Cl
     let (stand_in, ..) = futures::try_join!(
         grafana::static_program(room),
         builds.program(room, "kubernetes", "KUBERNETES_VERSION"),
+        builds.program(room, "pause", "PAUSE_VERSION"),
         builds.program(room, "coredns", "COREDNS_VERSION"),
         builds.program(room, "opensearch", "OPENSEARCH_VERSION"),
         builds.program(room, "jaeger", "JAEGER_VERSION"),

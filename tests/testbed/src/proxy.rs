@@ -28,6 +28,7 @@ struct Line {
     backend: String,
     delay_ms: AtomicU64,
     accepted: AtomicUsize,
+    carried: AtomicU64,
     connections: Mutex<JoinSet<()>>,
     cut: watch::Sender<()>,
 }
@@ -42,6 +43,7 @@ impl Proxy {
             backend: backend.into(),
             delay_ms: AtomicU64::new(0),
             accepted: AtomicUsize::new(0),
+            carried: AtomicU64::new(0),
             connections: Mutex::default(),
             cut: watch::Sender::default(),
         });
@@ -71,6 +73,12 @@ impl Proxy {
     #[must_use]
     pub fn accepted(&self) -> usize {
         self.line.accepted.load(Ordering::SeqCst)
+    }
+
+    /// How many bytes it has passed on, in both directions.
+    #[must_use]
+    pub fn carried(&self) -> u64 {
+        self.line.carried.load(Ordering::Relaxed)
     }
 
     /// Lets new connections in again.
@@ -170,6 +178,7 @@ impl Line {
             if count == 0 {
                 return to.shutdown().await;
             }
+            self.carried.fetch_add(count as u64, Ordering::Relaxed);
             to.write_all(&buffer[..count]).await?;
         }
     }
@@ -235,6 +244,7 @@ mod tests {
             assert_eq!(client.read(&mut [0; 8]).await.expect("a proper end"), 0);
         }
         assert_eq!(proxy.accepted(), 3);
+        assert_eq!(proxy.carried(), 3 * 8);
     }
 
     #[tokio::test]

@@ -1,0 +1,387 @@
+//! What is known of the objects of one kind in one namespace, between two questions.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use super::live::Live;
+
+/// What is known of one name.
+#[derive(Debug, Clone, Default)]
+enum State {
+    #[default]
+    Unknown,
+    /// As of this version of the store.
+    Absent(u64),
+    Present(u64, Arc<Live>),
+}
+
+impl State {
+    fn is_older_than(&self, version: u64) -> bool {
+        match self {
+            Self::Unknown => true,
+            Self::Absent(known) | Self::Present(known, _) => *known < version,
+        }
+    }
+
+    /// Whether who has seen this version should look again. Knowledge that was lost is a reason too.
+    fn differs_from(&self, version: Option<&str>) -> bool {
+        match self {
+            Self::Unknown => true,
+            Self::Absent(_) => version.is_some(),
+            Self::Present(_, live) => version != Some(live.version()),
+        }
+    }
+}
+
+/// How the objects are read.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Phase {
+    /// Nobody has listed them, or the watch was lost since.
+    #[default]
+    Unlisted,
+    /// A watch keeps what is known up to date: of one name, or of all.
+    Followed(Option<String>),
+    /// Listing or watching them is not allowed, or too dear.
+    ByName,
+}
+
+/// How to learn of an object.
+pub(super) enum Answer {
+    /// This is how it is; none if there is none.
+    Known(Option<Arc<Live>>),
+    /// By a list of all.
+    List,
+    /// By its name.
+    Get,
+}
+
+/// The names that matter here, and what is known of each. Of other objects nothing is kept.
+#[derive(Debug, Default)]
+pub(super) struct Seen(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    names: HashMap<String, watch::Sender<State>>,
+    phase: Phase,
+    watch: Option<AbortHandle>,
+}
+
+/// The names that a list is to tell of.
+pub(super) struct Listing {
+    /// Those that were not in it, so far.
+    missing: HashSet<String>,
+    /// The one name that there is to ask for.
+    pub(super) only: Option<String>,
+    /// How many there are.
+    pub(super) count: u64,
+}
+
+/// The store's version as a number, by which two are told apart; none of a server that counts
+/// otherwise.
+pub(super) fn number(version: &str) -> Option<u64> {
+    version.parse().ok()
+}
+
+impl Seen {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets a name matter.
+    pub(super) fn want(&self, name: &str) {
+        let mut known = self.known();
+        if !known.names.contains_key(name) {
+            known
+                .names
+                .insert(name.to_owned(), watch::Sender::default());
+        }
+    }
+
+    pub(super) fn answer(&self, name: &str) -> Answer {
+        self.want(name);
+        let known = self.known();
+        let followed = known.follows(name);
+        let state = known.names.get(name).map(|state| state.borrow().clone());
+        match (&known.phase, state) {
+            (Phase::Followed(_), Some(State::Absent(_))) if followed => Answer::Known(None),
+            (Phase::Followed(_), Some(State::Present(_, live))) if followed => {
+                Answer::Known(Some(live))
+            }
+            (Phase::ByName, _) => Answer::Get,
+            // One that came late: it was not kept when the others were listed.
+            _ if followed => Answer::Get,
+            _ if known.names.len() > 1 => Answer::List,
+            _ => Answer::Get,
+        }
+    }
+
+    /// Whether a watch follows this name.
+    pub(super) fn follows(&self, name: &str) -> bool {
+        self.known().follows(name)
+    }
+
+    pub(super) fn may_list(&self) -> bool {
+        self.known().phase != Phase::ByName
+    }
+
+    pub(super) fn subscribe(&self, name: &str) -> Wait {
+        self.want(name);
+        let known = self.known();
+        Wait(known.names.get(name).map(watch::Sender::subscribe))
+    }
+
+    /// Before a list: whom it is for.
+    pub(super) fn begin(&self) -> Listing {
+        let missing: HashSet<String> = self.known().names.keys().cloned().collect();
+        Listing {
+            only: missing
+                .iter()
+                .next()
+                .filter(|_| missing.len() == 1)
+                .cloned(),
+            count: missing.len() as u64,
+            missing,
+        }
+    }
+
+    /// Takes an object from a list.
+    pub(super) fn take(
+        &self,
+        listing: &mut Listing,
+        name: &str,
+        version: &str,
+        object: impl FnOnce() -> Live,
+    ) {
+        if listing.missing.remove(name) {
+            self.put(name, version, object);
+        }
+    }
+
+    /// Takes an object, if its name matters and nothing newer is known.
+    pub(super) fn put(&self, name: &str, version: &str, object: impl FnOnce() -> Live) {
+        let Some(number) = number(version) else {
+            return;
+        };
+        self.set(name, number, || State::Present(number, Arc::new(object())));
+    }
+
+    /// Takes note that there was no such object in this version.
+    pub(super) fn gone(&self, name: &str, version: &str) {
+        if let Some(number) = number(version) {
+            self.set(name, number, || State::Absent(number));
+        }
+    }
+
+    /// An answer to the question for one name. That there is none says nothing of when.
+    pub(super) fn told(&self, name: &str, found: Option<&Arc<Live>>) {
+        let known = self.known();
+        if known.phase == Phase::ByName {
+            return;
+        }
+        let Some(sender) = known.names.get(name) else {
+            return;
+        };
+        let state = match found.map(|live| (number(live.version()), live)) {
+            Some((Some(version), live)) => State::Present(version, Arc::clone(live)),
+            Some((None, _)) => return,
+            None => State::Absent(0),
+        };
+        sender.send_if_modified(|seen| {
+            let newer = match state {
+                State::Present(version, _) => seen.is_older_than(version),
+                _ => matches!(seen, State::Unknown),
+            };
+            if newer {
+                *seen = state;
+            }
+            newer
+        });
+    }
+
+    /// Nothing is known of this name any more.
+    pub(super) fn forget(&self, name: &str) {
+        if let Some(sender) = self.known().names.get(name) {
+            sender.send_replace(State::Unknown);
+        }
+    }
+
+    fn set(&self, name: &str, version: u64, state: impl FnOnce() -> State) {
+        let known = self.known();
+        let Some(sender) = known.names.get(name) else {
+            return;
+        };
+        sender.send_if_modified(|seen| {
+            let newer = seen.is_older_than(version);
+            if newer {
+                *seen = state();
+            }
+            newer
+        });
+    }
+
+    /// After a list of this version: what was not in it is not there.
+    pub(super) fn finish(&self, listing: Listing, version: u64, watch: AbortHandle) {
+        for name in &listing.missing {
+            self.set(name, version, || State::Absent(version));
+        }
+        let mut known = self.known();
+        known.phase = Phase::Followed(listing.only);
+        if let Some(before) = known.watch.replace(watch) {
+            before.abort();
+        }
+    }
+
+    /// The watch was lost: what is known may be wrong, and who waits looks again.
+    pub(super) fn lose(&self) {
+        self.leave(Phase::Unlisted);
+    }
+
+    /// From now on each object is read by its name.
+    pub(super) fn read_by_name(&self) {
+        self.leave(Phase::ByName);
+    }
+
+    fn leave(&self, phase: Phase) {
+        let mut known = self.known();
+        known.phase = phase;
+        for sender in known.names.values() {
+            sender.send_replace(State::Unknown);
+        }
+    }
+
+    /// Ends the watch.
+    pub(super) fn end(&self) {
+        if let Some(watch) = self.known().watch.take() {
+            watch.abort();
+        }
+    }
+}
+
+impl Known {
+    fn follows(&self, name: &str) -> bool {
+        match &self.phase {
+            Phase::Followed(only) => only.as_ref().is_none_or(|only| only == name),
+            Phase::Unlisted | Phase::ByName => false,
+        }
+    }
+}
+
+/// Waits for news of one name.
+pub(super) struct Wait(Option<watch::Receiver<State>>);
+
+impl Wait {
+    /// Ends when what is known differs from the version that was seen.
+    pub(super) async fn for_other_than(self, version: Option<&str>) {
+        let Some(mut states) = self.0 else { return };
+        // An error would mean that the names are gone, and with them who waits.
+        let _ = states.wait_for(|state| state.differs_from(version)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use serde_json::json;
+
+    use super::*;
+
+    fn live(version: &str) -> Live {
+        Live::new(json!({ "metadata": { "resourceVersion": version } }))
+    }
+
+    fn put(seen: &Seen, name: &str, version: &str) {
+        seen.put(name, version, || live(version));
+    }
+
+    /// Follows these names, of which the list of version 100 has only `a`, in version 90.
+    async fn followed(names: &[&str]) -> Seen {
+        let seen = Seen::default();
+        for name in names {
+            seen.want(name);
+        }
+        let mut listing = seen.begin();
+        seen.take(&mut listing, "a", "90", || live("90"));
+        let watch = tokio::spawn(std::future::ready(())).abort_handle();
+        seen.finish(listing, 100, watch);
+        seen
+    }
+
+    fn version(seen: &Seen, name: &str) -> Option<String> {
+        match seen.answer(name) {
+            Answer::Known(found) => {
+                Some(found.map_or("absent".to_owned(), |it| it.version().to_owned()))
+            }
+            Answer::List | Answer::Get => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn one_list_tells_of_all_names() {
+        let seen = Seen::default();
+        assert!(matches!(seen.answer("a"), Answer::Get));
+        assert!(matches!(seen.answer("b"), Answer::List));
+        let seen = followed(&["a", "b"]).await;
+        assert_eq!(version(&seen, "a").as_deref(), Some("90"));
+        assert_eq!(version(&seen, "b").as_deref(), Some("absent"));
+        assert!(matches!(seen.answer("late"), Answer::Get));
+    }
+
+    #[tokio::test]
+    async fn a_list_of_one_name_tells_of_no_other() {
+        let seen = followed(&["a"]).await;
+        assert_eq!(version(&seen, "a").as_deref(), Some("90"));
+        assert!(matches!(seen.answer("b"), Answer::List));
+    }
+
+    #[tokio::test]
+    async fn nothing_older_than_our_own_write_is_seen() {
+        let seen = Seen::default();
+        for name in ["a", "b", "c"] {
+            seen.want(name);
+        }
+        let mut listing = seen.begin();
+        put(&seen, "a", "105");
+        put(&seen, "b", "105");
+        put(&seen, "c", "95");
+        seen.take(&mut listing, "a", "90", || live("90"));
+        let watch = tokio::spawn(std::future::ready(())).abort_handle();
+        seen.finish(listing, 100, watch);
+        assert_eq!(version(&seen, "a").as_deref(), Some("105"));
+        assert_eq!(version(&seen, "b").as_deref(), Some("105"));
+        assert_eq!(version(&seen, "c").as_deref(), Some("absent"));
+        put(&seen, "a", "101");
+        seen.gone("b", "104");
+        assert_eq!(version(&seen, "a").as_deref(), Some("105"));
+        assert_eq!(version(&seen, "b").as_deref(), Some("105"));
+        seen.gone("b", "110");
+        put(&seen, "b", "105");
+        assert_eq!(version(&seen, "b").as_deref(), Some("absent"));
+    }
+
+    #[tokio::test]
+    async fn a_change_before_the_wait_is_not_lost() {
+        let seen = followed(&["a", "b"]).await;
+        let wakes = |name, version| {
+            let wait = seen.subscribe(name).for_other_than(version);
+            wait.now_or_never().is_some()
+        };
+        assert!(!wakes("a", Some("90")));
+        assert!(wakes("a", Some("89")));
+        assert!(wakes("b", Some("90")));
+        assert!(!wakes("b", None));
+        seen.lose();
+        assert!(wakes("a", Some("90")));
+        assert!(matches!(seen.answer("a"), Answer::List));
+    }
+
+    #[tokio::test]
+    async fn of_names_that_do_not_matter_nothing_is_kept() {
+        let seen = followed(&["a", "b"]).await;
+        seen.put("other", "120", || panic!("it is not even read"));
+        seen.read_by_name();
+        assert!(matches!(seen.answer("a"), Answer::Get));
+    }
+}

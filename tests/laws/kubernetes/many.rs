@@ -1,0 +1,198 @@
+//! Many objects at once: what they cost, and how soon a change is seen.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+
+use firstlight::engine::{Event, EventKind, Mode, Report, Reporter, Reporters};
+use firstlight::providers::kubernetes::Client;
+use serde_json::json;
+use testbed::{Attempt, eventually};
+
+use super::bed::{Bed, object};
+use super::widgets::{Many, Widgets, outcomes, since};
+
+fn names(count: usize) -> impl Iterator<Item = String> {
+    (0..count).map(|number| format!("number-{number}"))
+}
+
+/// Checks that so many requests of each verb were made, and at most so many lists: beside ours
+/// there is that of the garbage collector, which looks at a new kind when it has found it.
+fn costs(requests: &BTreeMap<String, u64>, others: &[(&str, u64)], lists: u64) {
+    let (made, rest): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        requests.iter().partition(|(verb, _)| *verb == "LIST");
+    let made: u64 = made.into_values().sum();
+    assert!(made <= lists + 1, "{made} lists");
+    let rest: Vec<(&str, u64)> = rest
+        .iter()
+        .map(|(verb, count)| (verb.as_str(), **count))
+        .collect();
+    assert_eq!(rest, others);
+}
+
+/// Widgets that are waited for, and ConfigMaps.
+fn graph(client: &Client, widgets: &Widgets, of_each: usize, wait: bool) -> Many {
+    let mut many = Many::new();
+    for name in names(of_each) {
+        let widget = widgets.document(&name);
+        many.step(
+            &format!("widget-{name}"),
+            object(client.clone(), widget, false, wait),
+        );
+        let config = json!({ "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": { "name": name }, "data": { "number": name, "more": "text" } });
+        many.step(
+            &format!("config-{name}"),
+            object(client.clone(), config, false, wait),
+        );
+    }
+    many
+}
+
+/// Takes note when each step ended, and how many wait.
+#[derive(Default)]
+struct Ends {
+    ended: Mutex<HashMap<String, SystemTime>>,
+    waiting: Mutex<usize>,
+}
+
+impl Reporter for Ends {
+    fn report(&self, event: &Event<'_>) {
+        match event.kind {
+            EventKind::StepFinished { report } => {
+                let mut ended = self.ended.lock().expect("the ends");
+                ended.insert(report.id.to_string(), event.at);
+            }
+            EventKind::StepWaiting { .. } => *self.waiting.lock().expect("a number") += 1,
+            _ => {}
+        }
+    }
+}
+
+async fn all_wait(ends: &Ends, count: usize) {
+    eventually(
+        "all steps wait",
+        Duration::from_mins(1),
+        async || match *ends.waiting.lock().expect("a number") {
+            waiting if waiting >= count => Attempt::Done(()),
+            waiting => Attempt::NotYet(format!("{waiting} of {count}")),
+        },
+    )
+    .await
+    .expect("all wait");
+}
+
+async fn preview(client: &Client, widgets: &Widgets, of_each: usize) -> Report {
+    let graph = graph(client, widgets, of_each, false);
+    graph.run(Mode::Preview, Reporters::new()).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unchanged_object_costs_no_request_of_its_own() {
+    let bed = Bed::new().await;
+    let widgets = Widgets::define(&bed).await;
+    let fresh = widgets.requests(&bed).await;
+    let report = graph(&bed.client, &widgets, 100, false);
+    let report = report.run(Mode::Apply, Reporters::new()).await;
+    assert_eq!(outcomes(&report), BTreeMap::from([("changed", 200)]));
+    let applied = widgets.requests(&bed).await;
+    costs(&since(&fresh, &applied), &[("APPLY", 100)], 1);
+
+    let report = preview(&bed.reader().await, &widgets, 100).await;
+    assert_eq!(outcomes(&report), BTreeMap::from([("unchanged", 200)]));
+    costs(&since(&applied, &widgets.requests(&bed).await), &[], 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_lists_are_not_allowed_each_object_is_read_by_its_name() {
+    let bed = Bed::new().await;
+    let widgets = Widgets::define(&bed).await;
+    for verbs in [
+        &["get", "patch", "create"][..],
+        &["get", "list", "patch", "create"],
+    ] {
+        let user = bed.user(verbs).await;
+        let report = graph(&user, &widgets, 3, false).run(Mode::Apply, Reporters::new());
+        let found = outcomes(&report.await);
+        assert_eq!(found.values().sum::<usize>(), 6, "{found:?}");
+        assert_eq!(found.get("failed"), None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_thousand_objects_are_applied_awaited_and_left_alone() {
+    const OF_EACH: usize = 1000;
+    let bed = Arc::new(Bed::new().await);
+    let widgets = Arc::new(Widgets::define(&bed).await);
+    let fresh = widgets.requests(&bed).await;
+    let began = Instant::now();
+    let ends = Arc::new(Ends::default());
+    let reporters = Reporters::new().with(Arc::clone(&ends) as Arc<dyn Reporter>);
+    let run = graph(&bed.client, &widgets, OF_EACH, true).run(Mode::Apply, reporters);
+    let run = tokio::spawn(run);
+    all_wait(&ends, OF_EACH).await;
+    let waiting = began.elapsed();
+    for name in names(OF_EACH) {
+        widgets.make_ready(&bed, &name).await;
+    }
+    let report = run.await.expect("it ends");
+    assert_eq!(
+        outcomes(&report),
+        BTreeMap::from([("changed", 2 * OF_EACH)])
+    );
+    let made = widgets.requests(&bed).await;
+    costs(&since(&fresh, &made), &[("APPLY", OF_EACH as u64)], 1);
+
+    let settled = Instant::now();
+    let again = graph(&bed.reader().await, &widgets, OF_EACH, true);
+    let report = again.run(Mode::Apply, Reporters::new()).await;
+    assert_eq!(
+        outcomes(&report),
+        BTreeMap::from([("unchanged", 2 * OF_EACH)])
+    );
+    // Two pages of 500.
+    costs(&since(&made, &widgets.requests(&bed).await), &[], 2);
+    println!(
+        "2,000 applied in {waiting:?}, looked at again in {:?}",
+        settled.elapsed()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_a_wait_follows_the_change_at_once() {
+    const COUNT: usize = 500;
+    let bed = Bed::new().await;
+    let widgets = Widgets::define(&bed).await;
+    let ends = Arc::new(Ends::default());
+    let mut many = Many::new();
+    for name in names(COUNT) {
+        let widget = object(bed.client.clone(), widgets.document(&name), false, true);
+        many.step(&name, widget);
+    }
+    let reporters = Reporters::new().with(Arc::clone(&ends) as Arc<dyn Reporter>);
+    let run = tokio::spawn(many.run(Mode::Apply, reporters));
+    all_wait(&ends, COUNT).await;
+    let mut asked = Vec::with_capacity(COUNT);
+    for name in names(COUNT) {
+        asked.push((name.clone(), SystemTime::now()));
+        widgets.make_ready(&bed, &name).await;
+    }
+    outcomes(&run.await.expect("it ends"));
+    let ended = ends.ended.lock().expect("the ends");
+    let mut delays: Vec<Duration> = asked
+        .iter()
+        .map(|(name, asked)| ended[name].duration_since(*asked).expect("time goes on"))
+        .collect();
+    delays.sort_unstable();
+    // From when the change was sent, which is earlier than when the server made it.
+    let (median, most) = (delays[COUNT / 2], delays[COUNT * 99 / 100]);
+    println!("from a change to the end of its step: median {median:?}, p99 {most:?}");
+    assert!(
+        median < Duration::from_millis(50),
+        "median {median:?}, p99 {most:?}"
+    );
+    assert!(
+        most < Duration::from_millis(200),
+        "median {median:?}, p99 {most:?}"
+    );
+}
