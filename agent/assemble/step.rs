@@ -88,6 +88,8 @@ impl Assembly<'_> {
             source,
         })?;
         let mut object = object
+            .served_by(Arc::clone(&self.controllers))
+            .judged_by(manifest.rule.clone())
             .recreate(terms.recreate)
             .adopt(terms.foreign == Foreign::Adopt)
             .rehearse(self.backends.rehearse);

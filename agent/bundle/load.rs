@@ -14,7 +14,7 @@ use super::rendering::{Rendering, Source};
 use super::template::Templates;
 use super::values::Values;
 use super::yaml::Node as Yaml;
-use super::{Body, Bundle, Node, servers};
+use super::{Body, Bundle, Node, objects, servers};
 
 const BUNDLE: &str = "manifests/bundle.yaml";
 const API_VERSION: &str = "firstlight.dev/v1alpha1";
@@ -171,6 +171,7 @@ fn build(root: &Yaml, phases: &Phases<'_>, options: &Options, values: Value) -> 
     let keep = fields
         .get("keep")
         .and_then(|node| reader.texts(node, "keep"));
+    objects::check(&nodes, &options.namespace, reader.found);
     Some(Bundle {
         name: name?,
         profile: options.profile.clone(),

@@ -114,6 +114,14 @@ pub struct Need {
     pub guess: Option<Guess>,
 }
 
+impl Need {
+    /// Whether a run goes well without it, and only says less of what does not go well.
+    #[must_use]
+    pub fn is_dispensable(&self) -> bool {
+        self.subject.resource == surroundings::LOG
+    }
+}
+
 /// What the agent is to do with the bundle.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Purpose {

@@ -54,12 +54,12 @@ pub struct Asked {
     pub guess: Option<Guess>,
 }
 
-/// Each right once; what is needed for all is not asked again by name.
+/// Each right that a run cannot do without, once; what is needed for all is not asked again by name.
 #[must_use]
 pub fn asked(needs: &[Need]) -> Vec<Asked> {
     let whole = whole(needs);
     let mut found: BTreeMap<(Subject, Verb), Asked> = BTreeMap::new();
-    for need in needs {
+    for need in needs.iter().filter(|need| !need.is_dispensable()) {
         let subject = covering(need, &whole);
         let entry = found.entry((subject.clone(), need.verb));
         let asked = entry.or_insert_with(|| Asked {

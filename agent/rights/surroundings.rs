@@ -24,9 +24,27 @@ const SLICES: Neighbour = (
 const STORAGE_CLASSES: Neighbour = (
     "storage.k8s.io",
     "storageclasses",
-    &[Get],
+    &[Get, List],
     "whether its claims wait for a pod",
 );
+const LOGS: Neighbour = (
+    "",
+    LOG,
+    &[Get],
+    "the last words of a container that fails; a run does without too",
+);
+const CLAIMS: Neighbour = ("", "persistentvolumeclaims", &[Get], WHY_NOT);
+/// What a walk down from a custom resource lists.
+const OWNED: [Neighbour; 8] = [
+    PODS,
+    LOGS,
+    EVENTS,
+    CLAIMS,
+    ("apps", "deployments", &[List], WHY_NOT),
+    ("apps", "statefulsets", &[List], WHY_NOT),
+    ("apps", "daemonsets", &[List], WHY_NOT),
+    ("batch", "jobs", &[List], WHY_NOT),
+];
 const DEPLOYMENTS: Neighbour = ("apps", "deployments", &[Get, List, Watch], WHETHER);
 const STATEFUL_SETS: Neighbour = ("apps", "statefulsets", &[Get, List, Watch], WHETHER);
 const DAEMON_SETS: Neighbour = ("apps", "daemonsets", &[Get, List, Watch], WHETHER);
@@ -37,26 +55,37 @@ const FLUENT_BITS: Neighbour = ("fluentbit.fluent.io", "fluentbits", &[List], WH
 /// Those of the neighbours that are in no namespace.
 pub(super) const IN_NO_NAMESPACE: [&str; 1] = ["storageclasses"];
 
+/// What containers write, which not everybody lets the agent read.
+pub(super) const LOG: &str = "pods/log";
+
 /// The neighbours of a kind.
 pub(super) fn of(served: &Served) -> Vec<Neighbour> {
+    let workload = [PODS, LOGS, EVENTS, CLAIMS];
     match (served.group.as_str(), served.plural.as_str()) {
-        ("apps", "deployments") => vec![PODS, EVENTS, REPLICA_SETS],
+        ("apps", "deployments") => [&workload[..], &[REPLICA_SETS]].concat(),
         ("batch", "cronjobs") => Vec::new(),
-        ("apps" | "batch", _) | ("", "pods" | "replicationcontrollers") => vec![PODS, EVENTS],
-        ("", "persistentvolumeclaims") => vec![EVENTS, STORAGE_CLASSES],
-        ("", "services") => vec![EVENTS, SLICES],
+        ("apps" | "batch", _) | ("", "pods" | "replicationcontrollers") => workload.to_vec(),
+        ("", "persistentvolumeclaims") => vec![PODS, EVENTS, STORAGE_CLASSES],
+        ("", "services") => vec![PODS, EVENTS, SLICES],
         (group, _) if is_own(group) => Vec::new(),
-        ("postgres-operator.crunchydata.com", _) => vec![PODS, EVENTS, STATEFUL_SETS, DEPLOYMENTS],
+        (group, plural) => [&OWNED[..], &[REPLICA_SETS], rule(group, plural)].concat(),
+    }
+}
+
+/// What the rule of readiness of a custom kind reads.
+fn rule(group: &str, plural: &str) -> &'static [Neighbour] {
+    match (group, plural) {
+        ("postgres-operator.crunchydata.com", _) => &[STATEFUL_SETS, DEPLOYMENTS],
         ("opensearch.opster.io" | "opensearch.org", "opensearchclusters") => {
-            vec![PODS, EVENTS, STATEFUL_SETS, DEPLOYMENTS, JOBS]
+            &[STATEFUL_SETS, DEPLOYMENTS, JOBS]
         }
-        ("operator.victoriametrics.com", _) => vec![EVENTS, STATEFUL_SETS, DEPLOYMENTS],
-        ("grafana.integreatly.org", "grafanas") => vec![EVENTS, DEPLOYMENTS],
-        ("grafana.integreatly.org", _) => vec![EVENTS, GRAFANAS],
-        ("fluentbit.fluent.io", "fluentbits") => vec![PODS, EVENTS, DAEMON_SETS],
-        ("fluentbit.fluent.io", _) => vec![PODS, EVENTS, DAEMON_SETS, FLUENT_BITS],
-        ("fluentd.fluent.io", _) => vec![PODS, EVENTS, STATEFUL_SETS, DAEMON_SETS],
-        _ => vec![EVENTS],
+        ("operator.victoriametrics.com", _) => &[STATEFUL_SETS, DEPLOYMENTS],
+        ("grafana.integreatly.org", "grafanas") => &[DEPLOYMENTS],
+        ("grafana.integreatly.org", _) => &[GRAFANAS],
+        ("fluentbit.fluent.io", "fluentbits") => &[DAEMON_SETS],
+        ("fluentbit.fluent.io", _) => &[DAEMON_SETS, FLUENT_BITS],
+        ("fluentd.fluent.io", _) => &[STATEFUL_SETS, DAEMON_SETS],
+        _ => &[],
     }
 }
 

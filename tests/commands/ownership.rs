@@ -329,7 +329,7 @@ fn uninstall_goes_backwards_explains_what_holds_and_keeps_data() {
     );
     assert!(sentence.contains(&waits), "{sentence}");
     assert!(
-        sentence.contains("the controller of example.com must take example.com/keep away"),
+        sentence.contains("nobody takes away the finalizer example.com/keep"),
         "{sentence}"
     );
     let at = |name: &str| {

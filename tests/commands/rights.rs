@@ -187,6 +187,10 @@ async fn a_run_passes_with_the_printed_roles_and_names_each_rule_that_is_gone() 
         for (at, rule) in list.iter().enumerate() {
             let mut less = role.clone();
             less["rules"].as_array_mut().expect("rules").remove(at);
+            if rule["resources"] == json!(["pods/log"]) {
+                // A run does without, and only says less.
+                continue;
+            }
             bed.apply(&[less]);
             is_named(&bed, rule).await;
             bed.apply(std::slice::from_ref(role));

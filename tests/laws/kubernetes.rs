@@ -5,13 +5,16 @@
 //! only read, so that a write, even a dry run, would be refused.
 
 mod bed;
+mod front;
 mod gate;
 mod lease;
 mod many;
 mod object;
+mod outages;
 mod ownership;
 mod readiness;
 mod records;
+mod replacing;
 mod secret;
 mod webhook;
 mod widgets;

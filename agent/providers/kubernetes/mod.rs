@@ -24,6 +24,7 @@ mod document;
 mod error;
 mod fence;
 mod fields;
+mod fingerprint;
 mod flight;
 mod generated_secret;
 mod job_event;
@@ -47,6 +48,7 @@ mod watches;
 
 pub use client::Client;
 pub use config_sum::{Configs, config_names};
+pub use diagnosis::Controller;
 pub use error::Error;
 pub use fence::Fence;
 pub use generated_secret::{GeneratedSecret, SecretChange, SecretObserved};

@@ -3,7 +3,7 @@
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
 
-use super::kind::{Kind, SELF_SUBJECT_ACCESS_REVIEW, Target};
+use super::kind::{Kind, SELF_SUBJECT_ACCESS_REVIEW};
 use super::{Client, Error};
 
 /// So many questions are under way at once.
@@ -54,8 +54,9 @@ async fn question(
         None => None,
     };
     let right = served.map_or_else(|| right.clone(), |kind| corrected(right, &kind));
-    let target = Target::new(SELF_SUBJECT_ACCESS_REVIEW, "", "");
-    let answer = client.create(&target, &review(&right)).await?;
+    let answer = client
+        .review(SELF_SUBJECT_ACCESS_REVIEW, &review(&right))
+        .await?;
     let is_allowed = answer.at("/status/allowed") == Some(&Value::Bool(true));
     Ok((!is_allowed).then_some((at, right)))
 }

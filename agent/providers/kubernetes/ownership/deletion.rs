@@ -2,9 +2,9 @@
 
 use super::super::kind::Target;
 use super::super::live::Live;
-use super::super::{Client, Error};
+use super::super::{Client, Error, diagnosis};
 use super::{Entry, claim, data, finalizers};
-use crate::engine::{Difference, Plan, Resource, Verb, Waiting};
+use crate::engine::{Diagnosis, Difference, Plan, Resource, Verb, Waiting};
 
 /// Makes an object absent and waits until it is.
 ///
@@ -142,11 +142,11 @@ impl Resource for Deletion {
         }
     }
 
-    async fn diagnose(&self, seen: &DeletionObserved) -> Option<String> {
-        match &seen.0 {
+    async fn diagnose(&self, seen: Result<&DeletionObserved, &Error>) -> Option<Diagnosis> {
+        match &seen.ok()?.0 {
             State::Present(found) => {
                 let (target, live) = found.as_ref();
-                finalizers::explain(&self.client, target, live).await
+                diagnosis::diagnose(&self.client, target, live, &[]).await
             }
             State::Gone | State::Kept => None,
         }

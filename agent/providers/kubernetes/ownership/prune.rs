@@ -4,10 +4,10 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::super::kind::Target;
 use super::super::live::Live;
-use super::super::{Client, Error};
+use super::super::{Client, Error, diagnosis};
 use super::deletion::{DeletionChange, State, look, next};
-use super::{Entry, Inventory, finalizers};
-use crate::engine::{Plan, Resource};
+use super::{Entry, Inventory};
+use crate::engine::{Diagnosis, Plan, Resource};
 
 /// So many objects are looked at at once.
 const AT_ONCE: usize = 16;
@@ -92,9 +92,9 @@ impl Resource for Prune {
         }
     }
 
-    async fn diagnose(&self, seen: &PruneObserved) -> Option<String> {
-        let (target, live) = seen.0.first()?;
-        finalizers::explain(&self.client, target, live).await
+    async fn diagnose(&self, seen: Result<&PruneObserved, &Error>) -> Option<Diagnosis> {
+        let (target, live) = seen.ok()?.0.first()?;
+        diagnosis::diagnose(&self.client, target, live, &[]).await
     }
 }
 
