@@ -1,6 +1,8 @@
 //! What is kept of a run and given to machines: one shape for `-o json`, for the ConfigMap that
 //! `status` reads, and for tests.
 
+mod behind;
+
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -11,7 +13,6 @@ use crate::engine::{
     StepReport, Took,
 };
 
-const UNINSTALL: &str = "uninstall";
 const TOLD_TO_STOP: &str = "was told to stop";
 
 /// A run, as it is kept.
@@ -192,39 +193,6 @@ impl RunRecord {
                 .collect(),
             steps: report.steps.iter().map(step).collect(),
             left: Vec::new(),
-        }
-    }
-}
-
-impl RunRecord {
-    /// Says that everything was to go.
-    #[must_use]
-    pub fn of_uninstall(self) -> Self {
-        let deleted: usize = self.steps.iter().map(|step| step.changes.len()).sum();
-        let sentence = if self.exit == 0 {
-            format!("{} is uninstalled: {deleted} objects deleted", self.bundle)
-        } else {
-            self.sentence
-        };
-        Self {
-            mode: UNINSTALL.to_owned(),
-            sentence,
-            ..self
-        }
-    }
-
-    /// What is left behind, for people; no text if there is nothing.
-    #[must_use]
-    pub fn remark(&self) -> String {
-        let objects = self.left.join(", ");
-        match self.mode.as_str() {
-            _ if self.left.is_empty() => String::new(),
-            UNINSTALL => format!(
-                "Kept: {objects}\n`firstlight uninstall --purge` deletes also what holds data.\n"
-            ),
-            _ => format!(
-                "Not in the bundle any more: {objects}\n`firstlight run --prune` deletes them; what holds data only with --prune-data.\n"
-            ),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod dismantle;
 mod owned;
+mod running;
 mod servers;
 mod step;
 
@@ -35,6 +36,8 @@ pub struct Backends {
     pub rehearse: bool,
     /// What becomes of objects that have left the bundle.
     pub pruning: Pruning,
+    /// Whether every workload is asked what it runs, which a check wants.
+    pub what_runs: bool,
 }
 
 /// What becomes of objects that have left the bundle.
@@ -119,6 +122,9 @@ pub fn assemble(bundle: &Bundle, backends: &Backends) -> Result<Graph, AssembleE
     };
     for phase in &bundle.phases {
         assembly.phase(phase)?;
+    }
+    if backends.what_runs {
+        assembly.what_runs();
     }
     assembly.pruning();
     assembly.graph.build().map_err(AssembleError::Graph)
@@ -305,7 +311,10 @@ fn server_of(action: &Action) -> Option<Server> {
             Check::Sql { .. } => Some(Server::Postgres),
             Check::Search { .. } => Some(Server::OpenSearch),
             Check::Datasource { .. } => Some(Server::Grafana),
-            Check::Http { .. } | Check::Promql { .. } | Check::Trace { .. } => None,
+            Check::Http { .. }
+            | Check::Promql { .. }
+            | Check::Trace { .. }
+            | Check::Running { .. } => None,
         },
     }
 }

@@ -14,7 +14,7 @@ use crate::providers::opensearch::{Definition, DefinitionKind};
 use crate::providers::{grafana, kubernetes, opensearch, postgres, probe};
 
 /// Where a step goes in the graph.
-struct Place<'a> {
+pub(super) struct Place<'a> {
     node: &'a Node,
     needs: Vec<StepId>,
     step: &'a Step,
@@ -65,7 +65,7 @@ impl Assembly<'_> {
         Ok(())
     }
 
-    fn add(&mut self, place: Place<'_>, kind: &'static str, resource: impl Resource) {
+    pub(super) fn add(&mut self, place: Place<'_>, kind: &'static str, resource: impl Resource) {
         let id = StepId::new(&place.node.id);
         self.graph
             .step(id, place.needs, options(place.step, kind), resource);
@@ -293,6 +293,7 @@ impl Assembly<'_> {
                 };
                 self.add(place, "check.trace", resource);
             }
+            Check::Running { workload, ask } => self.running(place, workload, ask),
             Check::Sql {
                 database,
                 query,

@@ -17,6 +17,7 @@ mod needs;
 mod objects;
 mod parse;
 mod phases;
+mod question;
 mod reader;
 pub mod render;
 mod rendering;
@@ -34,9 +35,9 @@ mod yaml;
 pub use load::Options;
 pub use mistakes::{Mistake, Mistakes, Origin, Place};
 pub use model::{
-    Action, Body, Bundle, Check, Dashboard, Database, Datasource, Expect, Extension, Folder,
-    Foreign, GeneratedSecret, HttpServer, Location, Manifest, MigrationFile, Migrations, Node,
-    OperatorGate, PostgresServer, PostgresTls, Restart, Role, SearchKind, SearchObject, Servers,
-    Step, Terms,
+    Action, Body, Bundle, Dashboard, Database, Datasource, Extension, Folder, Foreign,
+    GeneratedSecret, HttpServer, Location, Manifest, MigrationFile, Migrations, Node, OperatorGate,
+    PostgresServer, PostgresTls, Restart, Role, SearchKind, SearchObject, Servers, Step, Terms,
 };
+pub use question::{Check, Expect, RunningAsk, Workload};
 pub use servers::{GRAFANA_GATE, OPENSEARCH_GATE, POSTGRES_GATE};

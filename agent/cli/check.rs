@@ -1,6 +1,6 @@
 //! Is everything current?
 
-use super::session::Session;
+use super::session::{Preview, Session};
 use super::{CliError, print_json, pruning, say, style, wants_json};
 use crate::console;
 use crate::engine::{Class, Outcome, Report};
@@ -11,7 +11,7 @@ pub(super) async fn check(settings: &Settings, otel: &Otel) -> Result<u8, CliErr
     let session = Session::open(settings, otel).await?;
     let pruning = pruning::Arguments::default().of(&session);
     let left = pruning::left(&session).await?;
-    let report = session.preview(pruning, false).await?;
+    let report = session.preview(pruning, Preview::Check).await?;
     let exit = class(&report).map_or(0, Class::exit_code);
     let record = RunRecord {
         left,

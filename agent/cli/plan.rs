@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::session::Session;
+use super::session::{Preview, Session};
 use super::{CHANGES, CliError, print_json, pruning, say, style, wants_json};
 use crate::console;
 use crate::engine::{Class, Outcome, Report};
@@ -26,7 +26,7 @@ pub(super) async fn plan(
     let session = Session::open(settings, otel).await?;
     let pruning = arguments.pruning.of(&session);
     let left = pruning::left(&session).await?;
-    let report = session.preview(pruning, true).await?;
+    let report = session.preview(pruning, Preview::Plan).await?;
     let changes = report.count("changed") > 0;
     let exit = match cannot_tell(&report) {
         Some(class) => class.exit_code(),

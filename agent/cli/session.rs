@@ -18,6 +18,15 @@ use crate::telemetry::{LogTarget, RunIdentity, Telemetry};
 /// The most bytes of a container's end that Kubernetes keeps.
 const TERMINATION_LIMIT: usize = 4096;
 
+/// What is looked for without changing anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Preview {
+    /// What a run would change; what is not there yet is tried out.
+    Plan,
+    /// Whether everything is as it should be; what runs is asked too.
+    Check,
+}
+
 /// Everything that a run, real or not, needs.
 pub(super) struct Session {
     pub(super) client: kubernetes::Client,
@@ -65,34 +74,34 @@ impl Session {
 
     /// The graph of a run.
     pub(super) fn graph(&self, pruning: Pruning) -> Result<Graph, CliError> {
-        self.graph_with(Trace::Own(self.telemetry.trace_id()), pruning, false)
+        self.graph_with(Trace::Own(self.telemetry.trace_id()), pruning, None)
     }
 
     fn graph_with(
         &self,
         trace: Trace,
         pruning: Pruning,
-        rehearse: bool,
+        preview: Option<Preview>,
     ) -> Result<Graph, CliError> {
         let backends = Backends {
             kubernetes: self.client.clone(),
             trace,
-            rehearse,
+            rehearse: preview == Some(Preview::Plan),
+            what_runs: preview == Some(Preview::Check),
             pruning,
         };
         Ok(assemble(&self.bundle, &backends)?)
     }
 
-    /// Looks once at everything and changes nothing; also tries out what is not there yet, if a
-    /// rehearsal is wanted.
+    /// Looks once at everything and changes nothing.
     pub(super) async fn preview(
         &self,
         pruning: Pruning,
-        rehearse: bool,
+        preview: Preview,
     ) -> Result<Report, CliError> {
         let last = last_run(&self.client, &self.bundle.name).await?;
         let trace = Trace::Last(last.and_then(|run| run.trace_id));
-        let graph = self.graph_with(trace, pruning, rehearse)?;
+        let graph = self.graph_with(trace, pruning, Some(preview))?;
         Ok(self.run(graph, Mode::Preview, None).await)
     }
 

@@ -5,9 +5,11 @@
 //! those that the bundle defines; any other name is a guess by the rule, is said to be one, and is
 //! put right by the API server when a run asks for its rights.
 
+mod credentials;
 mod kinds;
 mod print;
 mod roles;
+mod running;
 mod steps;
 mod surroundings;
 
@@ -118,7 +120,8 @@ impl Need {
     /// Whether a run goes well without it, and only says less of what does not go well.
     #[must_use]
     pub fn is_dispensable(&self) -> bool {
-        self.subject.resource == surroundings::LOG
+        let reads_all = matches!(self.verb, Verb::Get | Verb::List) && self.subject.name.is_none();
+        reads_all && surroundings::DISPENSABLE.contains(&self.subject.resource.as_str())
     }
 }
 

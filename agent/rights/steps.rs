@@ -2,12 +2,11 @@
 
 use serde_json::Value;
 
+use super::credentials::credentials;
 use super::kinds::{Kinds, Served};
 use super::surroundings;
 use super::{Guess, Need, Purpose, Subject, Verb};
-use crate::bundle::{
-    Action, Bundle, HttpServer, Manifest, OperatorGate, PostgresTls, Restart, Servers,
-};
+use crate::bundle::{Action, Bundle, Check, Manifest, OperatorGate, Restart};
 use crate::providers::kubernetes;
 use crate::secret::Credential;
 use Verb::{Bind, Create, Delete, Escalate, Get, List, Patch, Watch};
@@ -77,9 +76,9 @@ fn of_every_run(bundle: &Bundle, purpose: Purpose) -> Vec<Need> {
 }
 
 /// What one step needs, while it is found.
-struct Found<'a> {
-    bundle: &'a Bundle,
-    kinds: &'a Kinds,
+pub(super) struct Found<'a> {
+    pub(super) bundle: &'a Bundle,
+    pub(super) kinds: &'a Kinds,
     purpose: Purpose,
     step: &'a str,
     needs: &'a mut Vec<Need>,
@@ -87,11 +86,11 @@ struct Found<'a> {
 
 /// A resource and where it is.
 #[derive(Clone)]
-struct Place {
-    namespace: Option<String>,
-    group: String,
-    resource: String,
-    guess: Option<Guess>,
+pub(super) struct Place {
+    pub(super) namespace: Option<String>,
+    pub(super) group: String,
+    pub(super) resource: String,
+    pub(super) guess: Option<Guess>,
 }
 
 impl Found<'_> {
@@ -104,6 +103,7 @@ impl Found<'_> {
             Action::Operator(gate) => self.operator(gate),
             Action::Role(role) => self.credentials(role.password.iter()),
             Action::Datasource(datasource) => self.credentials(datasource.secrets.values()),
+            Action::Check(Check::Running { workload, ask }) => self.running(workload, ask),
             _ => {}
         }
         let server = action.server();
@@ -151,7 +151,8 @@ impl Found<'_> {
             self.add(Delete, &place, by_name, why);
         }
         if manifest.terms.restart == Restart::OnConfig {
-            self.configs(object, place.namespace.as_deref());
+            let why = "its pods are replaced when this changes";
+            self.configs(object, place.namespace.as_deref(), why);
         }
         if manifest.terms.wait {
             self.surroundings(&served, place.namespace.as_deref());
@@ -161,7 +162,7 @@ impl Found<'_> {
     }
 
     /// What the pods of a workload read when they start.
-    fn configs(&mut self, object: &Value, namespace: Option<&str>) {
+    pub(super) fn configs(&mut self, object: &Value, namespace: Option<&str>, why: &'static str) {
         let place = |resource: &str| Place {
             namespace: namespace.map(str::to_owned),
             group: String::new(),
@@ -169,7 +170,6 @@ impl Found<'_> {
             guess: None,
         };
         for (is_secret, name) in kubernetes::config_names(object) {
-            let why = "its pods are replaced when this changes";
             if is_secret {
                 self.add(Get, &place("secrets"), Some(&name), why);
             } else {
@@ -263,7 +263,7 @@ impl Found<'_> {
     }
 
     /// What a rule of readiness and a diagnosis read beside the object.
-    fn surroundings(&mut self, served: &Served, namespace: Option<&str>) {
+    pub(super) fn surroundings(&mut self, served: &Served, namespace: Option<&str>) {
         for (group, resource, verbs, why) in surroundings::of(served) {
             let in_cluster = surroundings::IN_NO_NAMESPACE.contains(&resource);
             let place = Place {
@@ -312,7 +312,7 @@ impl Found<'_> {
         }
     }
 
-    fn place(&self, served: &Served, namespace: &str) -> Place {
+    pub(super) fn place(&self, served: &Served, namespace: &str) -> Place {
         let namespace = match namespace {
             "" => &self.bundle.namespace,
             given => given,
@@ -325,7 +325,7 @@ impl Found<'_> {
         }
     }
 
-    fn add(&mut self, verb: Verb, place: &Place, name: Option<&str>, why: &'static str) {
+    pub(super) fn add(&mut self, verb: Verb, place: &Place, name: Option<&str>, why: &'static str) {
         self.needs.push(Need {
             verb,
             subject: Subject {
@@ -347,36 +347,7 @@ impl Place {
     }
 }
 
-fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+pub(super) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
     let found = object.pointer(pointer).and_then(Value::as_str);
     found.unwrap_or_default()
-}
-
-/// What a server is logged in to with.
-fn credentials<'a>(servers: &'a Servers, server: &str) -> Vec<&'a Credential> {
-    let of_http = |server: Option<&'a HttpServer>| {
-        let login = server.and_then(|server| server.login.as_ref());
-        let login = login.into_iter().flat_map(|(user, word)| [user, word]);
-        login
-            .chain(server.and_then(|server| server.ca.as_ref()))
-            .collect()
-    };
-    match server {
-        "opensearch" => of_http(servers.opensearch.as_ref()),
-        "grafana" => of_http(servers.grafana.as_ref()),
-        _ => {
-            let Some(postgres) = &servers.postgres else {
-                return Vec::new();
-            };
-            let ca = match &postgres.tls {
-                PostgresTls::Disable => None,
-                PostgresTls::VerifyCa { ca } => Some(ca),
-                PostgresTls::VerifyFull { ca, .. } => ca.as_ref(),
-            };
-            [&postgres.user, &postgres.password]
-                .into_iter()
-                .chain(ca)
-                .collect()
-        }
-    }
 }

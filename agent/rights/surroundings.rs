@@ -25,7 +25,7 @@ const STORAGE_CLASSES: Neighbour = (
     "storage.k8s.io",
     "storageclasses",
     &[Get, List],
-    "whether its claims wait for a pod",
+    "what its claims wait for; a run does without too",
 );
 const LOGS: Neighbour = (
     "",
@@ -35,7 +35,9 @@ const LOGS: Neighbour = (
 );
 const CLAIMS: Neighbour = ("", "persistentvolumeclaims", &[Get], WHY_NOT);
 /// What a walk down from a custom resource lists.
-const OWNED: [Neighbour; 8] = [
+const OWNED: [Neighbour; 10] = [
+    NODES,
+    STORAGE_CLASSES,
     PODS,
     LOGS,
     EVENTS,
@@ -52,15 +54,25 @@ const JOBS: Neighbour = ("batch", "jobs", &[Get, List, Watch], WHETHER);
 const GRAFANAS: Neighbour = ("grafana.integreatly.org", "grafanas", &[List], WHETHER);
 const FLUENT_BITS: Neighbour = ("fluentbit.fluent.io", "fluentbits", &[List], WHETHER);
 
-/// Those of the neighbours that are in no namespace.
-pub(super) const IN_NO_NAMESPACE: [&str; 1] = ["storageclasses"];
+const NODES: Neighbour = (
+    "",
+    "nodes",
+    &[List],
+    "why a pod is not scheduled; a run does without too",
+);
 
-/// What containers write, which not everybody lets the agent read.
-pub(super) const LOG: &str = "pods/log";
+/// Those of the neighbours that are in no namespace.
+pub(super) const IN_NO_NAMESPACE: [&str; 2] = ["nodes", "storageclasses"];
+
+/// What only a diagnosis reads and not everybody grants: the cluster's own things, and logs.
+pub(super) const DISPENSABLE: [&str; 3] = ["nodes", LOG, "storageclasses"];
+
+/// What containers write.
+const LOG: &str = "pods/log";
 
 /// The neighbours of a kind.
 pub(super) fn of(served: &Served) -> Vec<Neighbour> {
-    let workload = [PODS, LOGS, EVENTS, CLAIMS];
+    let workload = [PODS, LOGS, EVENTS, CLAIMS, NODES, STORAGE_CLASSES];
     match (served.group.as_str(), served.plural.as_str()) {
         ("apps", "deployments") => [&workload[..], &[REPLICA_SETS]].concat(),
         ("batch", "cronjobs") => Vec::new(),

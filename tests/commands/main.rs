@@ -8,3 +8,4 @@ mod offline;
 mod ownership;
 mod rights;
 mod run;
+mod running;

@@ -15,6 +15,7 @@ mod ownership;
 mod readiness;
 mod records;
 mod replacing;
+mod running;
 mod secret;
 mod webhook;
 mod widgets;

@@ -9,6 +9,7 @@
 //! | a Secret made once, a resource | [`GeneratedSecret::new`]`(client, name, generate, values)` |
 //! | the reader of Secrets | `Arc::new(client) as Arc<dyn `[`Secrets`](crate::secret::Secrets)`>` |
 //! | what we may not do | [`missing_rights`]`(&client, &[`[`Right`]`]).await?` |
+//! | what runs, a question | [`RunningCheck::new`]`(client, kind, namespace: Option<String>, name, `[`Ask`]`)` |
 //! | what a bundle owns | [`Inventory::new`]`(client, bundle)`, of [`Entry`]s |
 //! | what has left the bundle, a resource | [`Prune::new`]`(client, bundle, entries, with_data)` |
 //! | an object that is to go, a resource | [`Deletion::new`]`(client, entry)` |
@@ -41,6 +42,7 @@ mod replacement;
 mod request;
 mod rights;
 mod run_record;
+mod running;
 mod secrets;
 mod seen;
 mod time;
@@ -61,6 +63,7 @@ pub use ownership::{
 };
 pub use rights::{Right, missing as missing_rights};
 pub use run_record::RunRecord;
+pub use running::{Ask, RunningCheck, RunningObserved, WORKLOADS};
 
 /// Under this name the API server keeps which fields are ours.
 const MANAGER: &str = "firstlight";
