@@ -1,18 +1,18 @@
 //! Any object, applied as the bundle has it and ready by the rule of its kind.
 
 use std::borrow::Cow;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use futures::future::{FutureExt, select_all};
 use serde_json::Value;
 
+use super::comparison::{Comparison, Write};
 use super::document::Document;
 use super::kind::Target;
 use super::live::Live;
 use super::readiness::{self, Readiness, Surroundings, Tenure};
-use super::{Client, Configs, Error, config_sum, diagnosis, fields, replacement};
+use super::{Client, Configs, Error, config_sum, diagnosis, replacement};
 use crate::engine::{Difference, FieldChange, Plan, Resource, Verb, Waiting};
 
 /// How an object is applied.
@@ -36,30 +36,10 @@ pub struct Object {
     recreate: bool,
     rehearse: bool,
     configs: Option<Arc<Configs>>,
-    /// The state in which the server last said that a write would change nothing of ours.
-    equal: Mutex<Option<Fingerprint>>,
+    comparison: Comparison,
     /// Since when it has been ready or in trouble.
     tenure: Mutex<Tenure>,
     clock: fn() -> SystemTime,
-}
-
-/// What cannot stay the same when a field of ours changes, or what is written.
-#[derive(Debug, PartialEq, Eq)]
-struct Fingerprint {
-    state: State,
-    written: u64,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum State {
-    Generation {
-        uid: String,
-        generation: i64,
-        /// Labels and annotations, which have no generation.
-        metadata: String,
-    },
-    /// Of kinds without a generation, every version counts.
-    Version(String),
 }
 
 /// What the API server has of the object.
@@ -116,7 +96,7 @@ impl Object {
             recreate: false,
             rehearse: false,
             configs: None,
-            equal: Mutex::default(),
+            comparison: Comparison::default(),
             tenure: Mutex::default(),
             clock: SystemTime::now,
         })
@@ -187,36 +167,23 @@ impl Object {
         Ok(Cow::Owned(content))
     }
 
-    /// What a write would change of our fields, and whether the object is in its way. Asks the
-    /// server only if it must.
+    /// What a write would change of our fields, and whether the object is in its way.
     async fn changes(
         &self,
         target: &Target,
         live: &Live,
     ) -> Result<(Vec<FieldChange>, bool), Error> {
         let content = self.content().await?;
-        let now = Fingerprint::of(live, &content);
-        let known = {
-            let equal = self.equal.lock().unwrap_or_else(PoisonError::into_inner);
-            equal.as_ref() == Some(&now)
+        let write = Write {
+            client: &self.client,
+            target,
+            content: &content,
+            force: self.options.force,
         };
-        if known || fields::surely_same(&content, live.value()) {
-            return Ok((Vec::new(), false));
+        match self.comparison.changes(&write, live).await {
+            Err(Error::Immutable { target, fields, .. }) => self.immutable(live, target, fields),
+            changes => changes.map(|changes| (changes, false)),
         }
-        let would_be = self
-            .client
-            .apply(target, &content, self.options.force, true);
-        let would_be = match would_be.await {
-            Err(Error::Immutable { target, fields, .. }) => {
-                return self.immutable(live, target, fields);
-            }
-            answer => answer?,
-        };
-        let changes = fields::changes(live.value(), would_be.value());
-        if changes.is_empty() {
-            *self.equal.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
-        }
-        Ok((changes, false))
     }
 
     fn immutable(
@@ -416,24 +383,6 @@ fn deletion(live: &Live) -> String {
     }
 }
 
-impl Fingerprint {
-    fn of(live: &Live, content: &Value) -> Self {
-        let metadata = |key: &str| live.at(key).unwrap_or(&Value::Null).to_string();
-        let mut written = DefaultHasher::new();
-        content.to_string().hash(&mut written);
-        let state = match live.generation() {
-            Some(generation) => State::Generation {
-                uid: live.uid().to_owned(),
-                generation,
-                metadata: metadata("/metadata/labels") + &metadata("/metadata/annotations"),
-            },
-            None => State::Version(live.version().to_owned()),
-        };
-        let written = written.finish();
-        Self { state, written }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -509,26 +458,5 @@ mod tests {
     fn without_waiting_it_is_current_once_it_is_written() {
         let observed = present(json!({ "kind": "Nobody" }), Vec::new());
         assert_eq!(plan(&observed, false).expect("a plan"), Plan::Current);
-    }
-
-    #[test]
-    fn the_status_is_not_part_of_the_fingerprint() {
-        let at = |generation: i64, version: &str, labels: Value| {
-            Fingerprint::of(
-                &Live::new(json!({ "metadata": {
-                "generation": generation, "resourceVersion": version, "uid": "u", "labels": labels } })),
-                &Value::Null,
-            )
-        };
-        assert_eq!(at(1, "5", json!({})), at(1, "6", json!({})));
-        assert_ne!(at(1, "5", json!({})), at(2, "5", json!({})));
-        assert_ne!(at(1, "5", json!({})), at(1, "5", json!({ "a": "b" })));
-        let plain = |version: &str| {
-            Fingerprint::of(
-                &Live::new(json!({ "metadata": { "resourceVersion": version } })),
-                &Value::Null,
-            )
-        };
-        assert_ne!(plain("5"), plain("6"));
     }
 }
