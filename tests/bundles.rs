@@ -176,13 +176,13 @@ fn a_thousand_documents_load_fast() {
         let mut text = String::new();
         for document in 0..10 {
             let kind = if document % 2 == 0 {
-                "ConfigMap"
+                "v1\nkind: ConfigMap"
             } else {
-                "Deployment"
+                "apps/v1\nkind: Deployment"
             };
             write!(
                 text,
-                "---\napiVersion: v1\nkind: {kind}\nmetadata: {{ name: \"{{{{ namespace }}}}-{file}-{document}\" }}\n\
+                "---\napiVersion: {kind}\nmetadata: {{ name: \"{{{{ namespace }}}}-{file}-{document}\" }}\n\
                  data:\n  key: [1, two, {{ three: 4 }}]\n  other: |\n    some text\n    of two lines\n"
             )
             .expect("text");

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Location;
+use crate::expression::ReadyRule;
 
 /// A Kubernetes object.
 #[derive(Debug, Clone)]
@@ -11,6 +12,8 @@ pub struct Manifest {
     pub object: Value,
     /// How it is applied.
     pub terms: Terms,
+    /// The bundle's own word about when it is ready.
+    pub rule: ReadyRule,
     /// Where the document starts.
     pub location: Location,
 }

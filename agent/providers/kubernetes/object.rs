@@ -12,8 +12,9 @@ use super::document::Document;
 use super::kind::Target;
 use super::live::Live;
 use super::readiness::{self, Readiness, Surroundings, Tenure};
-use super::{Client, Configs, Error, config_sum, diagnosis, replacement};
-use crate::engine::{Difference, FieldChange, Plan, Resource, Verb, Waiting};
+use super::{Client, Configs, Controller, Error, config_sum, diagnosis, replacement};
+use crate::engine::{Diagnosis, Difference, FieldChange, Plan, Resource, Verb, Waiting};
+use crate::expression::ReadyRule;
 
 /// How an object is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub struct Object {
     client: Client,
     document: Document,
     options: ObjectOptions,
+    /// Who may be why it does not become ready.
+    controllers: Arc<[Controller]>,
     recreate: bool,
     rehearse: bool,
     configs: Option<Arc<Configs>>,
@@ -40,6 +43,7 @@ pub struct Object {
     /// Since when it has been ready or in trouble.
     tenure: Mutex<Tenure>,
     clock: fn() -> SystemTime,
+    rule: ReadyRule,
 }
 
 /// What the API server has of the object.
@@ -93,13 +97,29 @@ impl Object {
             client,
             document,
             options,
+            controllers: Arc::default(),
             recreate: false,
             rehearse: false,
             configs: None,
             comparison: Comparison::default(),
             tenure: Mutex::default(),
             clock: SystemTime::now,
+            rule: ReadyRule::default(),
         })
+    }
+
+    /// Judges the object by this rule, where it says something.
+    #[must_use]
+    pub fn judged_by(mut self, rule: ReadyRule) -> Self {
+        self.rule = rule;
+        self
+    }
+
+    /// The operators of the bundle, of which one may serve its kind.
+    #[must_use]
+    pub fn served_by(mut self, controllers: Arc<[Controller]>) -> Self {
+        self.controllers = controllers;
+        self
     }
 
     /// Allows to delete the object and make it anew when a field that is to change cannot be
@@ -138,10 +158,10 @@ impl Object {
     }
 
     async fn judge(&self, live: &Live) -> Result<(Surroundings, Readiness), Error> {
-        let surroundings = readiness::surroundings(&self.client, live).await?;
+        let surroundings = readiness::surroundings(&self.client, live, &self.rule).await?;
         let now = (self.clock)();
         let mut tenure = self.tenure.lock().unwrap_or_else(PoisonError::into_inner);
-        let readiness = readiness::judge(&mut tenure, live, &surroundings, now);
+        let readiness = readiness::judge(&mut tenure, live, &surroundings, &self.rule, now);
         drop(tenure);
         Ok((surroundings, readiness))
     }
@@ -258,12 +278,12 @@ impl Resource for Object {
         let Some(live) = self.client.look(&target).await? else {
             return self.absent(Some(&target)).await;
         };
-        let (changes, replace) = if is_being_deleted(&live) {
+        let (changes, replace) = if live.is_being_deleted() {
             (Vec::new(), false)
         } else {
             self.changes(&target, &live).await?
         };
-        let asks = changes.is_empty() && self.options.wait && !is_being_deleted(&live);
+        let asks = changes.is_empty() && self.options.wait && !live.is_being_deleted();
         let (surroundings, readiness) = if asks {
             let (surroundings, readiness) = self.judge(&live).await?;
             (surroundings, Some(readiness))
@@ -317,9 +337,14 @@ impl Resource for Object {
         select_all(changes).await;
     }
 
-    async fn diagnose(&self, seen: &ObjectObserved) -> Option<String> {
-        let found = seen.found.as_ref()?;
-        diagnosis::diagnose(&self.client, &found.target, &found.live).await
+    async fn diagnose(&self, seen: Result<&ObjectObserved, &Error>) -> Option<Diagnosis> {
+        match seen {
+            Ok(seen) => {
+                let Found { target, live, .. } = seen.found.as_ref()?;
+                diagnosis::diagnose(&self.client, target, live, &self.controllers).await
+            }
+            Err(error) => diagnosis::of_error(&self.client, self.namespace(), error).await,
+        }
     }
 }
 
@@ -338,8 +363,8 @@ fn plan(observed: &ObjectObserved, wait: bool) -> Result<Plan<ObjectChange>, Err
     };
     let target = &observed.target;
     let waiting = |why: String| Plan::InProgress(Waiting::unavailable(format!("{target}: {why}")));
-    if is_being_deleted(&found.live) {
-        return Ok(waiting(deletion(&found.live)));
+    if found.live.is_being_deleted() {
+        return Ok(waiting(found.live.deletion()));
     }
     if !found.changes.is_empty() {
         let fields = found.changes.clone();
@@ -362,24 +387,6 @@ fn plan(observed: &ObjectObserved, wait: bool) -> Result<Plan<ObjectChange>, Err
         Some(Readiness::NoRule) | None => Err(Error::NoRule {
             target: target.clone(),
         }),
-    }
-}
-
-fn is_being_deleted(live: &Live) -> bool {
-    live.at("/metadata/deletionTimestamp").is_some()
-}
-
-fn deletion(live: &Live) -> String {
-    let finalizers: Vec<&str> = live
-        .list("/metadata/finalizers")
-        .iter()
-        .chain(live.list("/spec/finalizers"))
-        .filter_map(Value::as_str)
-        .collect();
-    if finalizers.is_empty() {
-        "is being deleted".to_owned()
-    } else {
-        format!("is being deleted, held by {}", finalizers.join(", "))
     }
 }
 

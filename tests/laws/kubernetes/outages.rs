@@ -86,7 +86,9 @@ fn start(
 async fn until_waiting(progress: &Progress, count: usize) {
     eventually("all wait", Duration::from_mins(1), async || match progress
         .waiting
-        .load(Ordering::SeqCst)
+        .lock()
+        .expect("the steps")
+        .len()
     {
         waiting if waiting >= count => Attempt::Done(()),
         waiting => Attempt::NotYet(format!("{waiting} of {count}")),

@@ -48,5 +48,6 @@ pub use eventually::{Attempt, eventually};
 pub use owned_apiserver::ApiServer;
 pub use owned_postgres::Postgres;
 pub use proxy::Proxy;
+pub use tls::{Certificate, certify};
 pub use trace::{Span, Trace};
 pub use unique::unique;
