@@ -11,6 +11,7 @@ mod implied;
 mod json;
 mod lines;
 mod load;
+mod manifest;
 mod mistakes;
 mod model;
 mod needs;
@@ -31,10 +32,11 @@ mod values;
 mod yaml;
 
 pub use load::Options;
+pub use manifest::{Manifest, Restart, Terms};
 pub use mistakes::{Mistake, Mistakes, Origin, Place};
 pub use model::{
     Action, Body, Bundle, Check, Dashboard, Database, Datasource, Expect, Extension, Folder,
-    GeneratedSecret, HttpServer, Location, Manifest, MigrationFile, Migrations, Node, OperatorGate,
-    PostgresServer, PostgresTls, Restart, Role, SearchKind, SearchObject, Servers, Step, Terms,
+    GeneratedSecret, HttpServer, Location, MigrationFile, Migrations, Node, OperatorGate,
+    PostgresServer, PostgresTls, Role, SearchKind, SearchObject, Servers, Step,
 };
 pub use servers::{GRAFANA_GATE, OPENSEARCH_GATE, POSTGRES_GATE};

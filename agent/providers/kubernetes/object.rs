@@ -7,12 +7,12 @@ use std::time::SystemTime;
 use futures::future::{FutureExt, select_all};
 use serde_json::Value;
 
+use super::comparison::{Comparison, Write};
 use super::document::Document;
-use super::fingerprint::Fingerprint;
 use super::kind::Target;
 use super::live::Live;
 use super::readiness::{self, Readiness, Surroundings, Tenure};
-use super::{Client, Configs, Controller, Error, config_sum, diagnosis, fields, replacement};
+use super::{Client, Configs, Controller, Error, config_sum, diagnosis, replacement};
 use crate::engine::{Diagnosis, Difference, FieldChange, Plan, Resource, Verb, Waiting};
 use crate::expression::ReadyRule;
 
@@ -39,8 +39,7 @@ pub struct Object {
     recreate: bool,
     rehearse: bool,
     configs: Option<Arc<Configs>>,
-    /// The state in which the server last said that a write would change nothing of ours.
-    equal: Mutex<Option<Fingerprint>>,
+    comparison: Comparison,
     /// Since when it has been ready or in trouble.
     tenure: Mutex<Tenure>,
     clock: fn() -> SystemTime,
@@ -102,7 +101,7 @@ impl Object {
             recreate: false,
             rehearse: false,
             configs: None,
-            equal: Mutex::default(),
+            comparison: Comparison::default(),
             tenure: Mutex::default(),
             clock: SystemTime::now,
             rule: ReadyRule::default(),
@@ -188,36 +187,23 @@ impl Object {
         Ok(Cow::Owned(content))
     }
 
-    /// What a write would change of our fields, and whether the object is in its way. Asks the
-    /// server only if it must.
+    /// What a write would change of our fields, and whether the object is in its way.
     async fn changes(
         &self,
         target: &Target,
         live: &Live,
     ) -> Result<(Vec<FieldChange>, bool), Error> {
         let content = self.content().await?;
-        let now = Fingerprint::of(live, &content);
-        let known = {
-            let equal = self.equal.lock().unwrap_or_else(PoisonError::into_inner);
-            equal.as_ref() == Some(&now)
+        let write = Write {
+            client: &self.client,
+            target,
+            content: &content,
+            force: self.options.force,
         };
-        if known || fields::surely_same(&content, live.value()) {
-            return Ok((Vec::new(), false));
+        match self.comparison.changes(&write, live).await {
+            Err(Error::Immutable { target, fields, .. }) => self.immutable(live, target, fields),
+            changes => changes.map(|changes| (changes, false)),
         }
-        let would_be = self
-            .client
-            .apply(target, &content, self.options.force, true);
-        let would_be = match would_be.await {
-            Err(Error::Immutable { target, fields, .. }) => {
-                return self.immutable(live, target, fields);
-            }
-            answer => answer?,
-        };
-        let changes = fields::changes(live.value(), would_be.value());
-        if changes.is_empty() {
-            *self.equal.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
-        }
-        Ok((changes, false))
     }
 
     fn immutable(
