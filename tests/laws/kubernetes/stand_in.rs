@@ -125,10 +125,10 @@ impl<'a> StandIn<'a> {
     /// The status, the annotations and the labels of an object that is there.
     pub(super) async fn status(&self, path: &str, object: &Value) {
         for field in ["annotations", "labels"] {
-            let fields = &object["metadata"][field];
-            if fields.is_object() {
-                let patch = json!({ "metadata": { field: fields } });
-                self.bed.patch(path, patch).await;
+            let recorded = &object["metadata"][field];
+            if recorded.is_object() {
+                let merged = json!({ "metadata": { field: recorded } });
+                self.bed.patch(path, merged).await;
             }
         }
         if object["status"].is_object() && object["kind"] != "FluentBit" {
@@ -154,10 +154,11 @@ impl<'a> StandIn<'a> {
     async fn generation(&self, path: &str, object: &Value) {
         let wanted = object["metadata"]["generation"].as_i64().expect("a number");
         if let Some(replicas) = object["spec"].get("replicas") {
-            let patch = json!({ "spec": { "replicas": replicas } });
-            self.bed.patch(path, patch).await;
+            let scaled = json!({ "spec": { "replicas": replicas } });
+            self.bed.patch(path, scaled).await;
         }
-        loop {
+        // None of the recordings has a workload of a generation beyond this.
+        for _ in 0..10 {
             let live = self.bed.get(path).await;
             let generation = live["metadata"]["generation"].as_i64().expect("a number");
             if generation >= wanted {
