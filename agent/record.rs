@@ -90,6 +90,9 @@ pub struct StepRecord {
     /// The lines of a file that the failure is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excerpt: Option<String>,
+    /// What the diagnosis of the failure was read from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<String>,
     /// What the reader can do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<String>,
@@ -127,14 +130,19 @@ pub struct FieldRecord {
 
 impl RunRecord {
     /// The record as JSON of at most `limit` bytes. What is too long loses first the fields of its
-    /// changes, then the changes, then the steps in which nothing is to be seen.
+    /// changes, then the changes, then the steps in which nothing is to be seen, then the evidence.
     ///
     /// # Errors
     /// When it cannot be written as JSON.
     pub fn to_json(&self, limit: usize) -> Result<String, serde_json::Error> {
         let mut record = self.clone();
         let mut text = serde_json::to_string(&record)?;
-        for shorten in [without_fields, without_changes, without_quiet_steps] {
+        for shorten in [
+            without_fields,
+            without_changes,
+            without_quiet_steps,
+            without_evidence,
+        ] {
             if text.len() <= limit {
                 break;
             }
@@ -192,6 +200,12 @@ fn without_quiet_steps(record: &mut RunRecord) {
     record.steps.retain(|step| step.reason.is_some());
 }
 
+fn without_evidence(record: &mut RunRecord) {
+    for step in &mut record.steps {
+        step.evidence.clear();
+    }
+}
+
 /// The one true sentence about a run: step, cause, what to do, trace.
 #[must_use]
 pub fn sentence(report: &Report) -> String {
@@ -246,7 +260,9 @@ fn stopped(report: &Report) -> String {
 #[must_use]
 pub fn reason(error: &StepError) -> String {
     match error {
-        StepError::Provider { source, .. } => Chain(source.as_ref()).to_string(),
+        StepError::Provider { source, .. } => {
+            format!("{}{}", Chain(source.as_ref()), error.aside())
+        }
         other => Chain(other).to_string(),
     }
 }
@@ -306,6 +322,9 @@ fn step(report: &StepReport) -> StepRecord {
         reason,
         error: error.map(|error| error.kind().to_owned()),
         excerpt: error.and_then(StepError::excerpt).map(str::to_owned),
+        evidence: error
+            .and_then(StepError::diagnosis)
+            .map_or_else(Vec::new, |diagnosis| diagnosis.evidence.clone()),
         hints: error.map(StepError::hints).unwrap_or_default(),
     }
 }
@@ -381,6 +400,7 @@ mod tests {
             reason: reason.map(str::to_owned),
             error: None,
             excerpt: None,
+            evidence: vec!["event No: no".repeat(50); usize::from(reason.is_some())],
             hints: Vec::new(),
         };
         let mut steps: Vec<StepRecord> = (0..1000).map(|id| step(id, None)).collect();
@@ -411,5 +431,7 @@ mod tests {
         let short = read(1_000);
         assert_eq!(short.steps.len(), 1);
         assert_eq!(short.steps[0].id, "a/1000");
+        assert_eq!(short.steps[0].evidence.len(), 1);
+        assert!(read(500).steps[0].evidence.is_empty());
     }
 }

@@ -85,6 +85,7 @@ pub fn assemble(bundle: &Bundle, backends: &Backends) -> Result<Graph, AssembleE
         probe: probe::Client::new(None).map_err(AssembleError::Probe)?,
         graph: Graph::builder(),
         gates: Vec::new(),
+        controllers: bundle.phases.iter().flat_map(controllers).collect(),
         configs: Arc::new(kubernetes::Configs::of(
             &backends.kubernetes,
             objects(&bundle.phases),
@@ -104,6 +105,8 @@ struct Assembly<'a> {
     graph: GraphBuilder,
     /// The gate steps so far: the phase, the server, the step's id.
     gates: Vec<(String, Server, StepId)>,
+    /// The operators that the bundle waits for, wherever: one may serve what another step applies.
+    controllers: Arc<[kubernetes::Controller]>,
     /// What the bundle applies of the configuration that pods read.
     configs: Arc<kubernetes::Configs>,
 }
@@ -285,6 +288,23 @@ fn options(step: &Step, kind: &'static str) -> StepOptions {
         no_progress: step.no_progress,
         optional: step.optional,
     }
+}
+
+/// The operators that a step, or the steps of a group, wait for.
+fn controllers(node: &Node) -> Vec<kubernetes::Controller> {
+    let step = match &node.body {
+        Body::Group(members) => return members.iter().flat_map(controllers).collect(),
+        Body::Step(step) => step,
+    };
+    let Action::Operator(gate) = &step.action else {
+        return Vec::new();
+    };
+    vec![kubernetes::Controller {
+        name: gate.name.clone(),
+        namespace: gate.namespace.clone(),
+        selector: gate.selector.clone(),
+        definitions: gate.crds.clone(),
+    }]
 }
 
 #[cfg(test)]

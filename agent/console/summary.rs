@@ -72,6 +72,9 @@ fn failure(text: &mut String, step: &StepRecord, style: Style) {
             let _ = writeln!(text, "    {line}");
         }
     }
+    for line in &step.evidence {
+        let _ = writeln!(text, "    {}", style.dim(line));
+    }
     for hint in &step.hints {
         let _ = writeln!(text, "  {} {hint}", style.dim("hint:"));
     }

@@ -22,6 +22,8 @@ enum State {
     Running {
         since: Instant,
         waiting: Option<String>,
+        /// Why it takes so long.
+        why: Option<String>,
         changes: usize,
     },
     Ended {
@@ -38,6 +40,9 @@ enum Sign {
     Bad,
     Skipped,
 }
+
+/// How many lines of the picture the reason of one wait may take.
+const WHY_LINES: usize = 3;
 
 const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 
@@ -63,6 +68,7 @@ impl Tree {
                     State::Running {
                         since: now,
                         waiting: None,
+                        why: None,
                         changes: 0,
                     },
                 );
@@ -73,18 +79,22 @@ impl Tree {
                 diagnosis,
                 ..
             } => {
-                if let Some(State::Running { waiting, .. }) = self.state(step) {
-                    let why = diagnosis.map_or_else(String::new, |why| format!(" ({why})"));
-                    *waiting = Some(format!("{}{why}", wait.what));
+                if let Some(State::Running { waiting, why, .. }) = self.state(step) {
+                    *waiting = Some(wait.what.clone());
+                    *why = diagnosis.map(|diagnosis| diagnosis.sentence.clone());
                 }
             }
             EventKind::StepChanged { step, .. } => {
                 if let Some(State::Running {
-                    changes, waiting, ..
+                    changes,
+                    waiting,
+                    why,
+                    ..
                 }) = self.state(step)
                 {
                     *changes += 1;
                     *waiting = None;
+                    *why = None;
                 }
             }
             EventKind::StepFinished { report } => {
@@ -156,6 +166,7 @@ impl Tree {
                 String::new()
             };
             lines.push(node.line(depth, &inside, (now, tick), style, width));
+            lines.extend(node.why(depth, style, width));
         }
         if lines.len() > height {
             let more = lines.len() + 1 - height;
@@ -191,6 +202,18 @@ impl Node {
         }
     }
 
+    /// Why it takes so long: a sentence that is too long for the rest of the node's own line.
+    fn why(&self, depth: usize, style: Style, width: usize) -> Vec<String> {
+        let State::Running { why: Some(why), .. } = &self.state else {
+            return Vec::new();
+        };
+        let indent = "  ".repeat(depth + 1);
+        let room = width.saturating_sub(indent.len());
+        let lines = folded(why, room, WHY_LINES);
+        let line = |line: String| format!("{indent}{}", style.change(line));
+        lines.into_iter().map(line).collect()
+    }
+
     fn line(
         &self,
         depth: usize,
@@ -213,6 +236,7 @@ impl Node {
                 since,
                 waiting,
                 changes,
+                ..
             } => {
                 let spinner = style.busy(SPINNER[time.1 % SPINNER.len()]);
                 let elapsed = style.dim(Took(time.0.saturating_duration_since(*since)));
@@ -268,6 +292,23 @@ fn ending(outcome: &Outcome) -> (Sign, String) {
     }
 }
 
+/// The text in at most so many lines, broken between words.
+fn folded(text: &str, room: usize, most: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let fits = |line: &&mut String| line.chars().count() + 1 + word.chars().count() <= room;
+        let full = lines.len() >= most;
+        match lines.last_mut().filter(|line| full || fits(line)) {
+            Some(line) => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines.iter().map(|line| cut(line, room)).collect()
+}
+
 /// The text, cut so that it fits.
 fn cut(text: &str, room: usize) -> String {
     if text.chars().count() <= room {
@@ -280,7 +321,7 @@ fn cut(text: &str, room: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Because, Class, Mode, RunInfo, StepError, StepReport, Waiting};
+    use crate::engine::{Because, Class, Diagnosis, Mode, RunInfo, StepError, StepReport, Waiting};
 
     fn id(path: &str) -> StepId {
         StepId::new(path)
@@ -341,10 +382,15 @@ mod tests {
         tree.note(&EventKind::StepFinished { report: &report }, start);
         let waiting =
             Waiting::unavailable("Deployment lens/grafana: 0 of 1 pods ready and still not more");
+        let diagnosis = Diagnosis {
+            sentence: "pod grafana-1: not scheduled: 0/1 nodes are available: 1 Insufficient cpu"
+                .to_owned(),
+            evidence: Vec::new(),
+        };
         let event = EventKind::StepWaiting {
             step: &id("workloads/grafana"),
             waiting: &waiting,
-            diagnosis: Some("no node has room"),
+            diagnosis: Some(&diagnosis),
             elapsed: Duration::ZERO,
         };
         tree.note(&event, start);
@@ -376,6 +422,8 @@ mod tests {
         ⠋ workloads 2/3 12.0s
           ✗ postgres 1.2s  waited 3.0s for: x
           ⠋ grafana 12.0s  Deployment lens/grafana: 0 of 1 pods ready and…
+            pod grafana-1: not scheduled: 0/1 nodes are available: 1
+            Insufficient cpu
         · schema 1/1
         · search 0/0
         ");

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, field, info_span};
 
+use super::diagnosis::ask;
 use super::error::Failure;
 use super::spans::record_error;
 use super::wait::{Pause, Wake};
@@ -173,11 +174,14 @@ impl<'a, R: Resource> Loop<'a, R> {
     async fn look_and_change(&mut self) -> Next<R::Observed> {
         let observed = match self.guard(Stage::Observe, self.resource.observe()).await {
             Ok(Ok(observed)) => observed,
-            Ok(Err(error)) => return self.provider_failed(Stage::Observe, error),
+            Ok(Err(error)) => return self.provider_failed(Stage::Observe, None, error).await,
             Err(error) => return Next::End(self.failed(error)),
         };
         match self.resource.plan(&observed) {
-            Err(error) => self.provider_failed(Stage::Plan, error),
+            Err(error) => {
+                self.provider_failed(Stage::Plan, Some(&observed), error)
+                    .await
+            }
             Ok(Plan::Current) => Next::End(self.current()),
             Ok(Plan::InProgress(waiting)) => Next::Wait(Some(observed), waiting, None),
             Ok(Plan::Change(changes)) if self.context.mode == Mode::Preview => Next::End(
@@ -198,7 +202,7 @@ impl<'a, R: Resource> Loop<'a, R> {
             self.pause.at_work_on(&difference);
             match self.guard(Stage::Apply, self.resource.apply(change)).await {
                 Ok(Ok(())) => self.pause.progressed(),
-                Ok(Err(error)) => return self.provider_failed(Stage::Apply, error),
+                Ok(Err(error)) => return self.provider_failed(Stage::Apply, None, error).await,
                 Err(error) => return Next::End(self.failed(error)),
             }
             self.context.reporters.send(EventKind::StepChanged {
@@ -261,15 +265,28 @@ impl<'a, R: Resource> Loop<'a, R> {
         }
     }
 
-    fn provider_failed(&mut self, stage: Stage, error: R::Error) -> Next<R::Observed> {
+    async fn provider_failed(
+        &mut self,
+        stage: Stage,
+        observed: Option<&R::Observed>,
+        error: R::Error,
+    ) -> Next<R::Observed> {
         let class = error.class();
         let waiting = Waiting::for_error(&error, class);
+        let diagnosis = if class.is_transient() {
+            // Who waits asks in time.
+            None
+        } else {
+            let seen = observed.map_or(Err(&error), Ok);
+            ask(self.resource, seen, self.context.pacing.diagnosis).await
+        };
         let error = StepError::Provider {
             stage,
             class,
             kind: error.kind(),
             hints: error.hints(),
             excerpt: error.excerpt(),
+            diagnosis,
             source: Box::new(error),
         };
         if class.is_transient() {

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use super::{Took, Waiting};
+use super::{Diagnosis, Took, Waiting};
 
 /// Any error, boxed.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -114,6 +114,8 @@ pub enum StepError {
         hints: Vec<String>,
         /// The lines of a file that it is about.
         excerpt: Option<String>,
+        /// Why it came to that, if the resource could tell more.
+        diagnosis: Option<Diagnosis>,
         /// The provider's own error.
         source: BoxError,
     },
@@ -126,7 +128,7 @@ pub enum StepError {
         /// What was waited for at the end.
         last_seen: Waiting,
         /// Why it did not come, if the resource could tell.
-        diagnosis: Option<String>,
+        diagnosis: Option<Diagnosis>,
         /// The last transient error, if the wait was for one.
         error: Option<Box<StepError>>,
     },
@@ -188,6 +190,37 @@ impl StepError {
         }
     }
 
+    /// Why it came to that, as far as the resource could tell.
+    #[must_use]
+    pub fn diagnosis(&self) -> Option<&Diagnosis> {
+        match self {
+            Self::Provider { diagnosis, .. } | Self::TimedOut { diagnosis, .. } => {
+                diagnosis.as_ref()
+            }
+            _ => None,
+        }
+    }
+
+    /// What is to follow the causes of a failure at once; a wait in vain says it itself.
+    #[must_use]
+    pub fn aside(&self) -> String {
+        match self {
+            Self::Provider {
+                diagnosis: Some(diagnosis),
+                ..
+            } => format!(" ({})", diagnosis.sentence),
+            _ => String::new(),
+        }
+    }
+
+    /// The provider's own error, if it is of this type.
+    pub(super) fn provider<E: Error + 'static>(&self) -> Option<&E> {
+        match self {
+            Self::Provider { source, .. } => source.downcast_ref(),
+            _ => None,
+        }
+    }
+
     /// What the reader can do about it.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
@@ -227,7 +260,7 @@ impl fmt::Display for StepError {
                 };
                 write!(f, "waited {}{kind} for: {}", Took(*after), last_seen.what)?;
                 match diagnosis {
-                    Some(diagnosis) => write!(f, " ({diagnosis})"),
+                    Some(diagnosis) => write!(f, " ({})", diagnosis.sentence),
                     None => Ok(()),
                 }
             }

@@ -2,6 +2,7 @@
 
 mod chain;
 mod converge;
+mod diagnosis;
 mod error;
 mod fields;
 mod graph;
@@ -23,6 +24,7 @@ mod tests;
 
 pub use chain::Chain;
 pub use converge::{Mode, Pacing};
+pub use diagnosis::Diagnosis;
 pub use error::{BoxError, Class, Failure, Stage, StepError};
 pub use fields::{Extent, differences};
 pub use graph::{Graph, GraphBuilder, StepOptions};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{Class, Difference, Mode, StepError, StepId, Waiting};
+use super::{Class, Diagnosis, Difference, Mode, StepError, StepId, Waiting};
 
 /// How a step ended.
 #[derive(Debug)]
@@ -120,7 +120,7 @@ pub enum EventKind<'a> {
         /// For what.
         waiting: &'a Waiting,
         /// Why it takes so long, if the resource could tell.
-        diagnosis: Option<&'a str>,
+        diagnosis: Option<&'a Diagnosis>,
         /// How long the step has run.
         elapsed: Duration,
     },

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::{Future, pending, ready};
 
+use super::Diagnosis;
 use super::error::{Class, Failure};
 
 /// One thing, or one ordered set of things, that the agent makes current in one backend.
@@ -37,9 +38,13 @@ pub trait Resource: Send + Sync + 'static {
         pending()
     }
 
-    /// Says why a long wait does not end, at the price of more questions.
-    /// Asked at each quarter of the timeout, and at most for five seconds.
-    fn diagnose(&self, _seen: &Self::Observed) -> impl Future<Output = Option<String>> + Send {
+    /// Says why a long wait does not end or why the step has failed, at the price of more
+    /// questions: from the state that the last look showed, or else from the error.
+    /// Asked at each quarter of the timeout and at a failure, and at most for five seconds.
+    fn diagnose(
+        &self,
+        _seen: Result<&Self::Observed, &Self::Error>,
+    ) -> impl Future<Output = Option<Diagnosis>> + Send {
         ready(None)
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn record_result(root: &Span, report: &Report) {
     root.record("cicd.pipeline.result", result);
     if let Some((step, error)) = report.decisive() {
         root.record("otel.status_code", "ERROR");
-        let text = format!("{}: {}", step.id, Chain(error));
+        let text = format!("{}: {}{}", step.id, Chain(error), error.aside());
         root.record("otel.status_description", text);
         root.record("error.type", error.kind());
     }
@@ -100,6 +100,7 @@ pub(super) fn record_outcome(span: &Span, report: &StepReport) {
 /// Marks a span as failed.
 pub(super) fn record_error(span: &Span, error: &StepError) {
     span.record("otel.status_code", "ERROR");
-    span.record("otel.status_description", field::display(Chain(error)));
+    let text = format!("{}{}", Chain(error), error.aside());
+    span.record("otel.status_description", text);
     span.record("error.type", error.kind());
 }

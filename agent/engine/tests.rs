@@ -9,9 +9,9 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Because, Chain, Class, Difference, Event, EventKind, Failure, Graph, GraphBuilder, Mode,
-    Outcome, Pacing, Plan, Report, Reporter, Reporters, Resource, Run, RunInfo, StepError, StepId,
-    StepOptions, Verb, Waiting, run,
+    Because, Chain, Class, Diagnosis, Difference, Event, EventKind, Failure, Graph, GraphBuilder,
+    Mode, Outcome, Pacing, Plan, Report, Reporter, Reporters, Resource, Run, RunInfo, StepError,
+    StepId, StepOptions, Verb, Waiting, run,
 };
 
 /// What the backend says at one look.
@@ -120,8 +120,12 @@ impl Resource for Memory {
         }
     }
 
-    async fn diagnose(&self, _: &Say) -> Option<String> {
-        self.diagnosis.map(str::to_owned)
+    async fn diagnose(&self, seen: Result<&Say, &Refused>) -> Option<Diagnosis> {
+        let of = if seen.is_ok() { "state" } else { "error" };
+        self.diagnosis.map(|sentence| Diagnosis {
+            sentence: sentence.to_owned(),
+            evidence: vec![format!("read from the {of}")],
+        })
     }
 }
 
@@ -141,7 +145,7 @@ impl Reporter for Listener {
                 diagnosis,
                 ..
             } => {
-                let why = diagnosis.map_or_else(String::new, |why| format!(" ({why})"));
+                let why = diagnosis.map_or_else(String::new, |why| format!(" ({})", why.sentence));
                 format!("{step} waits for {}{why}", waiting.what)
             }
             EventKind::StepChanged { step, .. } => format!("{step} changed"),
@@ -467,7 +471,7 @@ async fn a_change_is_progress() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_wait_is_diagnosed_at_each_quarter_and_told_once() {
+async fn a_long_wait_is_diagnosed_and_told_at_a_quarter_and_at_half_of_its_time() {
     let mut bed = bed();
     let memory = Memory {
         diagnosis: Some("no node has room"),
@@ -481,11 +485,37 @@ async fn a_long_wait_is_diagnosed_at_each_quarter_and_told_once() {
             "0 a started",
             "0 a waits for pods",
             "15 a waits for pods (no node has room)",
+            "30 a waits for pods (no node has room)",
             "60 a failed"
         ]
     );
     let text = Chain(error_of(&report, "a")).to_string();
     assert_eq!(text, "waited 1m00s for: pods (no node has room)");
+    let evidence = error_of(&report, "a").diagnosis().expect("a diagnosis");
+    assert_eq!(evidence.evidence, ["read from the state"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_at_once_and_an_error_that_stays_are_diagnosed_too() {
+    for (class, text) in [
+        (Class::Diverged, "failed to observe: the backend refuses"),
+        (
+            Class::Unavailable,
+            "waited 1m00s for: the backend refuses (its server is down)",
+        ),
+    ] {
+        let mut bed = bed();
+        let memory = Memory {
+            diagnosis: Some("its server is down"),
+            ..Memory::new([Say::Fail(class)])
+        };
+        bed.step("a", &[], memory);
+        let (report, _) = bed.run().await;
+        let error = error_of(&report, "a");
+        assert_eq!(Chain(error).to_string(), text);
+        let diagnosis = error.diagnosis().expect("a diagnosis");
+        assert_eq!(diagnosis.evidence, ["read from the error"]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,10 +4,11 @@ use std::future::pending;
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use super::converge::Context;
-use super::{Difference, EventKind, Resource, Stage, StepError, Waiting};
+use super::diagnosis::ask;
+use super::{Diagnosis, Difference, EventKind, Resource, Stage, StepError, Waiting};
 
 /// How a pause ended.
 pub(super) enum Wake {
@@ -31,7 +32,7 @@ pub(super) struct Pause {
     /// The change that was begun last.
     at_work_on: Option<String>,
     error: Option<StepError>,
-    diagnosis: Option<String>,
+    diagnosis: Option<Diagnosis>,
     waited: Duration,
 }
 
@@ -121,12 +122,14 @@ impl Pause {
                     break Wake::GiveUp(self.stopped(Stage::Observe));
                 }
                 () = sleep_until(patience) => {
-                    self.diagnose(context, resource, observed).await;
+                    self.diagnose(context, resource, observed, false).await;
                     break Wake::GiveUp(self.give_up());
                 }
                 () = sleep_until(quarter) => {
+                    // Whoever looks now and then shall find it said again, but not too often.
+                    let again = self.quarter == 2;
                     self.quarter += 1;
-                    self.diagnose(context, resource, observed).await;
+                    self.diagnose(context, resource, observed, again).await;
                 }
                 () = &mut changed => {
                     // No two looks are too close, however often the backend changes.
@@ -157,7 +160,7 @@ impl Pause {
         context.reporters.send(EventKind::StepWaiting {
             step: &context.id,
             waiting,
-            diagnosis: self.diagnosis.as_deref(),
+            diagnosis: self.diagnosis.as_ref(),
             elapsed: self.started.elapsed(),
         });
     }
@@ -180,15 +183,21 @@ impl Pause {
         context: &Context,
         resource: &R,
         observed: Option<&R::Observed>,
+        again: bool,
     ) {
-        let Some(observed) = observed else { return };
-        let answer = timeout(context.pacing.diagnosis, resource.diagnose(observed)).await;
-        let Ok(Some(diagnosis)) = answer else { return };
-        if self.diagnosis.as_ref() != Some(&diagnosis) {
-            self.diagnosis = Some(diagnosis);
-            if let Some(waiting) = &self.last {
-                self.tell(context, waiting);
-            }
+        let error = self.error.as_ref().and_then(StepError::provider);
+        let Some(seen) = observed.map(Ok).or(error.map(Err)) else {
+            return;
+        };
+        let Some(diagnosis) = ask(resource, seen, context.pacing.diagnosis).await else {
+            return;
+        };
+        // Its evidence grows with every event; only another sentence is news.
+        let known = self.diagnosis.as_ref().map(|known| &known.sentence);
+        let is_news = known != Some(&diagnosis.sentence);
+        self.diagnosis = Some(diagnosis);
+        if let Some(waiting) = self.last.as_ref().filter(|_| is_news || again) {
+            self.tell(context, waiting);
         }
     }
 

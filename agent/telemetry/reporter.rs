@@ -3,8 +3,8 @@
 use super::metrics::Instruments;
 use super::pipe::Pipe;
 use crate::engine::{
-    Because, Difference, Event, EventKind, Mode, Outcome, Report, Reporter, RunInfo, StepError,
-    StepId, StepReport, Took, Waiting,
+    Because, Diagnosis, Difference, Event, EventKind, Mode, Outcome, Report, Reporter, RunInfo,
+    StepError, StepId, StepReport, Took, Waiting,
 };
 use crate::record;
 use opentelemetry::KeyValue;
@@ -214,7 +214,13 @@ fn step_started(step: &StepId, timeout: Option<Duration>) {
     }
 }
 
-fn step_waiting(step: &StepId, waiting: &Waiting, diagnosis: Option<&str>, elapsed: Duration) {
+fn step_waiting(
+    step: &StepId,
+    waiting: &Waiting,
+    diagnosis: Option<&Diagnosis>,
+    elapsed: Duration,
+) {
+    let diagnosis = diagnosis.map(|diagnosis| diagnosis.sentence.as_str());
     info!(
         name: "step.waiting", target: "firstlight",
         step = step.as_str(),

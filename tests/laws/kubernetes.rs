@@ -5,12 +5,15 @@
 //! only read, so that a write, even a dry run, would be refused.
 
 mod bed;
+mod front;
 mod lease;
 mod many;
 mod object;
 mod operators;
+mod outages;
 mod readiness;
 mod records;
+mod replacing;
 mod secret;
 mod stand_in;
 mod widgets;

@@ -137,6 +137,29 @@ impl Client {
         }
     }
 
+    /// The API groups that are served; the core has no name and is not among them.
+    pub(super) async fn groups(&self) -> Result<Vec<String>, Error> {
+        let answer = Live::new(self.send(Request::groups()).await?);
+        let groups = answer.list("/groups").iter();
+        Ok(groups
+            .filter_map(|group| Some(group["name"].as_str()?.to_owned()))
+            .collect())
+    }
+
+    /// The end of a container's log; empty also if there is none of that run.
+    pub(super) async fn log(
+        &self,
+        pod: &Target,
+        container: &str,
+        previous: bool,
+    ) -> Result<String, Error> {
+        match self.send(Request::log(pod, container, previous)).await {
+            Ok(Value::String(text)) => Ok(text),
+            Ok(_) | Err(Error::NotFound { .. } | Error::Refused { .. }) => Ok(String::new()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The object as it is after a server-side apply, or would be after it in a dry run.
     pub(super) async fn apply(
         &self,
@@ -181,6 +204,14 @@ impl Client {
             },
             _ => error,
         }
+    }
+
+    /// The answer to a question that is put as an object, of which nothing is kept.
+    pub(super) async fn review(&self, kind: Kind, question: &Value) -> Result<Live, Error> {
+        let place = Target::new(kind, "", "");
+        self.send(Request::create(&place, question))
+            .await
+            .map(Live::new)
     }
 
     pub(super) async fn create(&self, target: &Target, document: &Value) -> Result<Live, Error> {

@@ -25,10 +25,30 @@ pub(super) const ENDPOINT_SLICE: Kind =
 pub(super) const EVENT: Kind = Kind::known("", "v1", "Event", "events");
 pub(super) const JOB: Kind = Kind::known("batch", "v1", "Job", "jobs");
 pub(super) const LEASE: Kind = Kind::known("coordination.k8s.io", "v1", "Lease", "leases");
+pub(super) const NAMESPACE: Kind =
+    Kind::known("", "v1", "Namespace", "namespaces").of_the_cluster();
+pub(super) const NODE: Kind = Kind::known("", "v1", "Node", "nodes").of_the_cluster();
+pub(super) const PERSISTENT_VOLUME_CLAIM: Kind =
+    Kind::known("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims");
 pub(super) const POD: Kind = Kind::known("", "v1", "Pod", "pods");
 pub(super) const REPLICA_SET: Kind = Kind::known("apps", "v1", "ReplicaSet", "replicasets");
 pub(super) const SECRET: Kind = Kind::known("", "v1", "Secret", "secrets");
+pub(super) const SELF_SUBJECT_ACCESS_REVIEW: Kind = Kind::known(
+    "authorization.k8s.io",
+    "v1",
+    "SelfSubjectAccessReview",
+    "selfsubjectaccessreviews",
+)
+.of_the_cluster();
+pub(super) const SERVICE: Kind = Kind::known("", "v1", "Service", "services");
 pub(super) const STATEFUL_SET: Kind = Kind::known("apps", "v1", "StatefulSet", "statefulsets");
+pub(super) const SUBJECT_ACCESS_REVIEW: Kind = Kind::known(
+    "authorization.k8s.io",
+    "v1",
+    "SubjectAccessReview",
+    "subjectaccessreviews",
+)
+.of_the_cluster();
 pub(super) const STORAGE_CLASS: Kind =
     Kind::known("storage.k8s.io", "v1", "StorageClass", "storageclasses").of_the_cluster();
 pub(super) const CUSTOM_RESOURCE_DEFINITION: Kind = Kind::known(

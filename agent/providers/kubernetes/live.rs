@@ -92,6 +92,25 @@ impl Live {
         self.text("/metadata/uid")
     }
 
+    pub(super) fn is_being_deleted(&self) -> bool {
+        self.at("/metadata/deletionTimestamp").is_some()
+    }
+
+    /// `is being deleted, held by foregroundDeletion`
+    pub(super) fn deletion(&self) -> String {
+        let finalizers: Vec<&str> = self
+            .list("/metadata/finalizers")
+            .iter()
+            .chain(self.list("/spec/finalizers"))
+            .filter_map(Value::as_str)
+            .collect();
+        if finalizers.is_empty() {
+            "is being deleted".to_owned()
+        } else {
+            format!("is being deleted, held by {}", finalizers.join(", "))
+        }
+    }
+
     /// Changes at every write to the object.
     pub(super) fn version(&self) -> &str {
         self.text("/metadata/resourceVersion")

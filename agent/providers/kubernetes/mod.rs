@@ -19,6 +19,7 @@ mod discovery;
 mod document;
 mod error;
 mod fields;
+mod fingerprint;
 mod flight;
 mod generated_secret;
 mod job_event;
@@ -40,6 +41,7 @@ mod watches;
 
 pub use client::Client;
 pub use config_sum::Configs;
+pub use diagnosis::Controller;
 pub use error::Error;
 pub use generated_secret::{GeneratedSecret, SecretChange, SecretObserved};
 pub use job_event::{Job, JobEvent, Severity};

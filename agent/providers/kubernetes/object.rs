@@ -1,7 +1,6 @@
 //! Any object, applied as the bundle has it and ready by the rule of its kind.
 
 use std::borrow::Cow;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -9,11 +8,12 @@ use futures::future::{FutureExt, select_all};
 use serde_json::Value;
 
 use super::document::Document;
+use super::fingerprint::Fingerprint;
 use super::kind::Target;
 use super::live::Live;
 use super::readiness::{self, Readiness, Surroundings, Tenure};
-use super::{Client, Configs, Error, config_sum, diagnosis, fields, replacement};
-use crate::engine::{Difference, FieldChange, Plan, Resource, Verb, Waiting};
+use super::{Client, Configs, Controller, Error, config_sum, diagnosis, fields, replacement};
+use crate::engine::{Diagnosis, Difference, FieldChange, Plan, Resource, Verb, Waiting};
 use crate::expression::ReadyRule;
 
 /// How an object is applied.
@@ -34,6 +34,8 @@ pub struct Object {
     client: Client,
     document: Document,
     options: ObjectOptions,
+    /// Who may be why it does not become ready.
+    controllers: Arc<[Controller]>,
     recreate: bool,
     rehearse: bool,
     configs: Option<Arc<Configs>>,
@@ -43,25 +45,6 @@ pub struct Object {
     tenure: Mutex<Tenure>,
     clock: fn() -> SystemTime,
     rule: ReadyRule,
-}
-
-/// What cannot stay the same when a field of ours changes, or what is written.
-#[derive(Debug, PartialEq, Eq)]
-struct Fingerprint {
-    state: State,
-    written: u64,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum State {
-    Generation {
-        uid: String,
-        generation: i64,
-        /// Labels and annotations, which have no generation.
-        metadata: String,
-    },
-    /// Of kinds without a generation, every version counts.
-    Version(String),
 }
 
 /// What the API server has of the object.
@@ -115,6 +98,7 @@ impl Object {
             client,
             document,
             options,
+            controllers: Arc::default(),
             recreate: false,
             rehearse: false,
             configs: None,
@@ -132,20 +116,11 @@ impl Object {
         self
     }
 
-    /// Reads the time here: how long a state has held decides about some kinds.
+    /// The operators of the bundle, of which one may serve its kind.
     #[must_use]
-    pub fn with_clock(mut self, clock: fn() -> SystemTime) -> Self {
-        self.clock = clock;
+    pub fn served_by(mut self, controllers: Arc<[Controller]>) -> Self {
+        self.controllers = controllers;
         self
-    }
-
-    async fn judge(&self, live: &Live) -> Result<(Surroundings, Readiness), Error> {
-        let surroundings = readiness::surroundings(&self.client, live, &self.rule).await?;
-        let now = (self.clock)();
-        let mut tenure = self.tenure.lock().unwrap_or_else(PoisonError::into_inner);
-        let readiness = readiness::judge(&mut tenure, live, &surroundings, &self.rule, now);
-        drop(tenure);
-        Ok((surroundings, readiness))
     }
 
     /// Allows to delete the object and make it anew when a field that is to change cannot be
@@ -174,6 +149,22 @@ impl Object {
     fn namespace(&self) -> &str {
         let namespace = self.document.namespace.as_deref();
         namespace.unwrap_or(self.client.namespace())
+    }
+
+    /// Reads the time here: how long a state has held decides about some kinds.
+    #[must_use]
+    pub fn with_clock(mut self, clock: fn() -> SystemTime) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    async fn judge(&self, live: &Live) -> Result<(Surroundings, Readiness), Error> {
+        let surroundings = readiness::surroundings(&self.client, live, &self.rule).await?;
+        let now = (self.clock)();
+        let mut tenure = self.tenure.lock().unwrap_or_else(PoisonError::into_inner);
+        let readiness = readiness::judge(&mut tenure, live, &surroundings, &self.rule, now);
+        drop(tenure);
+        Ok((surroundings, readiness))
     }
 
     /// Where the object is; none while the API server does not serve its kind.
@@ -301,12 +292,12 @@ impl Resource for Object {
         let Some(live) = self.client.look(&target).await? else {
             return self.absent(Some(&target)).await;
         };
-        let (changes, replace) = if is_being_deleted(&live) {
+        let (changes, replace) = if live.is_being_deleted() {
             (Vec::new(), false)
         } else {
             self.changes(&target, &live).await?
         };
-        let asks = changes.is_empty() && self.options.wait && !is_being_deleted(&live);
+        let asks = changes.is_empty() && self.options.wait && !live.is_being_deleted();
         let (surroundings, readiness) = if asks {
             let (surroundings, readiness) = self.judge(&live).await?;
             (surroundings, Some(readiness))
@@ -360,9 +351,14 @@ impl Resource for Object {
         select_all(changes).await;
     }
 
-    async fn diagnose(&self, seen: &ObjectObserved) -> Option<String> {
-        let found = seen.found.as_ref()?;
-        diagnosis::diagnose(&self.client, &found.target, &found.live).await
+    async fn diagnose(&self, seen: Result<&ObjectObserved, &Error>) -> Option<Diagnosis> {
+        match seen {
+            Ok(seen) => {
+                let Found { target, live, .. } = seen.found.as_ref()?;
+                diagnosis::diagnose(&self.client, target, live, &self.controllers).await
+            }
+            Err(error) => diagnosis::of_error(&self.client, self.namespace(), error).await,
+        }
     }
 }
 
@@ -381,8 +377,8 @@ fn plan(observed: &ObjectObserved, wait: bool) -> Result<Plan<ObjectChange>, Err
     };
     let target = &observed.target;
     let waiting = |why: String| Plan::InProgress(Waiting::unavailable(format!("{target}: {why}")));
-    if is_being_deleted(&found.live) {
-        return Ok(waiting(deletion(&found.live)));
+    if found.live.is_being_deleted() {
+        return Ok(waiting(found.live.deletion()));
     }
     if !found.changes.is_empty() {
         let fields = found.changes.clone();
@@ -405,42 +401,6 @@ fn plan(observed: &ObjectObserved, wait: bool) -> Result<Plan<ObjectChange>, Err
         Some(Readiness::NoRule) | None => Err(Error::NoRule {
             target: target.clone(),
         }),
-    }
-}
-
-fn is_being_deleted(live: &Live) -> bool {
-    live.at("/metadata/deletionTimestamp").is_some()
-}
-
-fn deletion(live: &Live) -> String {
-    let finalizers: Vec<&str> = live
-        .list("/metadata/finalizers")
-        .iter()
-        .chain(live.list("/spec/finalizers"))
-        .filter_map(Value::as_str)
-        .collect();
-    if finalizers.is_empty() {
-        "is being deleted".to_owned()
-    } else {
-        format!("is being deleted, held by {}", finalizers.join(", "))
-    }
-}
-
-impl Fingerprint {
-    fn of(live: &Live, content: &Value) -> Self {
-        let metadata = |key: &str| live.at(key).unwrap_or(&Value::Null).to_string();
-        let mut written = DefaultHasher::new();
-        content.to_string().hash(&mut written);
-        let state = match live.generation() {
-            Some(generation) => State::Generation {
-                uid: live.uid().to_owned(),
-                generation,
-                metadata: metadata("/metadata/labels") + &metadata("/metadata/annotations"),
-            },
-            None => State::Version(live.version().to_owned()),
-        };
-        let written = written.finish();
-        Self { state, written }
     }
 }
 
@@ -519,26 +479,5 @@ mod tests {
     fn without_waiting_it_is_current_once_it_is_written() {
         let observed = present(json!({ "kind": "Nobody" }), Vec::new());
         assert_eq!(plan(&observed, false).expect("a plan"), Plan::Current);
-    }
-
-    #[test]
-    fn the_status_is_not_part_of_the_fingerprint() {
-        let at = |generation: i64, version: &str, labels: Value| {
-            Fingerprint::of(
-                &Live::new(json!({ "metadata": {
-                "generation": generation, "resourceVersion": version, "uid": "u", "labels": labels } })),
-                &Value::Null,
-            )
-        };
-        assert_eq!(at(1, "5", json!({})), at(1, "6", json!({})));
-        assert_ne!(at(1, "5", json!({})), at(2, "5", json!({})));
-        assert_ne!(at(1, "5", json!({})), at(1, "5", json!({ "a": "b" })));
-        let plain = |version: &str| {
-            Fingerprint::of(
-                &Live::new(json!({ "metadata": { "resourceVersion": version } })),
-                &Value::Null,
-            )
-        };
-        assert_ne!(plain("5"), plain("6"));
     }
 }

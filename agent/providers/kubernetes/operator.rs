@@ -7,7 +7,7 @@ use super::kind::{CUSTOM_RESOURCE_DEFINITION, DEPLOYMENT, Target};
 use super::live::Live;
 use super::readiness::{self, Readiness, Surroundings};
 use super::{Client, Error, diagnosis};
-use crate::engine::{Plan, Resource, Waiting};
+use crate::engine::{Diagnosis, Plan, Resource, Waiting};
 
 /// Waits until an operator can be used; changes nothing.
 pub struct Operator {
@@ -145,10 +145,14 @@ impl Resource for Operator {
         }
     }
 
-    async fn diagnose(&self, seen: &OperatorObserved) -> Option<String> {
-        let deployment = seen.deployments.iter().find(|it| unready(it).is_some())?;
+    async fn diagnose(&self, seen: Result<&OperatorObserved, &Error>) -> Option<Diagnosis> {
+        let deployment = seen
+            .ok()?
+            .deployments
+            .iter()
+            .find(|it| unready(it).is_some())?;
         let target = Target::new(DEPLOYMENT, &self.namespace, deployment.name());
-        diagnosis::diagnose(&self.client, &target, deployment).await
+        diagnosis::diagnose(&self.client, &target, deployment, &[]).await
     }
 }
 

@@ -6,7 +6,7 @@ pub(super) fn same(one: &str, other: &str) -> bool {
 }
 
 /// In billionths; none for what is not an amount, or is finer or greater than can be compared.
-fn nanos(text: &str) -> Option<i128> {
+pub(super) fn nanos(text: &str) -> Option<i128> {
     let end = text
         .find(|letter: char| !matches!(letter, '0'..='9' | '.' | '-' | '+'))
         .unwrap_or(text.len());
@@ -16,6 +16,28 @@ fn nanos(text: &str) -> Option<i128> {
     let scaled = digits.checked_mul(scale(suffix)?)?;
     let divisor = 10_i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
     (scaled % divisor == 0).then(|| scaled / divisor)
+}
+
+/// An amount of billionths as people write it: `1500m` of cpu, `3.5Gi` of memory.
+pub(super) fn written(resource: &str, nanos: i128) -> String {
+    const UNIT: i128 = 1_000_000_000;
+    if resource == "cpu" && nanos % UNIT != 0 {
+        return format!("{}m", nanos / 1_000_000);
+    }
+    let whole = nanos / UNIT;
+    let is_bytes = resource.contains("storage") || resource.contains("memory");
+    let suffixes = [("Ti", 40), ("Gi", 30), ("Mi", 20), ("Ki", 10)];
+    let suffix = suffixes
+        .into_iter()
+        .find(|(_, power)| is_bytes && whole >= 1 << power);
+    let Some((suffix, power)) = suffix else {
+        return whole.to_string();
+    };
+    let tenths = whole * 10 / (1 << power);
+    match tenths % 10 {
+        0 => format!("{}{suffix}", tenths / 10),
+        rest => format!("{}.{rest}{suffix}", tenths / 10),
+    }
 }
 
 /// How many billionths a suffix stands for.
@@ -43,7 +65,7 @@ fn scale(suffix: &str) -> Option<i128> {
 
 #[cfg(test)]
 mod tests {
-    use super::same;
+    use super::{nanos, same, written};
 
     #[test]
     fn equal_amounts() {
@@ -56,6 +78,21 @@ mod tests {
             ("0.1", "100m"),
         ] {
             assert!(same(one, other), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn amounts_are_written_as_people_do() {
+        for (resource, amount, text) in [
+            ("cpu", "1500m", "1500m"),
+            ("cpu", "1k", "1000"),
+            ("memory", "3584Mi", "3.5Gi"),
+            ("memory", "24564804Ki", "23.4Gi"),
+            ("ephemeral-storage", "0", "0"),
+            ("nvidia.com/gpu", "2", "2"),
+        ] {
+            let amount = nanos(amount).expect("an amount");
+            assert_eq!(written(resource, amount), text);
         }
     }
 

@@ -46,6 +46,8 @@ pub(super) struct Request {
     pub(super) url: String,
     pub(super) content_type: &'static str,
     pub(super) body: Vec<u8>,
+    /// Whether the answer is a text, where all others are JSON.
+    pub(super) is_text: bool,
 }
 
 impl fmt::Display for Request {
@@ -72,11 +74,41 @@ impl Request {
             url: path,
             content_type: JSON,
             body: Vec::new(),
+            is_text: false,
         }
     }
 
     pub(super) fn get(target: &Target) -> Self {
         Self::about(target, Method::GET, "get")
+    }
+
+    /// The API groups that are served.
+    pub(super) fn groups() -> Self {
+        let path = "/apis";
+        Self {
+            subject: "the API groups".to_owned(),
+            template: path.to_owned(),
+            url: path.to_owned(),
+            ..Self::kinds("v1")
+        }
+    }
+
+    /// The end of what a container of a pod has written, in its present run or the one before.
+    pub(super) fn log(pod: &Target, container: &str, previous: bool) -> Self {
+        let mut log = Self::about(pod, Method::GET, "get");
+        log.subject = format!("the log of container {container} of {pod}");
+        log.resource = Some("pods/log".to_owned());
+        log.url.push_str("/log");
+        log.template.push_str("/log");
+        log.query("container", container);
+        if previous {
+            log.query("previous", "true");
+        }
+        log.query("tailLines", LOG_LINES);
+        // Counted from the first of these lines, so more than is shown of them.
+        log.query("limitBytes", LOG_BYTES);
+        log.is_text = true;
+        log
     }
 
     /// A page of a list: the first, or the one that the page before it names.
@@ -208,6 +240,7 @@ impl Request {
             url,
             content_type: JSON,
             body: Vec::new(),
+            is_text: false,
         }
     }
 
@@ -242,6 +275,10 @@ impl Request {
 }
 
 const JSON: &str = "application/json";
+
+/// How much is read of a log.
+const LOG_LINES: &str = "12";
+const LOG_BYTES: &str = "65536";
 
 fn root(group: &str, version: &str) -> String {
     if group.is_empty() {
@@ -312,6 +349,24 @@ mod tests {
             Request::watch(&one, "7").url,
             "/api/v1/namespaces/lens/pods?fieldSelector=metadata.name%3Dweb&watch=true\
              &allowWatchBookmarks=true&timeoutSeconds=290&resourceVersion=7"
+        );
+    }
+
+    #[test]
+    fn a_log_is_bounded() {
+        let log = Request::log(&Target::new(POD, "lens", "web-1"), "web", true);
+        assert_eq!(
+            log.url,
+            "/api/v1/namespaces/lens/pods/web-1/log\
+             ?container=web&previous=true&tailLines=12&limitBytes=65536"
+        );
+        assert_eq!(
+            log.template,
+            "/api/v1/namespaces/{namespace}/pods/{name}/log"
+        );
+        assert_eq!(
+            log.to_string(),
+            "get the log of container web of Pod lens/web-1"
         );
     }
 

@@ -367,14 +367,17 @@ async fn a_long_wait_is_explained_by_the_pods() {
         .await;
     let web = waited_for(&bed, deployment("web"));
     let seen = web.observe().await.expect("the server answers");
-    assert_eq!(web.diagnose(&seen).await, None);
+    assert_eq!(web.diagnose(Ok(&seen)).await, None);
 
     let image =
         json!({ "reason": "ImagePullBackOff", "message": "Back-off pulling image \"nope\"" });
     let containers = json!([{ "name": "web", "image": "nope", "imageID": "", "ready": false,
         "restartCount": 0, "state": { "waiting": image } }]);
     pod_of(&bed, "web", json!({ "containerStatuses": containers })).await;
-    let expected =
-        "pod web-abc-x: container web waiting: ImagePullBackOff: Back-off pulling image \"nope\"";
-    assert_eq!(web.diagnose(&seen).await.as_deref(), Some(expected));
+    let said = web.diagnose(Ok(&seen)).await.expect("a diagnosis");
+    assert_eq!(
+        said.sentence,
+        "pod web-abc-x: container web cannot pull image example.com/web:1 (registry example.com, tag 1): \
+         ImagePullBackOff: Back-off pulling image \"nope\"; the pod names no pull secret"
+    );
 }

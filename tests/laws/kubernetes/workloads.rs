@@ -109,7 +109,8 @@ async fn diagnosed(bed: &Bed, document: Value, expected: &[&str]) {
     .await;
     let said = eventually(&what, PATIENCE, async || {
         let seen = object.observe().await.expect("the server answers");
-        let said = object.diagnose(&seen).await.unwrap_or_default();
+        let said = object.diagnose(Ok(&seen)).await;
+        let said = said.map_or_else(String::new, |diagnosis| diagnosis.sentence);
         if expected.iter().all(|part| said.contains(part)) {
             Attempt::Done(())
         } else {
@@ -142,24 +143,27 @@ async fn what_keeps_a_pod_from_starting_is_quoted() {
             deployment("image", &image),
             &[
                 "pod image-",
-                "container main waiting",
-                "localhost/nowhere:1"
+                "container main cannot pull image localhost/nowhere:1",
+                "registry localhost, tag 1"
             ],
         ),
         diagnosed(
             &bed,
             deployment("secret", &secret),
-            &["CreateContainerConfigError", "secret \"absent\" not found"],
+            &["Secret absent does not exist", "CreateContainerConfigError"],
         ),
         diagnosed(
             &bed,
             deployment("large", &large),
-            &["not scheduled: Unschedulable", "Insufficient cpu"],
+            &["Insufficient cpu", "it asks for 1000 cpu, and node"],
         ),
         diagnosed(
             &bed,
             deployment("volume", &volume),
-            &["FailedMount", "secret \"nowhere\" not found"],
+            &[
+                "cannot be mounted: Secret nowhere does not exist",
+                "FailedMount"
+            ],
         ),
         diagnosed(
             &bed,
@@ -169,7 +173,7 @@ async fn what_keeps_a_pod_from_starting_is_quoted() {
         diagnosed(
             &bed,
             deployment("probe", &probe),
-            &["container main runs and is not ready; Unhealthy: Readiness probe failed"],
+            &["does not pass its readinessProbe (false): Unhealthy: Readiness probe failed"],
         ),
     );
     bed.remove().await;

@@ -59,6 +59,15 @@ impl Cluster {
         })
     }
 
+    /// Makes 127.0.0.1:`port` of this machine reachable inside the cluster, at the same address
+    /// there, until the cluster ends: for a server of a test that the API server is to call.
+    ///
+    /// # Errors
+    /// When the script that exposes cannot be run or fails.
+    pub fn expose(&self, port: u16) -> Result<(), Error> {
+        self.script("expose.sh", [port.to_string()]).map(drop)
+    }
+
     /// What a script of `tests/testbed/cluster` prints.
     fn script<A: AsRef<OsStr>>(
         &self,

@@ -73,7 +73,7 @@ pub(crate) struct Files {
     pgdata: PathBuf,
     password_file: PathBuf,
     password: String,
-    tls: tls::Files,
+    tls: tls::Certificate,
 }
 
 impl Files {
@@ -88,7 +88,7 @@ impl Files {
             pgdata: data.join("pgdata"),
             password_file,
             password,
-            tls: tls::make(data)?,
+            tls: tls::certify(data)?,
         })
     }
 

@@ -7,19 +7,25 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// Files with PEM.
+/// A server's certificate, as files with PEM.
 #[derive(Debug, Clone)]
-pub(crate) struct Files {
-    pub(crate) ca: PathBuf,
-    pub(crate) certificate: PathBuf,
-    pub(crate) key: PathBuf,
+pub struct Certificate {
+    /// The authority that signed it.
+    pub ca: PathBuf,
+    /// For `localhost` and 127.0.0.1.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// Makes an authority and a certificate for `localhost` and 127.0.0.1 in `folder`. The
 /// authority's own key is not kept.
-pub(crate) fn make(folder: &Path) -> Result<Files, Error> {
+///
+/// # Errors
+/// When they cannot be signed, or the files cannot be written.
+pub fn certify(folder: &Path) -> Result<Certificate, Error> {
     let (ca, certificate, key) = sign().map_err(|source| Error::Certificate { source })?;
-    let files = Files {
+    let files = Certificate {
         ca: folder.join("ca.crt"),
         certificate: folder.join("server.crt"),
         key: folder.join("server.key"),

@@ -167,6 +167,9 @@ impl Connection {
             self.take_rest(response.headers());
         }
         let body = response.into_body().collect_bytes().await.map_err(lost)?;
+        if status.is_success() && request.is_text {
+            return Ok(String::from_utf8_lossy(&body).into_owned().into());
+        }
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|source| Error::Unreadable {
                 request: request.to_string(),
