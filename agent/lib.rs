@@ -12,6 +12,8 @@ pub mod certificate;
 pub mod cli;
 pub mod console;
 pub mod engine;
+pub mod expression;
+pub mod kinds;
 pub mod needs;
 pub mod providers;
 pub mod record;

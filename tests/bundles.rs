@@ -176,13 +176,13 @@ fn a_thousand_documents_load_fast() {
         let mut text = String::new();
         for document in 0..10 {
             let kind = if document % 2 == 0 {
-                "ConfigMap"
+                "v1\nkind: ConfigMap"
             } else {
-                "Deployment"
+                "apps/v1\nkind: Deployment"
             };
             write!(
                 text,
-                "---\napiVersion: v1\nkind: {kind}\nmetadata: {{ name: \"{{{{ namespace }}}}-{file}-{document}\" }}\n\
+                "---\napiVersion: {kind}\nmetadata: {{ name: \"{{{{ namespace }}}}-{file}-{document}\" }}\n\
                  data:\n  key: [1, two, {{ three: 4 }}]\n  other: |\n    some text\n    of two lines\n"
             )
             .expect("text");
@@ -283,4 +283,26 @@ fn the_bundle_of_this_repository_is_right() {
     };
     let bundle = Bundle::load(&options).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     assert_eq!(bundle.name, "lens");
+}
+
+#[test]
+fn an_object_that_no_api_server_takes_is_told_before_anything_is_written() {
+    let (root, options) = phases(
+        "  - name: one
+    steps:
+      - apply: { path: manifests/large.yaml }
+",
+    );
+    let line = "x".repeat(1023);
+    let text = format!("    {line}\n").repeat(5 * 1024);
+    let document = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: large }}\ndata:\n  text: |\n{text}"
+    );
+    fs::write(root.path().join("manifests/large.yaml"), document).expect("a file");
+    let said = mistakes(&options);
+    assert!(
+        said.contains("this ConfigMap has 5.0 MiB, more than the 1.0 MiB that an API server takes"),
+        "{said}"
+    );
+    assert!(said.contains("manifests/large.yaml:1:1"), "{said}");
 }

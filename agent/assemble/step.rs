@@ -84,6 +84,7 @@ impl Assembly<'_> {
         })?;
         let mut object = object
             .served_by(Arc::clone(&self.controllers))
+            .judged_by(manifest.rule.clone())
             .recreate(terms.recreate)
             .rehearse(self.backends.rehearse);
         if terms.restart == Restart::OnConfig {

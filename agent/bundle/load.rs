@@ -14,7 +14,7 @@ use super::rendering::{Rendering, Source};
 use super::template::Templates;
 use super::values::Values;
 use super::yaml::Node as Yaml;
-use super::{Action, Body, Bundle, Check, Node, servers};
+use super::{Action, Body, Bundle, Check, Node, objects, servers};
 
 const BUNDLE: &str = "manifests/bundle.yaml";
 const API_VERSION: &str = "firstlight.dev/v1alpha1";
@@ -160,6 +160,7 @@ fn build(root: &Yaml, phases: &Phases<'_>, options: &Options, values: Value) -> 
         .unwrap_or_default();
     needs.resolve(&mut nodes, reader.found);
     missing_servers(&nodes, &missing, reader.found);
+    objects::check(&nodes, &options.namespace, reader.found);
     Some(Bundle {
         name: name?,
         profile: options.profile.clone(),

@@ -14,6 +14,7 @@ mod load;
 mod mistakes;
 mod model;
 mod needs;
+mod objects;
 mod parse;
 mod phases;
 mod reader;

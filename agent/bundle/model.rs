@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::expression::ReadyRule;
 use crate::secret::Credential;
 
 /// A place in a file of the bundle, for messages.
@@ -183,6 +184,8 @@ pub struct Manifest {
     pub object: Value,
     /// How it is applied.
     pub terms: Terms,
+    /// The bundle's own word about when it is ready.
+    pub rule: ReadyRule,
     /// Where the document starts.
     pub location: Location,
 }

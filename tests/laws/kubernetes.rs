@@ -5,11 +5,14 @@
 //! only read, so that a write, even a dry run, would be refused.
 
 mod bed;
+mod front;
 mod lease;
 mod many;
 mod object;
+mod outages;
 mod readiness;
 mod records;
+mod replacing;
 mod secret;
 mod widgets;
 mod workloads;

@@ -92,6 +92,11 @@ pub(crate) async fn fresh(resource: impl Resource) {
     assert!(matches!(outcome, Outcome::Changed(_)), "{outcome:?}");
 }
 
+/// What a preview says of it.
+pub(crate) async fn preview(resource: impl Resource) -> Outcome {
+    run(resource, Mode::Preview, PATIENCE).await
+}
+
 /// Laws 2 and 4: it becomes current by changes.
 pub(crate) async fn changes(resource: impl Resource) -> Vec<String> {
     match run(resource, Mode::Apply, PATIENCE).await {

@@ -1,30 +1,38 @@
-//! `apply: { path, force?, wait?, recreate?, restartOn? }`: the documents of a file, or of all files below a folder.
+//! `apply: { path, force?, wait?, ready?, failed?, recreate?, restartOn? }`: the documents of a
+//! file, or of all files below a folder.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{Context, Made, Part, order_by_tier};
+use super::{Context, Made, Part, order_by_tier, ready_rule};
 use crate::bundle::files::Entry;
 use crate::bundle::reader::Fields;
 use crate::bundle::yaml::Node;
 use crate::bundle::{Action, Manifest, Restart, Terms};
+use crate::expression::ReadyRule;
 
+const KEYS: &[&str] = &[
+    "path",
+    "force",
+    "wait",
+    "ready",
+    "failed",
+    "recreate",
+    "restartOn",
+];
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 
 pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
-    let fields = context.reader.fields(
-        node,
-        "an apply",
-        &["path", "force", "wait", "recreate", "restartOn"],
-    )?;
+    let fields = context.reader.fields(node, "an apply", KEYS)?;
     let terms = Terms {
         force: fields.boolean("force").unwrap_or(false),
         wait: fields.boolean("wait").unwrap_or(true),
         recreate: fields.boolean("recreate").unwrap_or(false),
         restart: restart(&fields, context),
     };
+    let said = ready_rule::read(&fields, context);
     let (entry, name) = context.path(&fields)?;
     let files = files(entry, context);
     if files.is_empty() {
@@ -40,6 +48,7 @@ pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
             manifests.extend(manifest(&document, file, terms, context));
         }
     }
+    ready_rule::give(said, &mut manifests, context);
     if let [_] = manifests[..] {
         let mut made = Made::step("", Action::Object(manifests.swap_remove(0)));
         made.name = name;
@@ -104,6 +113,7 @@ fn manifest(document: &Node, file: &Path, terms: Terms, context: Context<'_>) ->
     all.iter().all(|said| *said).then(|| Manifest {
         object: document.to_value(),
         terms,
+        rule: ReadyRule::default(),
         location: reader.location(document.at),
     })
 }

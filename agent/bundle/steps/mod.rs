@@ -6,6 +6,7 @@ mod database;
 mod grafana;
 mod migrate;
 mod operator;
+mod ready_rule;
 mod role;
 mod search;
 mod secret;

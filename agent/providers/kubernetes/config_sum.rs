@@ -14,7 +14,7 @@ use super::{Client, Error};
 
 const ANNOTATION: &str = "firstlight.dev/config-sum";
 
-/// The ConfigMaps and Secrets that a bundle applies.
+/// The configuration that a bundle applies: each `ConfigMap` and Secret.
 #[derive(Debug, Default)]
 pub struct Configs(HashMap<Target, Value>);
 

@@ -14,6 +14,7 @@ use super::live::Live;
 use super::readiness::{self, Readiness, Surroundings, Tenure};
 use super::{Client, Configs, Controller, Error, config_sum, diagnosis, fields, replacement};
 use crate::engine::{Diagnosis, Difference, FieldChange, Plan, Resource, Verb, Waiting};
+use crate::expression::ReadyRule;
 
 /// How an object is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,7 @@ pub struct Object {
     /// Since when it has been ready or in trouble.
     tenure: Mutex<Tenure>,
     clock: fn() -> SystemTime,
+    rule: ReadyRule,
 }
 
 /// What the API server has of the object.
@@ -103,7 +105,15 @@ impl Object {
             equal: Mutex::default(),
             tenure: Mutex::default(),
             clock: SystemTime::now,
+            rule: ReadyRule::default(),
         })
+    }
+
+    /// Judges the object by this rule, where it says something.
+    #[must_use]
+    pub fn judged_by(mut self, rule: ReadyRule) -> Self {
+        self.rule = rule;
+        self
     }
 
     /// The operators of the bundle, of which one may serve its kind.
@@ -149,10 +159,10 @@ impl Object {
     }
 
     async fn judge(&self, live: &Live) -> Result<(Surroundings, Readiness), Error> {
-        let surroundings = readiness::surroundings(&self.client, live).await?;
+        let surroundings = readiness::surroundings(&self.client, live, &self.rule).await?;
         let now = (self.clock)();
         let mut tenure = self.tenure.lock().unwrap_or_else(PoisonError::into_inner);
-        let readiness = readiness::judge(&mut tenure, live, &surroundings, now);
+        let readiness = readiness::judge(&mut tenure, live, &surroundings, &self.rule, now);
         drop(tenure);
         Ok((surroundings, readiness))
     }

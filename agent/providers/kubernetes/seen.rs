@@ -297,7 +297,7 @@ mod tests {
     }
 
     /// Follows these names, of which the list of version 100 has only `a`, in version 90.
-    async fn followed(names: &[&str]) -> Seen {
+    fn followed(names: &[&str]) -> Seen {
         let seen = Seen::default();
         for name in names {
             seen.want(name);
@@ -323,7 +323,7 @@ mod tests {
         let seen = Seen::default();
         assert!(matches!(seen.answer("a"), Answer::Get));
         assert!(matches!(seen.answer("b"), Answer::List));
-        let seen = followed(&["a", "b"]).await;
+        let seen = followed(&["a", "b"]);
         assert_eq!(version(&seen, "a").as_deref(), Some("90"));
         assert_eq!(version(&seen, "b").as_deref(), Some("absent"));
         assert!(matches!(seen.answer("late"), Answer::Get));
@@ -331,7 +331,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_list_of_one_name_tells_of_no_other() {
-        let seen = followed(&["a"]).await;
+        let seen = followed(&["a"]);
         assert_eq!(version(&seen, "a").as_deref(), Some("90"));
         assert!(matches!(seen.answer("b"), Answer::List));
     }
@@ -363,7 +363,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_change_before_the_wait_is_not_lost() {
-        let seen = followed(&["a", "b"]).await;
+        let seen = followed(&["a", "b"]);
         let wakes = |name, version| {
             let wait = seen.subscribe(name).for_other_than(version);
             wait.now_or_never().is_some()
@@ -379,7 +379,7 @@ mod tests {
 
     #[tokio::test]
     async fn of_names_that_do_not_matter_nothing_is_kept() {
-        let seen = followed(&["a", "b"]).await;
+        let seen = followed(&["a", "b"]);
         seen.put("other", "120", || panic!("it is not even read"));
         seen.read_by_name();
         assert!(matches!(seen.answer("a"), Answer::Get));

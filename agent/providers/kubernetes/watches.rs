@@ -40,9 +40,12 @@ const DEARER: u64 = 10;
 pub(super) struct Watches {
     connection: Connection,
     /// By API version and kind, the namespaces and names that are going to be looked at.
-    announced: Mutex<HashMap<(String, String), HashSet<(String, String)>>>,
-    places: Mutex<HashMap<(Kind, Option<String>), Arc<Place>>>,
+    announced: Mutex<Announced>,
+    places: Mutex<Places>,
 }
+
+type Announced = HashMap<(String, String), HashSet<(String, String)>>;
+type Places = HashMap<(Kind, Option<String>), Arc<Place>>;
 
 /// One kind in one namespace.
 struct Place {

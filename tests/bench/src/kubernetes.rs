@@ -14,7 +14,7 @@ use crate::tool::{Cost, Tool, Tools};
 use crate::{Failure, controller};
 
 /// So many objects in all rounds of a case together; small cases have more rounds.
-const IN_ALL: usize = 1500;
+const IN_ALL: usize = 500;
 
 /// Measures all sizes, the tools taking turns.
 pub(crate) async fn measure(program: &Path, sizes: &[usize]) -> Result<Vec<Case>, Failure> {

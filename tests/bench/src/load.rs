@@ -1,4 +1,4 @@
-//! What is applied: as many ConfigMaps as objects with a status, in the form of each tool.
+//! What is applied: settings and as many objects with a status, in the form of each tool.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -12,7 +12,8 @@ use crate::tool::{Cost, Tool};
 /// One case beside one other tool.
 #[derive(Serialize)]
 pub(crate) struct Case {
-    case: String,
+    #[serde(rename = "case")]
+    what: String,
     ours_seconds: f64,
     peer: &'static str,
     peer_seconds: f64,
@@ -25,10 +26,10 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    pub(crate) fn new(case: String, ours: Cost, tool: Tool, peer: Cost) -> Self {
+    pub(crate) fn new(what: String, ours: Cost, tool: Tool, peer: Cost) -> Self {
         let (ours_seconds, peer_seconds) = (ours.took.as_secs_f64(), peer.took.as_secs_f64());
         Self {
-            case,
+            what,
             ours_seconds: rounded(ours_seconds),
             peer: tool.name(),
             peer_seconds: rounded(peer_seconds),
@@ -78,7 +79,7 @@ fn table(cases: &[Case]) -> String {
         let _ = writeln!(
             text,
             "| {} | {:.2} s | {} | {:.2} s | {:.2} | {} / {} | {} / {} |",
-            case.case,
+            case.what,
             case.ours_seconds,
             case.peer,
             case.peer_seconds,

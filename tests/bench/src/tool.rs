@@ -80,13 +80,16 @@ impl Tools {
                 return Err(format!("{} failed: {said}", tool.name()).into());
             }
         }
-        let took = began.elapsed();
+        let elapsed = began.elapsed();
         let after = meter.read().await?;
         let used = Reading {
             requests: after.requests - before.requests,
             bytes: after.bytes - before.bytes,
         };
-        Ok(Cost { took, used })
+        Ok(Cost {
+            took: elapsed,
+            used,
+        })
     }
 
     fn commands(&self, tool: Tool, load: &Load, namespace: &str) -> Vec<Command> {

@@ -42,7 +42,8 @@ impl Bed {
         Self::of(&env.api_server().expect("an API server is up")).await
     }
 
-    async fn of(at: &Cluster) -> Self {
+    /// On a cluster, with a namespace that is not there.
+    pub(super) async fn of(at: &Cluster) -> Self {
         law::install_tls();
         let kubeconfig = Kubeconfig::read_from(&at.kubeconfig).expect("a kubeconfig");
         let namespace = unique("laws");

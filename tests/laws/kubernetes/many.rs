@@ -30,7 +30,7 @@ fn costs(requests: &BTreeMap<String, u64>, others: &[(&str, u64)], lists: u64) {
     assert_eq!(rest, others);
 }
 
-/// Widgets that are waited for, and ConfigMaps.
+/// Widgets that are waited for, and settings.
 fn graph(client: &Client, widgets: &Widgets, of_each: usize, wait: bool) -> Many {
     let mut many = Many::new();
     for name in names(of_each) {

@@ -21,12 +21,17 @@ pub(super) struct Widgets {
 }
 
 impl Widgets {
-    /// Defines the kind and waits until it is served.
-    pub(super) async fn define(bed: &Bed) -> Self {
-        let widgets = Self {
+    /// A kind that nobody has defined yet.
+    pub(super) fn unknown(bed: &Bed) -> Self {
+        Self {
             group: format!("{}.firstlight.test", unique("w")),
             namespace: bed.namespace.clone(),
-        };
+        }
+    }
+
+    /// Defines the kind and waits until it is served.
+    pub(super) async fn define(bed: &Bed) -> Self {
+        let widgets = Self::unknown(bed);
         let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
         bed.post(definitions, widgets.definition()).await;
         eventually("the kind is served", Duration::from_secs(30), async || {

@@ -39,10 +39,8 @@ start_all() {
   controllers+=,serviceaccount-token-controller,root-ca-certificate-publisher-controller,clusterrole-aggregation-controller
   etcd_port=$(free_port)
   start_etcd daemon "$etcd_port" "$(free_port)"
-  # Endpoints must not be loopback addresses; nobody asks for this one.
-  start_apiserver daemon "$etcd_port" "$API_PORT" --bind-address=127.0.0.1 --advertise-address="$NODE_IP" \
-    --endpoint-reconciler-type=none --cert-dir="$DIR/pki"
-  wait_for "answer of the API server" api /readyz
+  echo "$etcd_port" >"$DIR/etcd-port"
+  start_lone_apiserver "$etcd_port"
   start_controllers daemon --controllers="$controllers" --secure-port=0
   wait_for "default service account" api /api/v1/namespaces/default/serviceaccounts/default
 }

@@ -21,6 +21,14 @@ start_apiserver() {
     --profiling=false --shutdown-delay-duration=0s "$@"
 }
 
+# start_lone_apiserver ETCD_PORT: that of a cluster without nodes, on $API_PORT.
+# Endpoints must not be loopback addresses; nobody asks for this one.
+start_lone_apiserver() {
+  start_apiserver daemon "$1" "$API_PORT" --bind-address=127.0.0.1 --advertise-address="$NODE_IP" \
+    --endpoint-reconciler-type=none --cert-dir="$DIR/pki"
+  wait_for "answer of the API server" api /readyz
+}
+
 # start_controllers HOW OPTION…. With the usual limit the first ServiceAccount comes seconds late.
 start_controllers() {
   local how=$1

@@ -4,7 +4,7 @@
 //! finds them by [`Env::load`]. They stay up between runs of the tests, which makes the second
 //! run fast, until `cargo run -p testbed -- down` ends what was started and removes its data.
 //! A test never stops a shared server: it owns a [`Proxy`] in front of one, or a [`Postgres`]
-//! of its own, and works below a name of its own ([`unique`]).
+//! or an [`ApiServer`] of its own, and works below a name of its own ([`unique`]).
 
 mod address;
 mod builds;
@@ -21,6 +21,7 @@ mod launch;
 mod lock;
 mod opensearch;
 mod otelcol;
+mod owned_apiserver;
 mod owned_postgres;
 mod place;
 mod ports;
@@ -44,6 +45,7 @@ pub use command_line::run;
 pub use env::Env;
 pub use error::Error;
 pub use eventually::{Attempt, eventually};
+pub use owned_apiserver::ApiServer;
 pub use owned_postgres::Postgres;
 pub use proxy::Proxy;
 pub use tls::{Certificate, certify};

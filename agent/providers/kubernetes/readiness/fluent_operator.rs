@@ -29,17 +29,6 @@ pub(super) fn rule(kind: &str) -> Option<Rule> {
             verdict: |sight| held(workload(sight, "StatefulSet", sight.name())),
         },
         "FluentdConfig" | "ClusterFluentdConfig" => Rule::Alone(fluentd_config),
-        // The pieces of a configuration: the configuration tells.
-        "ClusterFilter"
-        | "ClusterInput"
-        | "ClusterMultilineParser"
-        | "ClusterOutput"
-        | "ClusterParser"
-        | "Filter"
-        | "Input"
-        | "MultilineParser"
-        | "Output"
-        | "Parser" => Rule::AtOnce,
         _ => return None,
     })
 }
@@ -50,7 +39,7 @@ fn bit_needs(sight: &Sight<'_>) -> Vec<Need> {
         sight.need(&SECRET, sight.object.text("/spec/fluentBitConfigName")),
     ];
     let pods = sight.one("DaemonSet", sight.name());
-    needs.extend(pods.map(|set| sight.need_pods(set)));
+    needs.extend(pods.map(Sight::need_pods));
     needs
 }
 
@@ -126,7 +115,7 @@ fn bit_config_needs(sight: &Sight<'_>) -> Vec<Need> {
         needs.push(one(SECRET, config.name()));
         needs.push(one(DAEMON_SET, bit.name()));
         let set = sight.one("DaemonSet", bit.name());
-        needs.extend(set.map(|set| sight.need_pods(set)));
+        needs.extend(set.map(Sight::need_pods));
     }
     needs
 }
@@ -168,7 +157,7 @@ fn fluentd_kind(fluentd: &Live) -> Kind {
 fn fluentd_needs(sight: &Sight<'_>) -> Vec<Need> {
     let mut needs = vec![sight.need(&fluentd_kind(sight.object), sight.name())];
     let sets = sight.all("StatefulSet").chain(sight.all("DaemonSet"));
-    needs.extend(sets.map(|set| sight.need_pods(set)));
+    needs.extend(sets.map(Sight::need_pods));
     needs
 }
 
@@ -193,5 +182,138 @@ fn fluentd_config(config: &Live) -> Verdict {
         "" => Verdict::not_ready("the operator has not taken it up yet"),
         state if messages.is_empty() => Verdict::not_ready(state),
         state => Verdict::trouble(format!("{state}: {messages}"), PERSON),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::rule_for;
+    use super::*;
+
+    fn judged(object: &Value, around: &[Value]) -> Verdict {
+        let object = Live::new(object.clone());
+        let around: Vec<Live> = around.iter().cloned().map(Live::new).collect();
+        rule_for(&object).verdict(&Sight::new(&object, &around))
+    }
+
+    fn bit() -> Value {
+        json!({ "apiVersion": "fluentbit.fluent.io/v1alpha2", "kind": "FluentBit",
+            "metadata": { "name": "bit", "namespace": "lens" },
+            "spec": { "fluentBitConfigName": "config", "image": "bit:2", "args": [] } })
+    }
+
+    fn secret() -> Value {
+        json!({ "kind": "Secret", "metadata": { "name": "config" } })
+    }
+
+    fn set(desired: i64, ready: i64, image: &str) -> Value {
+        json!({ "kind": "DaemonSet", "metadata": { "name": "bit", "generation": 1 },
+            "spec": { "template": { "spec": { "containers": [
+                { "name": "fluent-bit", "image": image }] } } },
+            "status": { "observedGeneration": 1, "desiredNumberScheduled": desired,
+                "updatedNumberScheduled": desired, "numberReady": ready,
+                "numberAvailable": ready } })
+    }
+
+    fn crashing() -> Value {
+        json!({ "kind": "Pod", "metadata": { "name": "bit-x" }, "status": { "containerStatuses": [
+            { "name": "fluent-bit", "restartCount": 2, "ready": false,
+              "state": { "waiting": { "reason": "CrashLoopBackOff" } } }] } })
+    }
+
+    #[test]
+    fn only_what_it_makes_tells() {
+        let not_ready = Verdict::not_ready;
+        for (around, expected) in [
+            (
+                vec![],
+                not_ready(
+                    "the operator has not made Secret config of its configuration yet: it does \
+                     not while something lacks that the configuration names",
+                ),
+            ),
+            (vec![secret()], not_ready("DaemonSet bit is not there yet")),
+            (
+                vec![secret(), set(0, 0, "bit:2")],
+                not_ready("no node matches: its DaemonSet wants no pods"),
+            ),
+            (
+                vec![secret(), set(2, 1, "bit:2")],
+                not_ready("DaemonSet bit: 1 of 2 pods ready"),
+            ),
+            (
+                vec![secret(), set(2, 2, "bit:1")],
+                not_ready("its DaemonSet still has another image"),
+            ),
+            (
+                vec![secret(), set(2, 1, "bit:2"), crashing()],
+                Verdict::trouble(
+                    "DaemonSet bit: 1 of 2 pods ready; pod bit-x: container fluent-bit ends \
+                     again and again",
+                    PODS,
+                ),
+            ),
+            (
+                vec![secret(), set(2, 2, "bit:2")],
+                Verdict::ReadyIfHeld(HELD),
+            ),
+        ] {
+            assert_eq!(judged(&bit(), &around), expected);
+        }
+    }
+
+    #[test]
+    fn a_configuration_is_ready_with_those_that_name_it() {
+        let config = json!({ "apiVersion": "fluentbit.fluent.io/v1alpha2",
+            "kind": "ClusterFluentBitConfig", "metadata": { "name": "config" },
+            "spec": { "namespace": "lens" } });
+        assert_eq!(
+            judged(&config, &[]),
+            Verdict::not_ready("no FluentBit names it, so nothing is made of it")
+        );
+        assert_eq!(
+            judged(&config, &[bit(), secret()]),
+            Verdict::not_ready("FluentBit bit: DaemonSet bit is not there yet")
+        );
+        let well = [bit(), secret(), set(1, 1, "bit:2")];
+        assert_eq!(judged(&config, &well), Verdict::ReadyIfHeld(HELD));
+    }
+
+    #[test]
+    fn fluentd() {
+        let of = |kind: &str, fields: Value| {
+            let mut object = json!({ "apiVersion": "fluentd.fluent.io/v1alpha1", "kind": kind,
+                                     "metadata": { "name": "d", "namespace": "lens" } });
+            for (key, value) in fields.as_object().expect("fields") {
+                object[key] = value.clone();
+            }
+            object
+        };
+        let set = json!({ "kind": "StatefulSet", "metadata": { "name": "d", "generation": 1 },
+            "status": { "observedGeneration": 1, "replicas": 1, "readyReplicas": 1,
+                        "updatedReplicas": 1 } });
+        let active = json!({ "status": { "state": "active" } });
+        assert_eq!(
+            judged(&of("Fluentd", active.clone()), &[]),
+            Verdict::not_ready("StatefulSet d is not there yet")
+        );
+        assert_eq!(
+            judged(&of("Fluentd", active.clone()), &[set]),
+            Verdict::ReadyIfHeld(HELD)
+        );
+        assert_eq!(judged(&of("FluentdConfig", active), &[]), Verdict::Ready);
+        let invalid = json!({ "status": { "state": "invalid", "messages": "no output" } });
+        assert_eq!(
+            judged(&of("ClusterFluentdConfig", invalid), &[]),
+            Verdict::trouble("invalid: no output", PERSON)
+        );
+        let agent = Live::new(of("Fluentd", json!({ "spec": { "mode": "agent" } })));
+        let asked = rule_for(&agent);
+        assert_eq!(
+            asked.verdict(&Sight::new(&agent, &[])),
+            Verdict::not_ready("DaemonSet d is not there yet")
+        );
     }
 }

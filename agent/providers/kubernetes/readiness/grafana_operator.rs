@@ -95,3 +95,98 @@ fn is_external(grafana: &Live) -> bool {
 fn deployment(sight: &Sight<'_>) -> String {
     format!("{}-deployment", sight.name())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::{STALE, rule_for};
+    use super::*;
+
+    fn judged(spec: &Value, status: &Value, deployment: Option<&str>) -> Verdict {
+        let grafana = Live::new(json!({
+            "apiVersion": "grafana.integreatly.org/v1beta1", "kind": "Grafana",
+            "metadata": { "name": "grafana", "generation": 2 }, "spec": spec, "status": status }));
+        let around: Vec<Live> = deployment
+            .into_iter()
+            .map(|image| {
+                Live::new(json!({ "kind": "Deployment",
+                    "metadata": { "name": "grafana-deployment", "generation": 1 },
+                    "spec": { "template": { "spec": { "containers": [{ "image": image }] } } },
+                    "status": { "observedGeneration": 1, "replicas": 1, "updatedReplicas": 1,
+                                "readyReplicas": 1, "availableReplicas": 1 } }))
+            })
+            .collect();
+        rule_for(&grafana).verdict(&Sight::new(&grafana, &around))
+    }
+
+    const OURS: Option<&str> = Some("grafana/grafana:11.3.0");
+
+    #[test]
+    fn its_word_success_is_never_enough() {
+        let spec = json!({ "version": "11.3.0" });
+        let done = |more: Value| {
+            let mut status = json!({ "stage": "complete", "stageStatus": "success" });
+            for (key, value) in more.as_object().expect("fields") {
+                status[key] = value.clone();
+            }
+            status
+        };
+        let version = json!({ "version": "11.3.0" });
+        let condition = |status: &str, observed: i64| {
+            json!({ "version": "11.3.0", "conditions": [{ "type": "GrafanaReady",
+                "status": status, "observedGeneration": observed, "reason": "words" }] })
+        };
+        let held = Verdict::ReadyIfHeld(HELD);
+        let not_ready = Verdict::not_ready;
+        for (status, deployment, expected) in [
+            (
+                done(json!({})),
+                None,
+                not_ready("Deployment grafana-deployment is not there yet"),
+            ),
+            (
+                done(json!({})),
+                OURS,
+                not_ready("Grafana has not answered the operator yet"),
+            ),
+            (done(version.clone()), OURS, held.clone()),
+            (
+                done(version),
+                Some("grafana/grafana:11.2.0"),
+                not_ready("its Deployment still has the image grafana/grafana:11.2.0"),
+            ),
+            (done(condition("True", 2)), OURS, held),
+            (done(condition("True", 1)), OURS, not_ready(STALE)),
+            (
+                done(condition("False", 2)),
+                OURS,
+                not_ready("GrafanaReady is False (words)"),
+            ),
+            (
+                json!({ "stage": "pvc", "stageStatus": "failed", "lastMessage": "no class" }),
+                OURS,
+                Verdict::trouble("stage pvc failed: no class", PODS),
+            ),
+            (
+                json!({ "stage": "ingress", "stageStatus": "in progress",
+                        "lastMessage": "ingress is not ready yet" }),
+                OURS,
+                not_ready("ingress is not ready yet"),
+            ),
+        ] {
+            assert_eq!(judged(&spec, &status, deployment), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn one_outside_has_no_deployment() {
+        let spec = json!({ "external": { "url": "http://grafana.example.com" } });
+        let answered = json!({ "version": "11.3.0" });
+        assert_eq!(judged(&spec, &answered, None), Verdict::ReadyIfHeld(HELD));
+        assert_eq!(
+            judged(&spec, &json!({ "stage": "complete" }), None),
+            Verdict::not_ready("Grafana has not answered the operator yet")
+        );
+    }
+}

@@ -200,7 +200,8 @@ fn content_hash(source: &Live) -> String {
         .into_iter()
         .fold(text, |text, (letter, escape)| text.replace(letter, escape));
     let digest = Sha256::digest(text.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.concat()
 }
 
 /// Whatever order a map keeps, this is the one in which Go writes it.
@@ -218,5 +219,162 @@ fn sorted(value: &Value) -> Value {
         }
         Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
         other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::rule_for;
+    use super::*;
+
+    fn judged(kind: &str, spec: &Value, status: &Value, grafanas: &[Value]) -> Verdict {
+        let mut spec = spec.clone();
+        spec["instanceSelector"] = json!({ "matchLabels": { "for": "lens" } });
+        let object = Live::new(json!({
+            "apiVersion": "grafana.integreatly.org/v1beta1", "kind": kind,
+            "metadata": { "name": "nodes", "namespace": "lens", "generation": 2 },
+            "spec": spec, "status": status }));
+        let around: Vec<Live> = grafanas.iter().cloned().map(Live::new).collect();
+        rule_for(&object).verdict(&Sight::new(&object, &around))
+    }
+
+    fn grafana(name: &str, label: &str, status: &Value) -> Value {
+        json!({ "kind": "Grafana", "metadata": { "name": name, "labels": { "for": label } },
+                "status": status })
+    }
+
+    fn condition(kind: &str, status: &str, observed: i64) -> Value {
+        json!({ "conditions": [{ "type": kind, "status": status, "observedGeneration": observed,
+                                 "message": "words" }] })
+    }
+
+    #[test]
+    fn a_condition_of_this_generation_and_every_grafana_that_is_meant() {
+        let lists = grafana("a", "lens", &json!({ "dashboards": ["lens/nodes/uid"] }));
+        let lacks = grafana("b", "lens", &json!({ "dashboards": ["lens/other/uid"] }));
+        let other = grafana("c", "other", &json!({}));
+        let synchronized =
+            |status: &str, observed| condition("DashboardSynchronized", status, observed);
+        let not_ready = Verdict::not_ready;
+        for (status, grafanas, expected) in [
+            (
+                synchronized("True", 2),
+                vec![lists.clone(), other.clone()],
+                Verdict::Ready,
+            ),
+            (
+                synchronized("True", 1),
+                vec![lists.clone()],
+                not_ready(STALE),
+            ),
+            (
+                synchronized("True", 2),
+                vec![lists.clone(), lacks],
+                not_ready("Grafana b does not list it"),
+            ),
+            (
+                synchronized("True", 2),
+                vec![other],
+                not_ready("no Grafana matches its instanceSelector"),
+            ),
+            (
+                synchronized("False", 2),
+                vec![lists.clone()],
+                Verdict::trouble("DashboardSynchronized is False (words)", PODS),
+            ),
+            (
+                condition("InvalidSpec", "True", 2),
+                vec![lists.clone()],
+                Verdict::trouble("InvalidSpec is True (words)", PODS),
+            ),
+            (
+                json!({ "NoMatchingInstances": true, "hash": "x", "uid": "y" }),
+                vec![lists.clone()],
+                Verdict::trouble("no Grafana matches its instanceSelector", PODS),
+            ),
+            (
+                json!({}),
+                vec![lists],
+                not_ready("the operator has said nothing about it yet"),
+            ),
+        ] {
+            let found = judged("GrafanaDashboard", &json!({}), &status, &grafanas);
+            assert_eq!(found, expected, "{status}");
+        }
+        let group = condition("AlertGroupSynchronized", "True", 2);
+        let any = [grafana("a", "lens", &json!({}))];
+        assert_eq!(
+            judged("GrafanaAlertRuleGroup", &json!({}), &group, &any),
+            Verdict::Ready
+        );
+    }
+
+    #[test]
+    fn a_datasource_without_conditions_proves_by_its_hash_what_was_applied() {
+        let lists = [grafana(
+            "a",
+            "lens",
+            &json!({ "datasources": ["lens/nodes/uid"] }),
+        )];
+        let spec = json!({ "datasource": { "uid": "u", "name": "m", "url": "http://a/?b&c" } });
+        let hash = "e99c25a8c7d0a1a3e7e8e6a8a0e6f6b0";
+        let status = |hash: &str| json!({ "hash": hash, "uid": "u" });
+        let of = |spec: &Value, status: &Value| judged("GrafanaDatasource", spec, status, &lists);
+        assert_eq!(of(&spec, &status(hash)), Verdict::not_ready(STALE));
+        let live = Live::new(json!({ "spec": spec }));
+        assert_eq!(of(&spec, &status(&content_hash(&live))), Verdict::Ready);
+        // Go leaves out what is empty, and writes `&` in another way.
+        let same = json!({ "datasource": { "url": "http://a/?b&c", "name": "m", "uid": "u",
+                                           "user": "" } });
+        assert_eq!(
+            content_hash(&Live::new(json!({ "spec": same }))),
+            content_hash(&live)
+        );
+        let text = r#"{"name":"m","uid":"u","url":"http://a/?b\u0026c"}"#;
+        let digest = Sha256::digest(text.as_bytes());
+        let digits: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(content_hash(&live), digits.concat());
+
+        let mut secret = spec.clone();
+        secret["valuesFrom"] = json!([{}]);
+        assert_eq!(of(&secret, &status(hash)), Verdict::ReadyIfHeld(SETTLE));
+        assert_eq!(
+            of(&spec, &json!({ "lastMessage": "401" })),
+            Verdict::trouble("401", PODS)
+        );
+        assert_eq!(
+            of(&spec, &condition("DatasourceSynchronized", "True", 2)),
+            Verdict::Ready
+        );
+        let lacks = [grafana("a", "lens", &json!({}))];
+        assert_eq!(
+            judged(
+                "GrafanaDatasource",
+                &spec,
+                &status(&content_hash(&live)),
+                &lacks
+            ),
+            Verdict::not_ready("Grafana a does not list it")
+        );
+    }
+
+    #[test]
+    fn selectors() {
+        let labels = Live::new(json!({ "metadata": { "labels": { "a": "b" } } }));
+        let expression = |operator: &str, values: Value| json!({ "matchExpressions": [{ "key": "a", "operator": operator, "values": values }] });
+        for (selector, expected) in [
+            (json!({}), true),
+            (json!({ "matchLabels": { "a": "b" } }), true),
+            (json!({ "matchLabels": { "a": "c" } }), false),
+            (expression("In", json!(["b", "c"])), true),
+            (expression("NotIn", json!(["b"])), false),
+            (expression("Exists", json!([])), true),
+            (expression("DoesNotExist", json!([])), false),
+            (expression("Gt", json!(["1"])), false),
+        ] {
+            assert_eq!(selects(&selector, &labels), expected, "{selector}");
+        }
     }
 }

@@ -13,9 +13,9 @@ mod custom;
 mod fluent_operator;
 mod grafana_operator;
 mod grafana_parts;
-mod immediate;
 mod network;
 mod opensearch_operator;
+mod own;
 mod pod_trouble;
 mod pods;
 mod postgres_operator;
@@ -39,6 +39,8 @@ use verdict::Verdict;
 use super::kind::Target;
 use super::live::Live;
 use super::{Client, Error};
+use crate::expression::ReadyRule;
+use crate::kinds;
 
 /// What is to be made of an object now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,33 +98,39 @@ impl Surroundings {
 }
 
 /// Reads what the rule of the kind must see beside the object.
-pub(super) async fn surroundings(client: &Client, live: &Live) -> Result<Surroundings, Error> {
+pub(super) async fn surroundings(
+    client: &Client,
+    live: &Live,
+    own: &ReadyRule,
+) -> Result<Surroundings, Error> {
     let objects = match rule_for(live) {
-        Rule::Around { needs, .. } => sight::look(client, live, needs).await?,
-        Rule::AtOnce | Rule::Alone(_) => Vec::new(),
+        Rule::Around { needs, .. } if own.ready.is_none() => {
+            sight::look(client, live, needs).await?
+        }
+        Rule::Around { .. } | Rule::AtOnce | Rule::Alone(_) => Vec::new(),
     };
     Ok(Surroundings { objects })
 }
 
-/// Whether an object is ready now, in the light of how long that has been so.
+/// Whether an object is ready now, in the light of how long that has been so; by the bundle's
+/// own rule as far as there is one.
 pub(super) fn judge(
     tenure: &mut Tenure,
     live: &Live,
     surroundings: &Surroundings,
+    own: &ReadyRule,
     now: SystemTime,
 ) -> Readiness {
     let sight = Sight::new(live, &surroundings.objects);
-    tenure.settle(rule_for(live).verdict(&sight), &sight, now)
+    let verdict = own::verdict(own, live).unwrap_or_else(|| rule_for(live).verdict(&sight));
+    tenure.settle(verdict, &sight, now)
 }
 
-/// Whether an object is ready at its first sight.
+/// Whether an object that tells by itself is ready at its first sight.
 pub(super) fn of(live: &Live, surroundings: &Surroundings) -> Readiness {
-    judge(
-        &mut Tenure::default(),
-        live,
-        surroundings,
-        SystemTime::UNIX_EPOCH,
-    )
+    let own = ReadyRule::default();
+    let now = SystemTime::UNIX_EPOCH;
+    judge(&mut Tenure::default(), live, surroundings, &own, now)
 }
 
 fn rule_for(live: &Live) -> Rule {
@@ -132,7 +140,11 @@ fn rule_for(live: &Live) -> Rule {
 
 /// The rule for a kind that we know.
 fn built_in(group: &str, kind: &str) -> Option<Rule> {
+    if !kinds::is_known(group, kind) {
+        return None;
+    }
     match group {
+        _ if kinds::is_ready_at_once(group, kind) => Some(Rule::AtOnce),
         "postgres-operator.crunchydata.com" => postgres_operator::rule(kind),
         "opensearch.opster.io" | "opensearch.org" => opensearch_operator::rule(kind),
         "operator.victoriametrics.com" => victoria_metrics::rule(kind),
@@ -140,7 +152,6 @@ fn built_in(group: &str, kind: &str) -> Option<Rule> {
         "fluentbit.fluent.io" | "fluentd.fluent.io" => fluent_operator::rule(kind),
         "monitoring.coreos.com" => prometheus_operator::rule(kind),
         "cert-manager.io" => cert_manager::rule(kind),
-        _ if immediate::is(group, kind) => Some(Rule::AtOnce),
         _ => native(group, kind),
     }
 }
@@ -189,5 +200,18 @@ fn workload(sight: &Sight<'_>, kind: &'static str, name: &str) -> Verdict {
             Some(Rule::Alone(verdict)) => verdict(live).of_part(&format!("{kind} {name}")),
             _ => Verdict::NoRule,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_that_is_said_to_have_a_rule_has_one() {
+        let without: Vec<_> = kinds::ruled()
+            .filter(|(group, kind)| built_in(group, kind).is_none())
+            .collect();
+        assert_eq!(without, []);
     }
 }

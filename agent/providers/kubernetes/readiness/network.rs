@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(judged(web(), &[Value::Null]), none);
         let waiting = json!([{ "conditions": { "ready": false } }]);
         assert_eq!(
-            judged(web(), &[waiting.clone()]),
+            judged(web(), std::slice::from_ref(&waiting)),
             Verdict::not_ready("0 of 1 endpoints ready")
         );
         let ready = json!([{ "conditions": { "ready": true } }]);

@@ -40,7 +40,7 @@ fn cluster_needs(sight: &Sight<'_>) -> Vec<Need> {
     let sets = sight.all("StatefulSet");
     let incomplete = sets.filter(|set| !workloads::stateful_set(set).is_ready());
     let jobs = sight.all("Job").filter(|job| !pods::job(job).is_ready());
-    needs.extend(incomplete.chain(jobs).map(|it| sight.need_pods(it)));
+    needs.extend(incomplete.chain(jobs).map(Sight::need_pods));
     needs
 }
 
@@ -171,5 +171,155 @@ fn content(sight: &Sight<'_>) -> Verdict {
             None if state.is_empty() => Verdict::not_ready("the operator has not taken it up yet"),
             None => Verdict::NotReady(format!("{state}: {}", said("no reason given"))),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::rule_for;
+    use super::*;
+
+    fn judged(object: &Value, around: &[Value]) -> Verdict {
+        let object = Live::new(object.clone());
+        let around: Vec<Live> = around.iter().cloned().map(Live::new).collect();
+        rule_for(&object).verdict(&Sight::new(&object, &around))
+    }
+
+    fn nodes(ready: i64, updated: i64) -> Value {
+        json!({ "kind": "StatefulSet", "metadata": { "name": "logs-nodes", "generation": 2 },
+            "spec": { "replicas": 3, "updateStrategy": { "type": "OnDelete" } },
+            "status": { "observedGeneration": 2, "replicas": 3, "readyReplicas": ready,
+                        "updatedReplicas": updated } })
+    }
+
+    fn logs(status: Value) -> Value {
+        let mut cluster = json!({
+            "apiVersion": "opensearch.opster.io/v1",
+            "kind": "OpenSearchCluster",
+            "metadata": { "name": "logs", "namespace": "lens" },
+            "spec": { "general": { "version": "2.19.3" },
+                      "nodePools": [{ "component": "nodes", "replicas": 3 }] },
+            "status": { "phase": "RUNNING", "health": "green", "initialized": true,
+                        "availableNodes": 3, "version": "2.19.3",
+                        "componentsStatus": [{ "component": "Restarter", "status": "Finished" }] },
+        });
+        for (key, value) in status.as_object().expect("fields") {
+            cluster["status"][key] = value.clone();
+        }
+        cluster
+    }
+
+    #[test]
+    fn a_cluster_is_ready_with_all_its_nodes_in_the_newest_revision() {
+        let well = [nodes(3, 3)];
+        let held = Verdict::ReadyIfHeld(SETTLE);
+        assert_eq!(judged(&logs(json!({})), &well), held);
+        assert_eq!(judged(&logs(json!({ "health": "yellow" })), &well), held);
+        for (status, expected) in [
+            (
+                json!({ "componentsStatus": [{ "component": "Restarter", "status": "InProgress" }] }),
+                "Restarter is InProgress",
+            ),
+            (
+                json!({ "initialized": null }),
+                "the cluster is not initialised yet",
+            ),
+            (json!({ "health": "unknown" }), "its health is \"unknown\""),
+            (json!({ "availableNodes": 2 }), "2 of 3 nodes available"),
+            (
+                json!({ "version": "2.18.0" }),
+                "its version is \"2.18.0\", not \"2.19.3\"",
+            ),
+        ] {
+            let found = judged(&logs(status), &well);
+            assert_eq!(found, Verdict::not_ready(expected));
+        }
+    }
+
+    #[test]
+    fn what_stands_around_a_cluster_counts_more_than_its_words() {
+        let pod = |name: &str| json!({ "kind": "Pod", "metadata": { "name": name } });
+        let job = |status: Value| {
+            json!({ "kind": "Job", "metadata": { "name": "logs-securityconfig-update" },
+                    "status": status })
+        };
+        let done = job(json!({ "conditions": [{ "type": "Complete", "status": "True" }] }));
+        for (around, expected) in [
+            (vec![], "StatefulSet logs-nodes is not there yet"),
+            (
+                vec![nodes(2, 3)],
+                "StatefulSet logs-nodes: 2 of 3 pods ready",
+            ),
+            (
+                vec![nodes(3, 2)],
+                "StatefulSet logs-nodes: 2 of 3 pods updated, which waits until they are deleted (OnDelete)",
+            ),
+            (
+                vec![nodes(3, 3), pod("logs-bootstrap-0")],
+                "the bootstrap pod logs-bootstrap-0 is still there",
+            ),
+            (
+                vec![nodes(3, 3), job(json!({}))],
+                "Job logs-securityconfig-update: not started",
+            ),
+        ] {
+            assert_eq!(
+                judged(&logs(json!({})), &around),
+                Verdict::not_ready(expected)
+            );
+        }
+        assert_eq!(
+            judged(&logs(json!({})), &[nodes(3, 3), done]),
+            Verdict::ReadyIfHeld(SETTLE)
+        );
+    }
+
+    #[test]
+    fn a_refused_version_is_an_event_that_is_no_warning() {
+        let event = json!({ "kind": "Event", "type": "Normal", "reason": "Upgrade",
+                            "message": "Failed to validation version" });
+        assert_eq!(
+            judged(&logs(json!({ "version": "2.20.0" })), &[nodes(3, 3), event]),
+            Verdict::trouble("Upgrade: Failed to validation version", PERSON)
+        );
+    }
+
+    #[test]
+    fn the_word_of_what_is_written_into_a_cluster() {
+        let of = |generation: i64, status: &Value, around: &[Value]| {
+            let object = json!({ "apiVersion": "opensearch.org/v1", "kind": "OpenSearchISMPolicy",
+                "metadata": { "name": "week", "generation": generation }, "status": status });
+            judged(&object, around)
+        };
+        let state = |state: &str| json!({ "state": state, "reason": "the reason" });
+        let not_ready = Verdict::not_ready;
+        assert_eq!(of(1, &state("CREATED"), &[]), Verdict::Ready);
+        assert_eq!(of(2, &state("CREATED"), &[]), Verdict::ReadyIfHeld(SETTLE));
+        assert_eq!(
+            of(1, &state("IGNORED"), &[]),
+            Verdict::Failed(
+                "the operator leaves alone what it has not made: the reason".to_owned()
+            )
+        );
+        assert_eq!(
+            of(1, &state("ERROR"), &[]),
+            Verdict::trouble("the reason", PERSON)
+        );
+        assert_eq!(
+            of(1, &state("PENDING"), &[]),
+            not_ready("PENDING: the reason")
+        );
+        assert_eq!(
+            of(1, &json!({}), &[]),
+            not_ready("the operator has not taken it up yet")
+        );
+        let event = json!({ "kind": "Event", "type": "Warning", "reason": "OpensearchAPIError",
+                            "message": "failed to create ism policy" });
+        assert_eq!(
+            of(1, &json!({}), &[event]),
+            Verdict::trouble("OpensearchAPIError: failed to create ism policy", PERSON)
+        );
     }
 }

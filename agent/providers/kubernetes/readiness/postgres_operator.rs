@@ -31,10 +31,10 @@ fn needs(sight: &Sight<'_>) -> Vec<Need> {
     needs.extend(secrets.map(|user| sight.need(&SECRET, secret(sight, &user))));
     let sets = sight.all("StatefulSet");
     let incomplete = sets.filter(|set| !workloads::stateful_set(set).is_ready());
-    needs.extend(incomplete.map(|set| sight.need_pods(set)));
+    needs.extend(incomplete.map(Sight::need_pods));
     let proxies = sight.all("Deployment");
     let incomplete = proxies.filter(|proxy| !workloads::deployment(proxy).is_ready());
-    needs.extend(incomplete.map(|proxy| sight.need_pods(proxy)));
+    needs.extend(incomplete.map(Sight::need_pods));
     needs
 }
 
@@ -211,4 +211,188 @@ fn users(sight: &Sight<'_>) -> Vec<String> {
 
 fn secret(sight: &Sight<'_>, user: &str) -> String {
     format!("{}-pguser-{user}", sight.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::rule_for;
+    use super::*;
+
+    fn complete(kind: &str, name: &str) -> Value {
+        json!({ "kind": kind, "metadata": { "name": name, "generation": 1 },
+            "spec": { "replicas": 1 },
+            "status": { "observedGeneration": 1, "replicas": 1, "readyReplicas": 1,
+                "updatedReplicas": 1, "availableReplicas": 1 } })
+    }
+
+    /// A cluster that is well, with everything around it, as one document to spoil.
+    fn well() -> Value {
+        json!({
+            "cluster": {
+                "apiVersion": "postgres-operator.crunchydata.com/v1beta1",
+                "kind": "PostgresCluster",
+                "metadata": { "name": "hippo", "namespace": "lens", "generation": 2 },
+                "spec": {
+                    "instances": [{ "name": "main", "replicas": 1 }],
+                    "proxy": { "pgBouncer": {} },
+                    "users": [{ "name": "lens" }],
+                    "backups": { "pgbackrest": { "repos": [{ "name": "repo1", "volume": {} }] } },
+                },
+                "status": {
+                    "observedGeneration": 2,
+                    "instances": [{ "name": "main", "replicas": 1, "readyReplicas": 1,
+                                    "updatedReplicas": 1 }],
+                    "patroni": { "systemIdentifier": "77" },
+                    "pgbackrest": { "repos": [{ "name": "repo1", "stanzaCreated": true }] },
+                    "conditions": [{ "type": "ProxyAvailable", "status": "True" }],
+                },
+            },
+            "around": [
+                complete("StatefulSet", "hippo-main-abcd"),
+                complete("StatefulSet", "hippo-repo-host"),
+                complete("Deployment", "hippo-pgbouncer"),
+                { "kind": "Secret", "metadata": { "name": "hippo-pguser-lens" },
+                  "data": { "password": "" } },
+            ],
+        })
+    }
+
+    fn judged(state: &Value) -> Verdict {
+        let cluster = Live::new(state["cluster"].clone());
+        let around = state["around"].as_array().expect("a list");
+        let around: Vec<Live> = around.iter().cloned().map(Live::new).collect();
+        rule_for(&cluster).verdict(&Sight::new(&cluster, &around))
+    }
+
+    #[test]
+    fn everything_must_be_well_and_stay_so() {
+        assert_eq!(judged(&well()), Verdict::ReadyIfHeld(HELD));
+        let not_ready = Verdict::not_ready;
+        let person = |why: &str| Verdict::trouble(why, PERSON);
+        let gone = Value::Null;
+        for (pointer, value, expected) in [
+            ("/cluster/status", gone.clone(), not_ready(STALE)),
+            (
+                "/cluster/status/observedGeneration",
+                json!(1),
+                not_ready(STALE),
+            ),
+            (
+                "/cluster/status/conditions/0",
+                json!({ "type": "Progressing", "status": "False", "reason": "Paused",
+                        "message": "No spec changes will be applied" }),
+                person("it is paused: No spec changes will be applied"),
+            ),
+            (
+                "/cluster/status/conditions/0",
+                json!({ "type": "PersistentVolumeResizeError", "status": "True",
+                        "message": "cannot shrink" }),
+                person("PersistentVolumeResizeError is True (cannot shrink)"),
+            ),
+            (
+                "/cluster/spec/shutdown",
+                json!(true),
+                person("it is shut down (spec.shutdown)"),
+            ),
+            (
+                "/cluster/spec/instances/0/replicas",
+                json!(2),
+                not_ready("1 of 2 instances of main are there"),
+            ),
+            (
+                "/around/0/status/readyReplicas",
+                json!(0),
+                not_ready("StatefulSet hippo-main-abcd: 0 of 1 pods ready"),
+            ),
+            (
+                "/around/0/metadata/generation",
+                json!(2),
+                not_ready(
+                    "StatefulSet hippo-main-abcd: its controller has not seen the latest change yet",
+                ),
+            ),
+            (
+                "/around/1/kind",
+                json!("Nothing"),
+                not_ready("StatefulSet hippo-repo-host is not there yet"),
+            ),
+            (
+                "/around/2/status/readyReplicas",
+                json!(0),
+                not_ready("Deployment hippo-pgbouncer: 0 of 1 pods ready"),
+            ),
+            (
+                "/cluster/status/instances/0/updatedReplicas",
+                gone.clone(),
+                not_ready("the operator counts 0 of 1 updated in main"),
+            ),
+            (
+                "/cluster/status/conditions/0/status",
+                json!("False"),
+                not_ready("ProxyAvailable is False"),
+            ),
+            (
+                "/cluster/status/patroni",
+                gone.clone(),
+                not_ready("no database has been initialised yet"),
+            ),
+            (
+                "/cluster/status/pgbackrest/repos/0/stanzaCreated",
+                json!(false),
+                not_ready("the backup repository repo1 has no stanza yet"),
+            ),
+            (
+                "/around/3/data",
+                gone,
+                not_ready("Secret hippo-pguser-lens has no password yet"),
+            ),
+        ] {
+            let mut state = well();
+            set(&mut state, pointer, value);
+            assert_eq!(judged(&state), expected, "{pointer}");
+        }
+    }
+
+    fn set(state: &mut Value, pointer: &str, value: Value) {
+        let (parent, key) = pointer.rsplit_once('/').expect("a pointer");
+        let parent = state.pointer_mut(parent).expect(pointer);
+        match key.parse::<usize>() {
+            Ok(index) => parent[index] = value,
+            Err(_) => parent[key] = value,
+        }
+    }
+
+    #[test]
+    fn a_refused_specification_leaves_only_an_event_and_a_pod_says_more_than_a_count() {
+        let mut state = well();
+        state["cluster"]["status"] = Value::Null;
+        state["around"][3] = json!({ "kind": "Event", "type": "Warning",
+            "reason": "InvalidStandbyConfiguration", "message": "Standby requires a host" });
+        let expected = "InvalidStandbyConfiguration: Standby requires a host";
+        assert_eq!(judged(&state), Verdict::trouble(expected, PERSON));
+
+        let mut state = well();
+        set(&mut state, "/around/0/status/readyReplicas", json!(0));
+        state["around"][3] = json!({ "kind": "Pod", "metadata": { "name": "hippo-main-abcd-0" },
+            "status": { "containerStatuses": [{ "name": "database", "image": "pg:none",
+                "state": { "waiting": { "reason": "ErrImagePull" } } }] } });
+        let expected = "StatefulSet hippo-main-abcd: 0 of 1 pods ready; \
+                        pod hippo-main-abcd-0: container database cannot pull its image pg:none";
+        assert_eq!(judged(&state), Verdict::trouble(expected, PODS));
+    }
+
+    #[test]
+    fn pods_are_asked_for_only_where_they_lack() {
+        let state = well();
+        let cluster = Live::new(state["cluster"].clone());
+        let mut lacking = state["around"][0].clone();
+        lacking["status"]["readyReplicas"] = json!(0);
+        lacking["spec"]["selector"] = json!({ "matchLabels": { "a": "b" } });
+        let count = |around: &[Live]| needs(&Sight::new(&cluster, around)).len();
+        assert_eq!(count(&[]), 4);
+        assert_eq!(count(&[Live::new(state["around"][0].clone())]), 4);
+        assert_eq!(count(&[Live::new(lacking)]), 5);
+    }
 }

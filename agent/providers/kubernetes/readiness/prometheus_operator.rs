@@ -1,4 +1,4 @@
-//! The Prometheus operator: what runs has conditions of its own names, the rest has no status.
+//! The Prometheus operator: what runs has conditions with names of its own.
 
 use super::super::live::Live;
 use super::verdict::PODS;
@@ -9,8 +9,6 @@ pub(super) fn rule(kind: &str) -> Option<Rule> {
         "Alertmanager" | "Prometheus" | "PrometheusAgent" | "ThanosRuler" => {
             Some(Rule::Alone(server))
         }
-        "AlertmanagerConfig" | "PodMonitor" | "Probe" | "PrometheusRule" | "ScrapeConfig"
-        | "ServiceMonitor" => Some(Rule::AtOnce),
         _ => None,
     }
 }

@@ -84,7 +84,7 @@ impl<'a> Sight<'a> {
     }
 
     /// The pods of a workload; only a workload that was read has a selector.
-    pub(super) fn need_pods(&self, workload: &Live) -> Need {
+    pub(super) fn need_pods(workload: &Live) -> Need {
         let labels = workload.texts("/spec/selector/matchLabels");
         let labels: Vec<String> = labels
             .into_iter()

@@ -198,3 +198,224 @@ fn part(object: &Live) -> Verdict {
         word => Verdict::not_ready(word),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::rule_for;
+    use super::*;
+
+    fn judged(object: &Value, around: &[Value]) -> Verdict {
+        let object = Live::new(object.clone());
+        let around: Vec<Live> = around.iter().cloned().map(Live::new).collect();
+        rule_for(&object).verdict(&Sight::new(&object, &around))
+    }
+
+    fn complete(kind: &str, name: &str, ready: i64) -> Value {
+        json!({ "kind": kind, "metadata": { "name": name, "generation": 1 },
+            "spec": { "replicas": 1 },
+            "status": { "observedGeneration": 1, "replicas": 1, "readyReplicas": ready,
+                "updatedReplicas": 1, "availableReplicas": ready } })
+    }
+
+    fn object(kind: &str, spec: &Value, status: &Value) -> Value {
+        json!({ "apiVersion": "operator.victoriametrics.com/v1beta1", "kind": kind,
+            "metadata": { "name": "lens", "namespace": "lens", "generation": 2 },
+            "spec": spec, "status": status })
+    }
+
+    fn applied(mut object: Value, spec: &Value) -> Value {
+        object["metadata"]["annotations"] = json!({ APPLIED: spec.to_string() });
+        object
+    }
+
+    #[test]
+    fn the_older_operator_needs_the_annotation() {
+        let spec = json!({ "replicaCount": 1, "resources": { "requests": { "cpu": "1000" } },
+                           "paused": false });
+        let with_defaults = json!({ "replicaCount": 1, "port": "8429",
+            "resources": { "requests": { "cpu": "1k" }, "limits": {} } });
+        let well = [complete("Deployment", "vmagent-lens", 1)];
+        let agent = |status: Value| object("VMAgent", &spec, &status);
+        let operational = || agent(json!({ "updateStatus": "operational" }));
+        assert_eq!(
+            judged(&applied(operational(), &with_defaults), &well),
+            Verdict::Ready
+        );
+        let other = json!({ "replicaCount": 2 });
+        assert_eq!(
+            judged(&applied(operational(), &other), &well),
+            Verdict::not_ready(STALE)
+        );
+        assert_eq!(judged(&operational(), &well), Verdict::not_ready(STALE));
+        assert_eq!(
+            judged(
+                &applied(operational(), &with_defaults),
+                &[complete("Deployment", "vmagent-lens", 0)]
+            ),
+            Verdict::not_ready("Deployment vmagent-lens: 0 of 1 pods ready")
+        );
+        assert_eq!(
+            judged(&agent(json!({})), &well),
+            Verdict::not_ready("the operator has not taken it up yet")
+        );
+        assert_eq!(
+            judged(&agent(json!({ "updateStatus": "expanding" })), &[]),
+            Verdict::not_ready("expanding, Deployment vmagent-lens is not there yet")
+        );
+        let failing = agent(json!({ "updateStatus": "expanding", "reason": "no secret" }));
+        assert_eq!(
+            judged(&failing, &well),
+            Verdict::trouble("no secret", TWO_ROUNDS)
+        );
+        let paused = object("VMAgent", &json!({ "paused": true }), &json!({}));
+        assert_eq!(
+            judged(&paused, &well),
+            Verdict::trouble("it is paused (spec.paused)", PERSON)
+        );
+    }
+
+    #[test]
+    fn the_newer_operator_says_of_which_generation_it_speaks() {
+        let spec = json!({ "vmstorage": {}, "vmselect": {}, "vminsert": {} });
+        let cluster = |observed: i64| {
+            let status = json!({ "updateStatus": "operational", "observedGeneration": observed,
+                                 "clusterStatus": "expanding" });
+            object("VMCluster", &spec, &status)
+        };
+        let well = [
+            complete("StatefulSet", "vmstorage-lens", 1),
+            complete("StatefulSet", "vmselect-lens", 1),
+            complete("Deployment", "vminsert-lens", 1),
+        ];
+        assert_eq!(judged(&cluster(2), &well), Verdict::Ready);
+        assert_eq!(judged(&cluster(1), &well), Verdict::not_ready(STALE));
+        assert_eq!(
+            judged(&cluster(2), &well[..2]),
+            Verdict::not_ready("Deployment vminsert-lens is not there yet")
+        );
+    }
+
+    #[test]
+    fn each_kind_has_its_field_and_its_workload() {
+        let shards = json!({ "shardCount": 2, "statefulMode": true });
+        for (kind, spec, field, expected) in [
+            (
+                "VMSingle",
+                json!({}),
+                "singleStatus",
+                vec!["Deployment vmsingle-lens"],
+            ),
+            (
+                "VMAlert",
+                json!({}),
+                "updateStatus",
+                vec!["Deployment vmalert-lens"],
+            ),
+            (
+                "VMAuth",
+                json!({}),
+                "updateStatus",
+                vec!["Deployment vmauth-lens"],
+            ),
+            ("VLogs", json!({}), "status", vec!["Deployment vlogs-lens"]),
+            (
+                "VMAlertmanager",
+                json!({}),
+                "updateStatus",
+                vec!["StatefulSet vmalertmanager-lens"],
+            ),
+            (
+                "VMAgent",
+                json!({ "daemonSetMode": true }),
+                "updateStatus",
+                vec!["DaemonSet vmagent-lens"],
+            ),
+            (
+                "VMAgent",
+                shards,
+                "updateStatus",
+                vec!["StatefulSet vmagent-lens-0", "StatefulSet vmagent-lens-1"],
+            ),
+            (
+                "VMCluster",
+                json!({ "vmstorage": {} }),
+                "clusterStatus",
+                vec!["StatefulSet vmstorage-lens"],
+            ),
+        ] {
+            let live = Live::new(object(kind, &spec, &json!({ field: "operational" })));
+            let found: Vec<String> = workloads(&live)
+                .into_iter()
+                .map(|(kind, name)| format!("{} {name}", kind.name))
+                .collect();
+            assert_eq!(
+                (found, word(&live)),
+                (
+                    expected.into_iter().map(str::to_owned).collect(),
+                    "operational"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_read_by_another_object() {
+        let rule = |generation: i64, status: Value| {
+            let mut rule = object("VMRule", &json!({}), &status);
+            rule["metadata"]["generation"] = generation.into();
+            judged(&rule, &[])
+        };
+        let condition = |status: &str| {
+            json!([{ "type": "lens.lens.vmalert.victoriametrics.com/Applied", "status": status,
+                     "message": "words" }])
+        };
+        assert_eq!(rule(1, json!({ "status": "operational" })), Verdict::Ready);
+        assert_eq!(
+            rule(2, json!({ "status": "operational" })),
+            Verdict::ReadyIfHeld(SETTLE)
+        );
+        assert_eq!(
+            rule(
+                2,
+                json!({ "updateStatus": "operational", "observedGeneration": 2,
+                            "conditions": condition("True") })
+            ),
+            Verdict::Ready
+        );
+        assert_eq!(
+            rule(
+                2,
+                json!({ "updateStatus": "operational", "observedGeneration": 1 })
+            ),
+            Verdict::not_ready(STALE)
+        );
+        assert_eq!(
+            rule(
+                1,
+                json!({ "updateStatus": "operational", "observedGeneration": 1,
+                            "conditions": condition("False") })
+            ),
+            Verdict::trouble(
+                "lens.lens.vmalert.victoriametrics.com/Applied is False (words)",
+                TWO_ROUNDS
+            )
+        );
+        assert_eq!(
+            rule(
+                1,
+                json!({ "status": "failed", "lastSyncError": "bad expression" })
+            ),
+            Verdict::trouble("bad expression", TWO_ROUNDS)
+        );
+        assert_eq!(
+            rule(1, json!({})),
+            Verdict::not_ready("nothing that would read it has taken it up yet")
+        );
+        assert_eq!(
+            rule(1, json!({ "status": "failed" })),
+            Verdict::not_ready("failed")
+        );
+    }
+}

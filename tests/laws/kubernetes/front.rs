@@ -1,0 +1,169 @@
+//! Stands before an API server, in plain HTTP, and turns requests away when it is told to.
+
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use http::Method;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+use super::bed::Bed;
+
+/// Which request of a method, counted from 1, is answered with which status and `Retry-After`.
+type Refusal = (usize, u16, Option<u64>);
+
+#[derive(Default)]
+struct Script {
+    method: String,
+    refusals: Vec<Refusal>,
+    count: usize,
+    /// When each request came, and whether it was told to come again later.
+    came: Vec<(Instant, bool)>,
+}
+
+/// Passes requests on as the administrator; watches end at once, which makes clients read by name.
+pub(super) struct Front {
+    address: String,
+    script: Arc<Mutex<Script>>,
+    accepting: JoinHandle<()>,
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+impl Front {
+    pub(super) async fn start(bed: Arc<Bed>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = format!("http://{}", listener.local_addr().expect("an address"));
+        let script = Arc::<Mutex<Script>>::default();
+        let shared = Arc::clone(&script);
+        let accepting = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(answer(client, Arc::clone(&bed), Arc::clone(&shared)));
+            }
+        });
+        Self {
+            address,
+            script,
+            accepting,
+        }
+    }
+
+    pub(super) fn address(&self) -> String {
+        self.address.clone()
+    }
+
+    pub(super) fn turn_away(&self, method: &str, refusals: &[Refusal]) {
+        let mut script = self.script.lock().expect("the script");
+        method.clone_into(&mut script.method);
+        script.refusals = refusals.to_vec();
+    }
+
+    /// When a request was told to come again later.
+    pub(super) fn turned_away(&self) -> Instant {
+        let script = self.script.lock().expect("the script");
+        let mut came = script.came.iter();
+        came.find(|(_, later)| *later)
+            .expect("one was turned away")
+            .0
+    }
+
+    /// When the first request after a moment came. Those that were on their way by then do not count.
+    pub(super) fn first_after(&self, moment: Instant) -> Instant {
+        let script = self.script.lock().expect("the script");
+        let mut came = script.came.iter().map(|(at, _)| *at);
+        let on_their_way = moment + std::time::Duration::from_millis(100);
+        came.find(|at| *at > on_their_way).expect("one came later")
+    }
+}
+
+/// One request; the connection ends with it.
+async fn answer(mut client: TcpStream, bed: Arc<Bed>, script: Arc<Mutex<Script>>) {
+    let Some((head, body)) = read(&mut client).await else {
+        return;
+    };
+    let mut words = head.split_whitespace();
+    let method = words.next().unwrap_or_default().to_owned();
+    let path = words.next().unwrap_or_default().to_owned();
+    let refusal = {
+        let mut script = script.lock().expect("the script");
+        let counts = method == script.method;
+        script.count += usize::from(counts);
+        let count = script.count;
+        let mut refusals = script.refusals.iter();
+        let refusal = refusals.find(|(at, ..)| counts && *at == count).copied();
+        let later = refusal.is_some_and(|(_, _, after)| after.is_some());
+        script.came.push((Instant::now(), later));
+        refusal
+    };
+    let content_type = header(&head, "content-type").unwrap_or_default();
+    let (status, after, text) = match refusal {
+        Some((_, status, after)) => (status, after, told(status).to_string()),
+        None if path.contains("watch=true") => (200, None, String::new()),
+        None => {
+            let method: Method = method.parse().expect("a method");
+            let body: Option<Value> = serde_json::from_slice(&body).ok();
+            match bed.ask(method, &path, &content_type, body.as_ref()).await {
+                Ok(answer) => (200, None, answer.to_string()),
+                Err(kube::Error::Api(status)) => (
+                    status.code,
+                    None,
+                    json!({ "kind": "Status", "reason": status.reason,
+                        "message": status.message, "code": status.code })
+                    .to_string(),
+                ),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    let after = after.map_or(String::new(), |after| format!("retry-after: {after}\r\n"));
+    let head = format!(
+        "HTTP/1.1 {status} Said\r\ncontent-type: application/json\r\nconnection: close\r\n\
+         {after}content-length: {}\r\n\r\n",
+        text.len()
+    );
+    // Who has gone needs no answer.
+    let _ = client.write_all((head + &text).as_bytes()).await;
+}
+
+fn told(status: u16) -> Value {
+    let reason = match status {
+        429 => "TooManyRequests",
+        503 => "ServiceUnavailable",
+        _ => "InternalError",
+    };
+    json!({ "kind": "Status", "status": "Failure", "reason": reason,
+            "message": "not now", "code": status })
+}
+
+/// The head and the body.
+async fn read(client: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+    let mut bytes = Vec::new();
+    loop {
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+        if let Some(end) = end {
+            let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+            let length = header(&head, "content-length").and_then(|text| text.parse().ok());
+            let mut body = bytes.split_off(end + 4);
+            let missing = length.unwrap_or(0_usize).saturating_sub(body.len());
+            let mut rest = vec![0; missing];
+            client.read_exact(&mut rest).await.ok()?;
+            body.append(&mut rest);
+            return Some((head, body));
+        }
+        if client.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+fn header(head: &str, name: &str) -> Option<String> {
+    let mut lines = head.lines().filter_map(|line| line.split_once(':'));
+    let found = lines.find(|(key, _)| key.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value.trim().to_owned())
+}
