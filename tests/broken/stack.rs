@@ -176,11 +176,12 @@ fn run(stack: &Stack) -> Ended {
         .env("FIRSTLIGHT_NAMESPACE", &place.namespace)
         .output()
         .expect("the program runs");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let said = text(&output.stdout);
     Ended {
-        sentence: redacted(text.lines().last().unwrap_or_default(), &place.namespace),
+        sentence: redacted(said.lines().last().unwrap_or_default(), &place.namespace),
         code: output.status.code(),
-        output: text,
+        output: said + &text(&output.stderr),
         place,
     }
 }
@@ -205,11 +206,16 @@ fn write_bundle(bundle: &Path, file: &str) {
             "  - name: before\n    steps: [{ apply: { path: manifests/before.yaml } }]\n",
         );
     }
-    let broken = if is_operator { "operator" } else { file };
+    // Of a kind of our own nobody else can say when it is ready.
+    let (broken, ready) = if is_operator {
+        ("operator", ", ready: condition")
+    } else {
+        (file, "")
+    };
     write("shop.yaml", &read(broken).expect("a stack"));
     let _ = write!(
         phases,
-        "  - name: shop\n    timeout: {TIMEOUT}\n    steps: [{{ apply: {{ path: manifests/shop.yaml }} }}]\n"
+        "  - name: shop\n    timeout: {TIMEOUT}\n    steps: [{{ apply: {{ path: manifests/shop.yaml{ready} }} }}]\n"
     );
     if is_operator {
         phases.push_str(GATE);

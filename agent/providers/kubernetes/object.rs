@@ -209,7 +209,7 @@ impl Object {
             .apply(target, &content, self.options.force, true);
         let would_be = match would_be.await {
             Err(Error::Immutable { target, fields, .. }) => {
-                return self.immutable(live, target, fields);
+                return replacement::changes(live, target, fields, self.recreate);
             }
             answer => answer?,
         };
@@ -218,29 +218,6 @@ impl Object {
             *self.equal.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         }
         Ok((changes, false))
-    }
-
-    fn immutable(
-        &self,
-        live: &Live,
-        target: String,
-        fields: Vec<String>,
-    ) -> Result<(Vec<FieldChange>, bool), Error> {
-        let expendable = replacement::is_expendable(live);
-        if !(self.recreate && expendable) {
-            return Err(Error::Immutable {
-                target,
-                fields,
-                expendable: expendable && !self.recreate,
-            });
-        }
-        let change = |path| FieldChange {
-            path,
-            before: None,
-            after: None,
-            sensitive: false,
-        };
-        Ok((fields.into_iter().map(change).collect(), true))
     }
 
     /// Lets the server say what it thinks of an object that is not there.
