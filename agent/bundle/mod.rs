@@ -11,6 +11,7 @@ mod implied;
 mod json;
 mod lines;
 mod load;
+mod manifest;
 mod mistakes;
 mod model;
 mod needs;
@@ -33,11 +34,12 @@ mod walk;
 mod yaml;
 
 pub use load::Options;
+pub use manifest::{Foreign, Manifest, Restart, Terms};
 pub use mistakes::{Mistake, Mistakes, Origin, Place};
 pub use model::{
-    Action, Body, Bundle, Dashboard, Database, Datasource, Extension, Folder, Foreign,
-    GeneratedSecret, HttpServer, Location, Manifest, MigrationFile, Migrations, Node, OperatorGate,
-    PostgresServer, PostgresTls, Restart, Role, SearchKind, SearchObject, Servers, Step, Terms,
+    Action, Body, Bundle, Dashboard, Database, Datasource, Extension, Folder, GeneratedSecret,
+    HttpServer, Location, MigrationFile, Migrations, Node, OperatorGate, PostgresServer,
+    PostgresTls, Role, SearchKind, SearchObject, Servers, Step,
 };
 pub use question::{Check, Expect, RunningAsk, Workload};
 pub use servers::{GRAFANA_GATE, OPENSEARCH_GATE, POSTGRES_GATE};

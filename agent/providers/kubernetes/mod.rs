@@ -18,6 +18,7 @@
 //! | an Event on the Job that we run in | [`JobEvent::new`]`(client, Option<`[`Job`]`>)`, then `send(..)` |
 
 mod client;
+mod comparison;
 mod config_sum;
 mod diagnosis;
 mod discovery;

@@ -9,14 +9,12 @@ use std::time::SystemTime;
 use futures::future::{FutureExt, select_all};
 use serde_json::Value;
 
+use super::comparison::{Comparison, Write};
 use super::document::Document;
-use super::fingerprint::Fingerprint;
 use super::kind::Target;
 use super::live::Live;
 use super::readiness::{self, Readiness, Surroundings, Tenure};
-use super::{
-    Client, Configs, Controller, Error, config_sum, diagnosis, fields, ownership, replacement,
-};
+use super::{Client, Configs, Controller, Error, config_sum, diagnosis, ownership, replacement};
 use crate::engine::{Diagnosis, Difference, FieldChange, Plan, Resource, Verb, Waiting};
 use crate::expression::ReadyRule;
 
@@ -44,8 +42,7 @@ pub struct Object {
     rehearse: bool,
     adopt: bool,
     configs: Option<Arc<Configs>>,
-    /// The state in which the server last said that a write would change nothing of ours.
-    equal: Mutex<Option<Fingerprint>>,
+    comparison: Comparison,
     /// Since when it has been ready or in trouble.
     tenure: Mutex<Tenure>,
     clock: fn() -> SystemTime,
@@ -108,7 +105,7 @@ impl Object {
             rehearse: false,
             adopt: false,
             configs: None,
-            equal: Mutex::default(),
+            comparison: Comparison::default(),
             tenure: Mutex::default(),
             clock: SystemTime::now,
             rule: ReadyRule::default(),
@@ -150,59 +147,25 @@ impl Object {
         Ok(Cow::Owned(content))
     }
 
-    /// What a write would change of our fields, and whether the object is in its way. Asks the
-    /// server only if it must.
+    /// What a write would change of our fields, and whether the object is in its way.
     async fn changes(
         &self,
         target: &Target,
         live: &Live,
     ) -> Result<(Vec<FieldChange>, bool), Error> {
         let content = self.content().await?;
-        let now = Fingerprint::of(live, &content);
-        let known = {
-            let equal = self.equal.lock().unwrap_or_else(PoisonError::into_inner);
-            equal.as_ref() == Some(&now)
+        let write = Write {
+            client: &self.client,
+            target,
+            content: &content,
+            force: self.options.force,
         };
-        if known || fields::surely_same(&content, live.value()) {
-            return Ok((Vec::new(), false));
-        }
-        let would_be = self
-            .client
-            .apply(target, &content, self.options.force, true);
-        let would_be = match would_be.await {
+        match self.comparison.changes(&write, live).await {
             Err(Error::Immutable { target, fields, .. }) => {
-                return self.immutable(live, target, fields);
+                replacement::changes(live, target, fields, self.recreate)
             }
-            answer => answer?,
-        };
-        let changes = fields::changes(live.value(), would_be.value());
-        if changes.is_empty() {
-            *self.equal.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+            changes => changes.map(|changes| (changes, false)),
         }
-        Ok((changes, false))
-    }
-
-    fn immutable(
-        &self,
-        live: &Live,
-        target: String,
-        fields: Vec<String>,
-    ) -> Result<(Vec<FieldChange>, bool), Error> {
-        let expendable = replacement::is_expendable(live);
-        if !(self.recreate && expendable) {
-            return Err(Error::Immutable {
-                target,
-                fields,
-                expendable: expendable && !self.recreate,
-            });
-        }
-        let change = |path| FieldChange {
-            path,
-            before: None,
-            after: None,
-            sensitive: false,
-        };
-        Ok((fields.into_iter().map(change).collect(), true))
     }
 
     /// Lets the server say what it thinks of an object that is not there.

@@ -1,7 +1,6 @@
 //! Applying objects and waiting for them, and doing so again when nothing has changed.
 
 use std::path::Path;
-use std::time::Duration;
 
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -10,7 +9,7 @@ use testbed::{Cluster, Env, unique};
 use crate::load::Load;
 use crate::meter::Meter;
 use crate::results::Case;
-use crate::tool::{Cost, Tool, Tools};
+use crate::tool::{Cost, Round, Tool, Tools};
 use crate::{Failure, controller};
 
 /// So many objects in all rounds of a case together; small cases have more rounds.
@@ -40,7 +39,8 @@ pub(crate) async fn measure(program: &Path, sizes: &[usize]) -> Result<Vec<Case>
                 kubectl(&cluster, &["create", "namespace", &namespace])?;
                 let fresh = tools.run(*tool, &load, &namespace, meter).await?;
                 let again = tools.run(*tool, &load, &namespace, meter).await?;
-                eprintln!("{size} {tool:?}: {:?}, again {:?}", fresh.took, again.took);
+                let [first, second] = [fresh, again].map(|round| round.whole.took);
+                eprintln!("{size} {tool:?}: {first:?}, again {second:?}");
                 costs.push((*tool, [fresh, again]));
                 namespaces.push(namespace);
             }
@@ -70,24 +70,41 @@ fn kubectl(cluster: &Cluster, arguments: &[&str]) -> Result<(), Failure> {
     Err(String::from_utf8_lossy(&output.stderr).into_owned().into())
 }
 
+/// What of a round is compared.
+type Part = fn(&Round) -> Cost;
+
 /// Each tool beside firstlight, by the median of its rounds.
-fn cases_of(size: usize, costs: &[(Tool, [Cost; 2])]) -> Vec<Case> {
+fn cases_of(size: usize, costs: &[(Tool, [Round; 2])]) -> Vec<Case> {
+    let of = |tool: Tool, at: usize, part: Part| {
+        let rounds = costs.iter().filter(|(other, _)| *other == tool);
+        median(rounds.map(|(_, rounds)| part(&rounds[at])).collect())
+    };
+    let peers: [(Tool, &str, Part); 3] = [
+        (
+            Tool::Kubectl,
+            "kubectl apply --server-side, kubectl wait",
+            |it| it.whole,
+        ),
+        (Tool::Kubectl, "kubectl apply --server-side alone", |it| {
+            it.applied
+        }),
+        (Tool::Helm, "helm upgrade --install --wait", |it| it.whole),
+    ];
     let mut cases = Vec::new();
     for (at, what) in ["apply and wait", "again, nothing to do"]
         .into_iter()
         .enumerate()
     {
-        let of = |tool: Tool| {
-            let rounds = costs.iter().filter(|(other, _)| *other == tool);
-            median(rounds.map(|(_, costs)| costs[at]).collect())
-        };
-        let Some(ours) = of(Tool::Firstlight) else {
-            continue;
-        };
-        for tool in [Tool::Kubectl, Tool::Helm] {
-            let case = format!("{what}, {size} objects");
-            let peer = of(tool);
-            cases.extend(peer.map(|peer| Case::new(case, ours, tool, peer)));
+        let ours = of(Tool::Firstlight, at, |it| it.whole);
+        for (tool, name, part) in peers {
+            if let (Some(ours), Some(peer)) = (ours, of(tool, at, part)) {
+                cases.push(Case::new(
+                    format!("{what}, {size} objects"),
+                    ours,
+                    name,
+                    peer,
+                ));
+            }
         }
     }
     cases
@@ -95,6 +112,6 @@ fn cases_of(size: usize, costs: &[(Tool, [Cost; 2])]) -> Vec<Case> {
 
 /// The round in the middle, by its time.
 fn median(mut rounds: Vec<Cost>) -> Option<Cost> {
-    rounds.sort_by_key(|cost| cost.took.max(Duration::ZERO));
+    rounds.sort_by_key(|cost| cost.took);
     rounds.get(rounds.len() / 2).copied()
 }

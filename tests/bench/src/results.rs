@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::Failure;
-use crate::tool::{Cost, Tool};
+use crate::tool::Cost;
 
 /// One case beside one other tool.
 #[derive(Serialize)]
@@ -26,12 +26,12 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    pub(crate) fn new(what: String, ours: Cost, tool: Tool, peer: Cost) -> Self {
+    pub(crate) fn new(what: String, ours: Cost, peer_name: &'static str, peer: Cost) -> Self {
         let (ours_seconds, peer_seconds) = (ours.took.as_secs_f64(), peer.took.as_secs_f64());
         Self {
             what,
             ours_seconds: rounded(ours_seconds),
-            peer: tool.name(),
+            peer: peer_name,
             peer_seconds: rounded(peer_seconds),
             ratio: rounded(ours_seconds / peer_seconds),
             ours_requests: ours.used.requests,

@@ -21,18 +21,16 @@ pub(crate) enum Tool {
 
 impl Tool {
     pub(crate) const ALL: [Self; 3] = [Self::Firstlight, Self::Kubectl, Self::Helm];
-
-    /// As the results call it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Firstlight => "firstlight",
-            Self::Kubectl => "kubectl apply --server-side, kubectl wait",
-            Self::Helm => "helm upgrade --install --wait",
-        }
-    }
 }
 
-/// What one round of one tool took.
+/// What a tool took to apply, and to apply and wait. Only kubectl does one after the other.
+#[derive(Clone, Copy)]
+pub(crate) struct Round {
+    pub(crate) applied: Cost,
+    pub(crate) whole: Cost,
+}
+
+/// What it took.
 #[derive(Clone, Copy)]
 pub(crate) struct Cost {
     pub(crate) took: Duration,
@@ -64,9 +62,10 @@ impl Tools {
         load: &Load,
         namespace: &str,
         meter: &Meter,
-    ) -> Result<Cost, Failure> {
+    ) -> Result<Round, Failure> {
         let before = meter.read().await?;
-        let began = Instant::now();
+        let mut costs = Vec::new();
+        let mut spent = Duration::ZERO;
         for mut command in self.commands(tool, load, namespace) {
             command
                 .env("KUBECONFIG", &meter.kubeconfig)
@@ -74,21 +73,26 @@ impl Tools {
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::piped());
+            let began = Instant::now();
             let output = command.output().await?;
+            spent += began.elapsed();
             if !output.status.success() {
                 let said = String::from_utf8_lossy(&output.stderr);
-                return Err(format!("{} failed: {said}", tool.name()).into());
+                return Err(format!("{tool:?} failed: {said}").into());
             }
+            let after = meter.read().await?;
+            let used = Reading {
+                requests: after.requests - before.requests,
+                bytes: after.bytes - before.bytes,
+            };
+            costs.push(Cost { took: spent, used });
         }
-        let elapsed = began.elapsed();
-        let after = meter.read().await?;
-        let used = Reading {
-            requests: after.requests - before.requests,
-            bytes: after.bytes - before.bytes,
+        let (Some(applied), Some(whole)) = (costs.first(), costs.last()) else {
+            return Err("a tool without commands".into());
         };
-        Ok(Cost {
-            took: elapsed,
-            used,
+        Ok(Round {
+            applied: *applied,
+            whole: *whole,
         })
     }
 

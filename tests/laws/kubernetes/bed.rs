@@ -165,6 +165,11 @@ impl Bed {
         self.with_token(token).await
     }
 
+    /// The administrator, who has not looked at anything yet.
+    pub(super) async fn again(&self) -> Client {
+        self.with_kubeconfig(&self.kubeconfig).await
+    }
+
     /// A client that may only read.
     pub(super) async fn reader(&self) -> Client {
         self.user(&["get", "list", "watch"]).await

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use firstlight::engine::{Class, Plan, Resource};
+use firstlight::expression::{Expression, ReadyRule};
 use firstlight::providers::kubernetes::{Client, Object, Operator};
 use serde_json::{Value, json};
 use testbed::{Attempt, eventually, unique};
@@ -211,6 +212,88 @@ async fn a_custom_resource_is_made_when_its_kind_is_served_and_ready_when_it_say
     let status = json!({ "status": { "observedGeneration": "1", "conditions": ready } });
     bed.patch(&path, status).await;
     law::unchanged(waited_for(&bed, lens)).await;
+}
+
+#[tokio::test]
+async fn a_bundle_says_itself_when_a_kind_is_ready() {
+    let bed = Bed::new().await;
+    let group = format!("{}.example.com", unique("group"));
+    law::changes(waited_for(&bed, definition(&group))).await;
+    let lens = json!({ "apiVersion": format!("{group}/v1"), "kind": "Lens",
+                       "metadata": { "name": "wide" }, "spec": { "focus": 35 } });
+    let compile = |source: &str| Some(Expression::compile(source).expect("an expression"));
+    let ready = r#"object.status.phase == "Sharp" && object.status.focus == object.spec.focus"#;
+    let rule = ReadyRule {
+        ready: compile(ready),
+        failed: compile(r#"object.status.phase == "Broken""#),
+    };
+    let wide = || waited_for(&bed, lens.clone()).judged_by(rule.clone());
+    eventually("a served definition", SOON, async || {
+        let observed = wide().observe().await.expect("the server answers");
+        match wide().plan(&observed) {
+            Ok(Plan::Change(_)) => Attempt::Done(()),
+            other => Attempt::NotYet(format!("{other:?}")),
+        }
+    })
+    .await
+    .expect("it would be made");
+    law::changes(bed.object(lens.clone())).await;
+    let name = format!("Lens {}/wide", bed.namespace);
+    let expected = format!("{name}: `ready: {ready}` cannot be told: there is no field `status`");
+    assert_eq!(waiting(&wide()).await, expected);
+    let path = format!(
+        "/apis/{group}/v1/namespaces/{}/lenses/wide/status",
+        bed.namespace
+    );
+    let status = |phase: &str| json!({ "status": { "phase": phase, "focus": 35 } });
+    bed.patch(&path, status("Blurred")).await;
+    assert_eq!(
+        waiting(&wide()).await,
+        format!("{name}: `ready: {ready}` is not true")
+    );
+    bed.patch(&path, status("Sharp")).await;
+    law::unchanged(wide()).await;
+    bed.patch(&path, status("Broken")).await;
+    let (class, said, _) = law::fails(wide()).await;
+    assert_eq!(class, Class::Diverged);
+    assert!(
+        said.contains(r#"`failed: object.status.phase == "Broken"` is true"#),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_service_waits_for_somebody_behind_it() {
+    let bed = Bed::new().await;
+    let service = json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "web" },
+        "spec": { "selector": { "app": "web" }, "ports": [{ "port": 80 }] } });
+    law::changes(bed.object(service.clone())).await;
+    let web = || waited_for(&bed, service.clone());
+    let name = format!("Service {}/web", bed.namespace);
+    let none = "no endpoints: no pod matches its selector";
+    assert_eq!(waiting(&web()).await, format!("{name}: {none}"));
+    let slices = format!(
+        "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices",
+        bed.namespace
+    );
+    let endpoint =
+        |ready: bool| json!([{ "addresses": ["10.0.0.1"], "conditions": { "ready": ready } }]);
+    let slice = json!({ "metadata": { "name": "web-x", "labels": {
+        "kubernetes.io/service-name": "web" } }, "addressType": "IPv4", "endpoints": endpoint(false) });
+    bed.post(&slices, slice).await;
+    let web = web();
+    assert_eq!(
+        waiting(&web).await,
+        format!("{name}: 0 of 1 endpoints ready")
+    );
+    let seen = web.observe().await.expect("the server answers");
+    let path = format!("{slices}/web-x");
+    let (woken, _) = tokio::join!(
+        tokio::time::timeout(SOON, web.changed(&seen)),
+        bed.patch(&path, json!({ "endpoints": endpoint(true) })),
+    );
+    woken.expect("its slice wakes it");
+    law::unchanged(web).await;
 }
 
 #[tokio::test]

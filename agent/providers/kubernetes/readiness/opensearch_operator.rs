@@ -194,7 +194,7 @@ mod tests {
                         "updatedReplicas": updated } })
     }
 
-    fn logs(status: Value) -> Value {
+    fn logs(status: &Value) -> Value {
         let mut cluster = json!({
             "apiVersion": "opensearch.opster.io/v1",
             "kind": "OpenSearchCluster",
@@ -215,8 +215,8 @@ mod tests {
     fn a_cluster_is_ready_with_all_its_nodes_in_the_newest_revision() {
         let well = [nodes(3, 3)];
         let held = Verdict::ReadyIfHeld(SETTLE);
-        assert_eq!(judged(&logs(json!({})), &well), held);
-        assert_eq!(judged(&logs(json!({ "health": "yellow" })), &well), held);
+        assert_eq!(judged(&logs(&json!({})), &well), held);
+        assert_eq!(judged(&logs(&json!({ "health": "yellow" })), &well), held);
         for (status, expected) in [
             (
                 json!({ "componentsStatus": [{ "component": "Restarter", "status": "InProgress" }] }),
@@ -233,7 +233,7 @@ mod tests {
                 "its version is \"2.18.0\", not \"2.19.3\"",
             ),
         ] {
-            let found = judged(&logs(status), &well);
+            let found = judged(&logs(&status), &well);
             assert_eq!(found, Verdict::not_ready(expected));
         }
     }
@@ -266,12 +266,12 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                judged(&logs(json!({})), &around),
+                judged(&logs(&json!({})), &around),
                 Verdict::not_ready(expected)
             );
         }
         assert_eq!(
-            judged(&logs(json!({})), &[nodes(3, 3), done]),
+            judged(&logs(&json!({})), &[nodes(3, 3), done]),
             Verdict::ReadyIfHeld(SETTLE)
         );
     }
@@ -281,7 +281,10 @@ mod tests {
         let event = json!({ "kind": "Event", "type": "Normal", "reason": "Upgrade",
                             "message": "Failed to validation version" });
         assert_eq!(
-            judged(&logs(json!({ "version": "2.20.0" })), &[nodes(3, 3), event]),
+            judged(
+                &logs(&json!({ "version": "2.20.0" })),
+                &[nodes(3, 3), event]
+            ),
             Verdict::trouble("Upgrade: Failed to validation version", PERSON)
         );
     }

@@ -4,6 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use super::{Readiness, Sight, Verdict};
 
+/// By how much our clock may go before the API server's, which says when something was written.
+const CLOCKS_DIFFER: Duration = Duration::from_mins(1);
+
 /// Remembers since when an object is ready or in trouble; the clock is given from outside.
 #[derive(Debug, Default)]
 pub(in super::super) struct Tenure {
@@ -40,7 +43,8 @@ impl Tenure {
             Verdict::ReadyIfHeld(needed) => {
                 let seen = memory.ready.unwrap_or(now);
                 // What nobody has written to for a while has held for that while.
-                let since = last_write(sight).map_or(seen, |written| written.min(seen));
+                let quiet = last_write(sight).and_then(|it| it.checked_add(CLOCKS_DIFFER));
+                let since = quiet.map_or(seen, |quiet| quiet.min(seen));
                 if elapsed(since, now) >= needed {
                     Readiness::Ready
                 } else {
@@ -177,14 +181,14 @@ mod tests {
             json!({ "metadata": { "uid": "u", "managedFields": [{ "time": time }] } })
         };
         let mut replay = Replay::of(written(0));
-        assert_eq!(replay.at(60, HELD), Readiness::Ready);
+        assert_eq!(replay.at(65, HELD), Readiness::Ready);
         replay.around = vec![Live::new(written(58))];
         assert_eq!(
             Replay {
                 tenure: Tenure::default(),
                 ..replay
             }
-            .at(60, HELD),
+            .at(65, HELD),
             settling()
         );
     }
