@@ -149,19 +149,19 @@ fn the_roles_are_exactly_those_that_the_quickstart_takes() {
 
 /// The rules as Kubernetes has them.
 fn rules(role: &Role) -> Value {
-    let rule = |rule: &Rule| {
-        let verbs: Vec<&str> = rule.verbs.iter().map(|verb| verb.as_str()).collect();
+    let shown = |one: &Rule| {
+        let verbs: Vec<&str> = one.verbs.iter().map(|verb| verb.as_str()).collect();
         let mut entry = json!({
-            "apiGroups": [rule.group],
-            "resources": [rule.resource],
+            "apiGroups": [one.group],
+            "resources": [one.resource],
             "verbs": verbs,
         });
-        if !rule.names.is_empty() {
-            entry["resourceNames"] = json!(rule.names);
+        if !one.names.is_empty() {
+            entry["resourceNames"] = json!(one.names);
         }
         entry
     };
-    role.rules.iter().map(rule).collect()
+    role.rules.iter().map(shown).collect()
 }
 
 #[test]

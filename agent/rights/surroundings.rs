@@ -87,11 +87,12 @@ pub(super) fn of(served: &Served) -> Vec<Neighbour> {
 /// What the rule of readiness of a custom kind reads.
 fn rule(group: &str, plural: &str) -> &'static [Neighbour] {
     match (group, plural) {
-        ("postgres-operator.crunchydata.com", _) => &[STATEFUL_SETS, DEPLOYMENTS],
         ("opensearch.opster.io" | "opensearch.org", "opensearchclusters") => {
             &[STATEFUL_SETS, DEPLOYMENTS, JOBS]
         }
-        ("operator.victoriametrics.com", _) => &[STATEFUL_SETS, DEPLOYMENTS],
+        ("operator.victoriametrics.com" | "postgres-operator.crunchydata.com", _) => {
+            &[STATEFUL_SETS, DEPLOYMENTS]
+        }
         ("grafana.integreatly.org", "grafanas") => &[DEPLOYMENTS],
         ("grafana.integreatly.org", _) => &[GRAFANAS],
         ("fluentbit.fluent.io", "fluentbits") => &[DAEMON_SETS],

@@ -51,10 +51,11 @@ async fn rehearse_one(client: &Client, document: &Document) -> Result<(), Error>
     let target = Target::new(kind, namespace, &document.name);
     let content: &Value = &document.content;
     match client.apply(&target, content, true, true).await {
-        Ok(_) => Ok(()),
         // A namespace that a later step makes; a field that this step may not change. The step
         // itself says so better.
-        Err(Error::NotFound { .. } | Error::Immutable { .. } | Error::Owned { .. }) => Ok(()),
+        Ok(_) | Err(Error::NotFound { .. } | Error::Immutable { .. } | Error::Owned { .. }) => {
+            Ok(())
+        }
         Err(error) => Err(error),
     }
 }

@@ -1,6 +1,6 @@
 //! One object that a bundle owns, as it is kept on record.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -143,11 +143,11 @@ fn hash(document: &Value) -> String {
         }
     }
     let digest = Sha256::digest(document.to_string());
-    digest
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let mut text = String::with_capacity(16);
+    for byte in digest.iter().take(8) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 #[cfg(test)]

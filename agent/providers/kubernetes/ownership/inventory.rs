@@ -8,6 +8,7 @@ use serde_json::json;
 use super::super::fence::Fence;
 use super::super::kind::{CONFIG_MAP, Target};
 use super::super::{Client, Error, MANAGER};
+use super::ledger::Sight;
 use super::parts::{LIMIT, Part, arrange};
 use super::{Entry, Key};
 
@@ -94,7 +95,7 @@ impl Inventory {
         let others = others.filter(|entry| !keys.contains(&entry.key()));
         entries.extend(others.cloned());
         let ledger = self.client.ledger();
-        entries.retain(|entry| !ledger.of(&entry.key()).gone);
+        entries.retain(|entry| ledger.of(&entry.key()).sight != Sight::Gone);
         self.replace(entries.clone(), fence).await?;
         Ok(entries)
     }
@@ -120,7 +121,11 @@ impl Inventory {
         let old_hash = before.map(|before| before.hash.clone()).unwrap_or_default();
         Entry {
             uid: note.uid.or(before.and_then(|before| before.uid.clone())),
-            hash: if note.equal { entry.hash } else { old_hash },
+            hash: if note.sight == Sight::Equal {
+                entry.hash
+            } else {
+                old_hash
+            },
             adopted: note.adopted,
             ..entry
         }

@@ -15,12 +15,21 @@ pub(in super::super) struct Ledger(Mutex<BTreeMap<Key, Note>>);
 pub(super) struct Note {
     pub(super) uid: Option<String>,
     pub(super) adopted: bool,
-    /// Seen in this run, and not only on record.
-    pub(super) seen: bool,
-    /// Whether a write would have changed nothing when it was last seen.
-    pub(super) equal: bool,
-    /// Seen to be absent.
-    pub(super) gone: bool,
+    pub(super) sight: Sight,
+}
+
+/// What this run has seen of an object.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// Nothing: it is only on record.
+    #[default]
+    Unseen,
+    /// It is there, and a write would change it.
+    Different,
+    /// It is there, and a write would change nothing.
+    Equal,
+    /// It is not there, or is not ours.
+    Gone,
 }
 
 impl Ledger {
@@ -33,7 +42,7 @@ impl Ledger {
         let mut notes = self.notes();
         for entry in entries {
             let note = notes.entry(entry.key()).or_default();
-            if !note.seen {
+            if note.sight == Sight::Unseen {
                 note.uid.clone_from(&entry.uid);
             }
             note.adopted |= entry.adopted;
@@ -54,18 +63,23 @@ impl Ledger {
         let note = notes.entry(Key::of(target)).or_default();
         note.uid = Some(live.uid().to_owned());
         note.adopted |= adopted;
-        (note.seen, note.equal, note.gone) = (true, equal, false);
+        note.sight = if equal {
+            Sight::Equal
+        } else {
+            Sight::Different
+        };
     }
 
     pub(super) fn saw_gone(&self, key: Key) {
-        self.notes().entry(key).or_default().gone = true;
+        self.notes().entry(key).or_default().sight = Sight::Gone;
     }
 
     /// Whether this run has made this very object current, by whatever name.
     pub(super) fn has_seen(&self, uid: &str) -> bool {
         let notes = self.notes();
-        notes
-            .values()
-            .any(|note| note.seen && note.uid.as_deref() == Some(uid))
+        notes.values().any(|note| {
+            let is_there = matches!(note.sight, Sight::Different | Sight::Equal);
+            is_there && note.uid.as_deref() == Some(uid)
+        })
     }
 }

@@ -69,8 +69,6 @@ mod tests {
     }
 
     fn names(parts: &[Part]) -> Vec<Vec<&str>> {
-        let names = |part: &'_ Part| part.0.iter().map(|entry| entry.name.clone()).collect();
-        let _: Vec<Vec<String>> = parts.iter().map(names).collect();
         parts
             .iter()
             .map(|part| part.0.iter().map(|entry| entry.name.as_str()).collect())

@@ -114,7 +114,7 @@ impl RunningCheck {
         let needs = needs(&template(workload)).into_iter();
         let mut sources: Vec<Source> = needs.map(|need| need.source).collect();
         if let Ask::Keys { secret, .. } = &self.ask {
-            sources.retain(|_| false);
+            sources.clear();
             sources.push(Source {
                 kind: SourceKind::Secret,
                 name: secret.clone(),
