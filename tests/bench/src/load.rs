@@ -48,7 +48,7 @@ metadata: { name: bench }
 phases:
   - name: objects
     steps:
-      - apply: { path: manifests/objects.yaml }
+      - apply: { path: manifests/objects.yaml, ready: condition }
         timeout: 20m
 ";
 
