@@ -277,7 +277,7 @@ impl<'a, R: Resource> Loop<'a, R> {
             // Who waits asks in time.
             None
         } else {
-            let seen = observed.map_or(Err(&error), Ok);
+            let seen = observed.ok_or(&error);
             ask(self.resource, seen, self.context.pacing.diagnosis).await
         };
         let error = StepError::Provider {

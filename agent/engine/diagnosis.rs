@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::Resource;
@@ -15,11 +16,19 @@ pub struct Diagnosis {
     pub evidence: Vec<String>,
 }
 
+/// How many are asked at once: a thousand steps may have the same deadline, and each question
+/// is a dozen for the backend.
+static AT_ONCE: Semaphore = Semaphore::const_new(16);
+
 /// Asks the resource; no answer in time is no answer.
 pub(super) async fn ask<R: Resource>(
     resource: &R,
     seen: Result<&R::Observed, &R::Error>,
     within: Duration,
 ) -> Option<Diagnosis> {
-    timeout(within, resource.diagnose(seen)).await.ok()?
+    let answer = async {
+        let _turn = AT_ONCE.acquire().await.ok()?;
+        resource.diagnose(seen).await
+    };
+    timeout(within, answer).await.ok()?
 }

@@ -99,6 +99,16 @@ fn a_program_that_ends_again_and_again() {
 }
 
 #[test]
+fn a_log_that_may_not_be_read() {
+    let title = "A log that may not be read";
+    told(title, 69);
+    shown(
+        title,
+        &["could not be read: pods/log, which we may not get"],
+    );
+}
+
+#[test]
 fn a_job_that_fails() {
     let title = "A Job that fails";
     told(title, 65);

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use serde_json::{Value, json};
 use testbed::{Cluster, Env, unique};
 
 /// The cluster and a namespace in it.
@@ -20,6 +21,16 @@ impl Place {
         };
         place.kubectl(&["create", "namespace", &place.namespace]);
         place
+    }
+
+    /// Who may do what the file `stacks/rights.yaml` says, as the text of a kubeconfig.
+    pub(crate) fn limited_user(&self) -> String {
+        self.kubectl_with(&["create", "-f", "-"], include_str!("stacks/rights.yaml"));
+        let token = self.kubectl(&["create", "token", "limited"]);
+        let config = self.kubectl(&["config", "view", "--raw", "--output=json"]);
+        let mut config: Value = serde_json::from_str(&config).expect("JSON");
+        config["users"][0]["user"] = json!({ "token": token.trim() });
+        config.to_string()
     }
 
     /// What kubectl prints; its failure fails the stack.

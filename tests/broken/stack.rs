@@ -33,6 +33,8 @@ struct Stack {
     file: &'static str,
     before: fn(&Place),
     after: fn(&Place),
+    /// Whether it is run by somebody who may not read logs.
+    limited: bool,
 }
 
 impl Stack {
@@ -42,6 +44,7 @@ impl Stack {
             file,
             before: |_| {},
             after: |_| {},
+            limited: false,
         }
     }
 
@@ -54,7 +57,7 @@ impl Stack {
     }
 }
 
-const STACKS: [Stack; 18] = [
+const STACKS: [Stack; 19] = [
     Stack::new("An image that does not exist", "image"),
     Stack::new("A Secret without the key", "secret-key"),
     Stack::new("A container that takes too much memory", "memory"),
@@ -78,6 +81,10 @@ const STACKS: [Stack; 18] = [
         "operator-lease",
     ),
     Stack::new("A program that ends again and again", "crash"),
+    Stack {
+        limited: true,
+        ..Stack::new("A log that may not be read", "crash")
+    },
     Stack::new("A Job that fails", "job"),
     Stack::new("A Service that selects no pod", "service"),
 ];
@@ -157,18 +164,24 @@ fn run(stack: &Stack) -> Ended {
     (stack.before)(&place);
     let bundle = tempfile::tempdir().expect("a folder");
     write_bundle(bundle.path(), stack.file);
+    let mut kubeconfig = place.cluster.kubeconfig.clone();
+    if stack.limited {
+        kubeconfig = bundle.path().join("kubeconfig");
+        std::fs::write(&kubeconfig, place.limited_user()).expect("a file");
+    }
     let output = Command::new(env!("CARGO_BIN_EXE_firstlight"))
         .env_clear()
-        .env("KUBECONFIG", &place.cluster.kubeconfig)
+        .env("KUBECONFIG", kubeconfig)
         .env("FIRSTLIGHT_BUNDLE", bundle.path())
         .env("FIRSTLIGHT_NAMESPACE", &place.namespace)
         .output()
         .expect("the program runs");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let said = text(&output.stdout);
     Ended {
-        sentence: redacted(text.lines().last().unwrap_or_default(), &place.namespace),
+        sentence: redacted(said.lines().last().unwrap_or_default(), &place.namespace),
         code: output.status.code(),
-        output: text,
+        output: said + &text(&output.stderr),
         place,
     }
 }
@@ -193,11 +206,16 @@ fn write_bundle(bundle: &Path, file: &str) {
             "  - name: before\n    steps: [{ apply: { path: manifests/before.yaml } }]\n",
         );
     }
-    let broken = if is_operator { "operator" } else { file };
+    // Of a kind of our own nobody else can say when it is ready.
+    let (broken, ready) = if is_operator {
+        ("operator", ", ready: condition")
+    } else {
+        (file, "")
+    };
     write("shop.yaml", &read(broken).expect("a stack"));
     let _ = write!(
         phases,
-        "  - name: shop\n    timeout: {TIMEOUT}\n    steps: [{{ apply: {{ path: manifests/shop.yaml }} }}]\n"
+        "  - name: shop\n    timeout: {TIMEOUT}\n    steps: [{{ apply: {{ path: manifests/shop.yaml{ready} }} }}]\n"
     );
     if is_operator {
         phases.push_str(GATE);

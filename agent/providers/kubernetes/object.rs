@@ -201,32 +201,11 @@ impl Object {
             force: self.options.force,
         };
         match self.comparison.changes(&write, live).await {
-            Err(Error::Immutable { target, fields, .. }) => self.immutable(live, target, fields),
+            Err(Error::Immutable { target, fields, .. }) => {
+                replacement::changes(live, target, fields, self.recreate)
+            }
             changes => changes.map(|changes| (changes, false)),
         }
-    }
-
-    fn immutable(
-        &self,
-        live: &Live,
-        target: String,
-        fields: Vec<String>,
-    ) -> Result<(Vec<FieldChange>, bool), Error> {
-        let expendable = replacement::is_expendable(live);
-        if !(self.recreate && expendable) {
-            return Err(Error::Immutable {
-                target,
-                fields,
-                expendable: expendable && !self.recreate,
-            });
-        }
-        let change = |path| FieldChange {
-            path,
-            before: None,
-            after: None,
-            sensitive: false,
-        };
-        Ok((fields.into_iter().map(change).collect(), true))
     }
 
     /// Lets the server say what it thinks of an object that is not there.

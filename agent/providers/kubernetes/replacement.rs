@@ -1,7 +1,9 @@
 //! Which objects may be deleted and made anew when a field of theirs cannot be changed.
 
+use super::Error;
 use super::kind::split;
 use super::live::Live;
+use crate::engine::FieldChange;
 
 /// Kinds that hold no data: all that there is of them stands in their document. A custom resource
 /// is never one, because its operator may take the data away with it.
@@ -36,6 +38,30 @@ pub(super) fn is_expendable(live: &Live) -> bool {
             .iter()
             .any(|(name, kinds)| *name == group && kinds.contains(&kind)),
     }
+}
+
+/// The fields that only a new object can have, where the step allows one.
+pub(super) fn changes(
+    live: &Live,
+    target: String,
+    fields: Vec<String>,
+    allowed: bool,
+) -> Result<(Vec<FieldChange>, bool), Error> {
+    let expendable = is_expendable(live);
+    if !(allowed && expendable) {
+        return Err(Error::Immutable {
+            target,
+            fields,
+            expendable: expendable && !allowed,
+        });
+    }
+    let change = |path| FieldChange {
+        path,
+        before: None,
+        after: None,
+        sensitive: false,
+    };
+    Ok((fields.into_iter().map(change).collect(), true))
 }
 
 #[cfg(test)]

@@ -76,9 +76,10 @@ fn class(scene: &Scene, claim: &Live) -> Class {
         let others: Vec<&str> = classes.iter().map(Live::name).collect();
         return Class::Absent {
             name: name.to_owned(),
-            others: match others.is_empty() {
-                true => " (there is none at all)".to_owned(),
-                false => format!(" (there is {})", others.join(", ")),
+            others: if others.is_empty() {
+                " (there is none at all)".to_owned()
+            } else {
+                format!(" (there is {})", others.join(", "))
             },
         };
     };

@@ -67,9 +67,9 @@ fn untouched(object: &Live) -> Option<String> {
         .iter()
         .filter(|entry| entry["subresource"] == "status");
     let last = status.max_by_key(|entry| entry["time"].as_str().map(str::to_owned))?;
-    let (manager, at) = (last["manager"].as_str()?, last["time"].as_str()?);
+    let (by, at) = (last["manager"].as_str()?, last["time"].as_str()?);
     Some(format!(
-        "its controller {manager} wrote its status last at {at}, of generation {observed}; \
+        "its controller {by} wrote its status last at {at}, of generation {observed}; \
          it is at {generation}"
     ))
 }

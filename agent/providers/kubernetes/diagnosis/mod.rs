@@ -40,7 +40,8 @@ pub(super) async fn diagnose(
     controllers: &[Controller],
 ) -> Option<Diagnosis> {
     let scene = reader::read(client, target, live, controllers).await;
-    told(&scene, beside(live, &cause(&scene)?))
+    let cause = cause(&scene)?;
+    Some(told(&scene, &beside(live, &cause)))
 }
 
 /// Without what the object's own status says, because that is what is waited for.
@@ -106,14 +107,15 @@ async fn of(client: &Client, kind: Kind, namespace: &str, name: &str) -> Option<
         });
     };
     let scene = reader::read(client, &target, &live, &[]).await;
-    told(&scene, format!("{target}: {}", cause(&scene)?))
+    let cause = cause(&scene)?;
+    Some(told(&scene, &format!("{target}: {cause}")))
 }
 
-fn told(scene: &Scene, sentence: String) -> Option<Diagnosis> {
-    Some(Diagnosis {
-        sentence: cut(&sentence, SENTENCE),
+fn told(scene: &Scene, sentence: &str) -> Diagnosis {
+    Diagnosis {
+        sentence: cut(sentence, SENTENCE),
         evidence: evidence::of(scene),
-    })
+    }
 }
 
 /// The decision list: the first that applies is the deepest that is known.
@@ -187,7 +189,7 @@ mod tests {
 
     use super::*;
 
-    fn made(kind: &str, name: &str, status: serde_json::Value) -> Live {
+    fn made(kind: &str, name: &str, status: &serde_json::Value) -> Live {
         Live::new(json!({ "apiVersion": "apps/v1", "kind": kind,
             "metadata": { "name": name, "uid": name }, "status": status }))
     }
@@ -205,7 +207,7 @@ mod tests {
             json!({ "apiVersion": "example.com/v1", "kind": "Database",
             "metadata": { "name": "hippo", "uid": "c" } }),
         ));
-        scene.workload = Some(made("StatefulSet", "hippo-a", json!({})));
+        scene.workload = Some(made("StatefulSet", "hippo-a", &json!({})));
         scene.maker.clone_from(&scene.workload);
         scene
     }
@@ -227,7 +229,7 @@ mod tests {
         );
         let state = json!({ "waiting": { "reason": "CreateContainerError", "message": "no" } });
         let status = json!({ "containerStatuses": [{ "name": "db", "state": state }] });
-        scene.pod = Some(made("Pod", "hippo-a-0", status));
+        scene.pod = Some(made("Pod", "hippo-a-0", &status));
         assert_eq!(
             cause(&scene).as_deref(),
             Some(
@@ -241,9 +243,9 @@ mod tests {
         let cause = "ReplicaSet web-1 cannot make pods: FailedCreate: exceeded quota: none";
         let message = "pods \"web-1-x\" is forbidden: exceeded quota: none";
         let condition = json!({ "type": "ReplicaFailure", "status": "True", "message": message });
-        let failed = made("Deployment", "web", json!({ "conditions": [condition] }));
+        let failed = made("Deployment", "web", &json!({ "conditions": [condition] }));
         assert_eq!(beside(&failed, cause), "ReplicaSet web-1 cannot make pods");
-        let silent = made("Deployment", "web", json!({}));
+        let silent = made("Deployment", "web", &json!({}));
         assert_eq!(beside(&silent, cause), cause);
     }
 
@@ -255,7 +257,7 @@ mod tests {
         scene.maker = Some(made(
             "ReplicaSet",
             "hippo-a-1",
-            json!({ "conditions": [condition] }),
+            &json!({ "conditions": [condition] }),
         ));
         assert_eq!(
             cause(&scene).as_deref(),

@@ -68,16 +68,16 @@ impl Service {
         let alike = labels.filter(|(key, _)| selector.contains_key(key));
         let alike: BTreeSet<String> = alike.map(|(key, value)| format!("{key}={value}")).collect();
         let alike: Vec<String> = alike.into_iter().take(MOST).collect();
-        match alike.is_empty() {
-            true => String::new(),
-            false => format!("; pods here have {}", alike.join(", ")),
+        if alike.is_empty() {
+            return String::new();
         }
+        format!("; pods here have {}", alike.join(", "))
     }
 
     /// A port that is meant by a name that the pod does not give to any.
     fn unknown_port(&self, pod: &Live) -> Option<&str> {
         let containers = pod.list("/spec/containers").iter();
-        let ports = containers.flat_map(|container| container["ports"].as_array());
+        let ports = containers.filter_map(|container| container["ports"].as_array());
         let names: Vec<&str> = ports
             .flatten()
             .filter_map(|port| port["name"].as_str())

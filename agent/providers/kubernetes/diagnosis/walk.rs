@@ -41,11 +41,10 @@ pub(super) fn is_owned_by(live: &Live, owner: &str) -> bool {
 }
 
 /// The labels that operators give to what they make, instead of or beside an owner reference.
-const LABELS: [&str; 4] = [
+const LABELS: [&str; 3] = [
     "postgres-operator.crunchydata.com/cluster",
     "opster.io/opensearch-cluster",
     "opensearch.org/opensearch-cluster",
-    "app.kubernetes.io/instance",
 ];
 
 /// Whether a workload or a pod was made for a custom resource.
@@ -54,14 +53,11 @@ pub(super) fn belongs(live: &Live, custom: &Live) -> bool {
         return true;
     }
     let labels = live.texts("/metadata/labels");
-    // A chart names what it installs in the same way; what an operator makes names the operator.
-    let is_made = labels
-        .get("app.kubernetes.io/managed-by")
-        .is_none_or(|manager| *manager != "Helm");
-    is_made
-        && LABELS
-            .iter()
-            .any(|label| labels.get(label) == Some(&custom.name()))
+    let names = |label: &str| labels.get(label) == Some(&custom.name());
+    // Everybody may use this label, so the other one must say that it was an operator.
+    let manager = labels.get("app.kubernetes.io/managed-by");
+    let by_operator = manager.is_some_and(|manager| manager.ends_with("operator"));
+    LABELS.into_iter().any(names) || (by_operator && names("app.kubernetes.io/instance"))
 }
 
 /// The replica set of a Deployment's latest revision.
