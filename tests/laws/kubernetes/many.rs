@@ -19,13 +19,14 @@ fn names(count: usize) -> impl Iterator<Item = String> {
     (0..count).map(|number| format!("number-{number}"))
 }
 
-/// Checks that so many requests of each verb were made, and at most so many lists: beside ours
-/// there is that of the garbage collector, which looks at a new kind when it has found it.
+/// Checks that so many requests of each verb were made, and hardly more lists: beside ours there
+/// are those of the garbage collector, which looks at a new kind when it has found it, and one
+/// more of ours where a busy server has cut a watch.
 fn costs(requests: &BTreeMap<String, u64>, others: &[(&str, u64)], lists: u64) {
     let (made, rest): (BTreeMap<_, _>, BTreeMap<_, _>) =
         requests.iter().partition(|(verb, _)| *verb == "LIST");
     let made: u64 = made.into_values().sum();
-    assert!(made <= lists + 1, "{made} lists");
+    assert!(made <= lists + 4, "{made} lists");
     let rest: Vec<(&str, u64)> = rest
         .iter()
         .map(|(verb, count)| (verb.as_str(), **count))
