@@ -118,12 +118,7 @@ const RULED: [(&str, &[&str]); 14] = [
     ),
     (
         "fluentbit.fluent.io",
-        &[
-            "ClusterFluentBitConfig",
-            "Collector",
-            "FluentBit",
-            "FluentBitConfig",
-        ],
+        &["ClusterFluentBitConfig", "Collector", "FluentBit"],
     ),
     (
         "fluentd.fluent.io",

@@ -16,7 +16,7 @@ pub(super) fn rule(kind: &str) -> Option<Rule> {
             needs: bit_needs,
             verdict: bit,
         },
-        "ClusterFluentBitConfig" | "FluentBitConfig" => Rule::Around {
+        "ClusterFluentBitConfig" => Rule::Around {
             needs: bit_config_needs,
             verdict: bit_config,
         },
@@ -103,15 +103,21 @@ fn older(bit: &Live, set: &Live) -> Option<String> {
 
 fn bit_config_needs(sight: &Sight<'_>) -> Vec<Need> {
     let config = sight.object;
-    let namespace = config_namespace(config);
-    let kind = Kind::of_group(config.text("/apiVersion"), "FluentBit", "fluentbits");
+    let bits = Kind::of_group(config.text("/apiVersion"), "FluentBit", "fluentbits");
+    let namespace = config.text("/spec/namespace");
     let mut needs = vec![Need::All {
-        kind,
+        // Without a namespace it is rendered in that of the operator, which nobody tells.
+        kind: if namespace.is_empty() {
+            bits.of_the_cluster()
+        } else {
+            bits
+        },
         namespace: namespace.to_owned(),
         labels: String::new(),
     }];
-    let one = |kind: Kind, name: &str| Need::One(Target::new(kind, namespace, name));
     for bit in users(sight) {
+        let namespace = bit.text("/metadata/namespace");
+        let one = |kind, name: &str| Need::One(Target::new(kind, namespace, name));
         needs.push(one(SECRET, config.name()));
         needs.push(one(DAEMON_SET, bit.name()));
         let set = sight.one("DaemonSet", bit.name());
@@ -138,13 +144,6 @@ fn users<'a>(sight: &Sight<'a>) -> impl Iterator<Item = &'a Live> {
     sight
         .all("FluentBit")
         .filter(move |bit| bit.text("/spec/fluentBitConfigName") == name)
-}
-
-fn config_namespace(config: &Live) -> &str {
-    match config.text("/metadata/namespace") {
-        "" => config.text("/spec/namespace"),
-        namespace => namespace,
-    }
 }
 
 fn fluentd_kind(fluentd: &Live) -> Kind {

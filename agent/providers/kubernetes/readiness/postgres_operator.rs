@@ -167,10 +167,11 @@ fn explained(sight: &Sight<'_>, verdict: Verdict) -> Verdict {
 
 /// Names and how many of each are wanted; the operator fills in both.
 fn instance_sets(cluster: &Live) -> Vec<(String, i64)> {
-    let sets = cluster.list("/spec/instances").iter();
-    sets.map(|set| {
-        let name = set["name"].as_str().unwrap_or("00");
-        (name.to_owned(), set["replicas"].as_i64().unwrap_or(1))
+    let sets = cluster.list("/spec/instances").iter().enumerate();
+    sets.map(|(number, set)| {
+        let name = set["name"].as_str().filter(|name| !name.is_empty());
+        let name = name.map_or_else(|| format!("{number:02}"), str::to_owned);
+        (name, set["replicas"].as_i64().unwrap_or(1))
     })
     .collect()
 }
@@ -381,6 +382,13 @@ mod tests {
         let expected = "StatefulSet hippo-main-abcd: 0 of 1 pods ready; \
                         pod hippo-main-abcd-0: container database cannot pull its image pg:none";
         assert_eq!(judged(&state), Verdict::trouble(expected, PODS));
+    }
+
+    #[test]
+    fn sets_without_a_name_are_numbered() {
+        let cluster = Live::new(json!({ "spec": { "instances": [{}, { "replicas": 2 }] } }));
+        let expected = [("00".to_owned(), 1), ("01".to_owned(), 2)];
+        assert_eq!(instance_sets(&cluster), expected);
     }
 
     #[test]

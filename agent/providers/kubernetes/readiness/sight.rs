@@ -34,7 +34,8 @@ impl Need {
     fn is_dispensable(&self) -> bool {
         match self {
             Self::One(target) => target.kind == STORAGE_CLASS,
-            Self::All { kind, .. } => !kind.namespaced,
+            // Those of other namespaces, which an object may be meant for too.
+            Self::All { kind, .. } => !kind.namespaced && kind.name == "Grafana",
             Self::Pods { .. } | Self::Events => true,
         }
     }

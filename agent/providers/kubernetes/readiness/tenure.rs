@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use super::{Readiness, Sight, Verdict};
 
 /// By how much our clock may go before the API server's, which says when something was written.
-const CLOCKS_DIFFER: Duration = Duration::from_mins(1);
+const CLOCKS_DIFFER: Duration = Duration::from_secs(5);
 
 /// Remembers since when an object is ready or in trouble; the clock is given from outside.
 #[derive(Debug, Default)]
@@ -181,14 +181,14 @@ mod tests {
             json!({ "metadata": { "uid": "u", "managedFields": [{ "time": time }] } })
         };
         let mut replay = Replay::of(written(0));
-        assert_eq!(replay.at(65, HELD), Readiness::Ready);
-        replay.around = vec![Live::new(written(58))];
+        assert_eq!(replay.at(10, HELD), Readiness::Ready);
+        replay.around = vec![Live::new(written(3))];
         assert_eq!(
             Replay {
                 tenure: Tenure::default(),
                 ..replay
             }
-            .at(65, HELD),
+            .at(10, HELD),
             settling()
         );
     }
