@@ -17,6 +17,7 @@ pub mod kinds;
 pub mod needs;
 pub mod providers;
 pub mod record;
+pub mod rights;
 pub mod secret;
 pub mod settings;
 pub mod telemetry;

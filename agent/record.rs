@@ -1,6 +1,8 @@
 //! What is kept of a run and given to machines: one shape for `-o json`, for the ConfigMap that
 //! `status` reads, and for tests.
 
+mod behind;
+
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -10,6 +12,8 @@ use crate::engine::{
     Because, Chain, Class, Difference, FieldChange, Mode, Outcome, Report, StepError, StepId,
     StepReport, Took,
 };
+
+const TOLD_TO_STOP: &str = "was told to stop";
 
 /// A run, as it is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,7 +29,7 @@ pub struct RunRecord {
     pub namespace: String,
     /// The version of the agent.
     pub agent: String,
-    /// `run` or `preview`.
+    /// `run`, `preview` or `uninstall`.
     pub mode: String,
     /// The trace of the run, in hex.
     pub trace_id: Option<String>,
@@ -41,6 +45,9 @@ pub struct RunRecord {
     pub phases: Vec<PhaseRecord>,
     /// The steps, in the bundle's order.
     pub steps: Vec<StepRecord>,
+    /// Objects that the bundle owns and has no step for any more, or that were kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
 }
 
 /// A phase of a run.
@@ -155,6 +162,12 @@ impl RunRecord {
     /// Takes down a report.
     #[must_use]
     pub fn new(report: &Report, exit: u8) -> Self {
+        Self::told(report, exit, TOLD_TO_STOP)
+    }
+
+    /// Takes down a report of a run that had to stop, with the reason: `lost the lock to pod b`.
+    #[must_use]
+    pub fn told(report: &Report, exit: u8, stopped: &str) -> Self {
         let mut names: Vec<&str> = report.steps.iter().map(|step| step.id.phase()).collect();
         names.dedup();
         Self {
@@ -173,12 +186,13 @@ impl RunRecord {
             started: timestamp(report.started),
             seconds: seconds(report.took),
             exit,
-            sentence: sentence(report),
+            sentence: sentence_with(report, stopped),
             phases: names
                 .into_iter()
                 .map(|name| phase(name, &report.steps))
                 .collect(),
             steps: report.steps.iter().map(step).collect(),
+            left: Vec::new(),
         }
     }
 }
@@ -209,6 +223,10 @@ fn without_evidence(record: &mut RunRecord) {
 /// The one true sentence about a run: step, cause, what to do, trace.
 #[must_use]
 pub fn sentence(report: &Report) -> String {
+    sentence_with(report, TOLD_TO_STOP)
+}
+
+fn sentence_with(report: &Report, why_stopped: &str) -> String {
     let trace = report
         .run
         .trace_id
@@ -217,7 +235,7 @@ pub fn sentence(report: &Report) -> String {
     let took = Took(report.took);
     let name = &report.run.bundle;
     if report.stopped && report.class() == Some(Class::Busy) {
-        return format!("{name} {}{trace}", stopped(report));
+        return format!("{name} {why_stopped} {}{trace}", stopped(report));
     }
     let Some((step, error)) = report.decisive() else {
         let (all, changed) = (report.steps.len(), report.count("changed"));
@@ -239,7 +257,7 @@ pub fn sentence(report: &Report) -> String {
     format!("{} failed: {}{hint}{others}{trace}", step.id, reason(error))
 }
 
-/// A run that was told to stop: what it was at, and what had failed before.
+/// What a run that had to stop was at, and what had failed before.
 fn stopped(report: &Report) -> String {
     let steps = report.steps.iter();
     let left = steps.filter(|step| !step.outcome.is_settled()).count();
@@ -253,7 +271,7 @@ fn stopped(report: &Report) -> String {
         format!("; {}: {}", step.id, reason(error))
     });
     let took = Took(report.took);
-    format!("was told to stop after {took} with {left} steps left{first}; run it again to go on")
+    format!("after {took} with {left} steps left{first}; run it again to go on")
 }
 
 /// Why a step failed, as one line. The stage says nothing to a person that the cause does not.
@@ -419,6 +437,7 @@ mod tests {
             sentence: "a/1000 failed: refused".to_owned(),
             phases: Vec::new(),
             steps,
+            left: Vec::new(),
         };
         let read = |limit: usize| -> RunRecord {
             let text = record.to_json(limit).expect("JSON");

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use firstlight::bundle::{Bundle, Options};
 use firstlight::engine::Class;
+use firstlight::rights::{Purpose, Role, Roles, Rule, needs};
 use serde_json::{Value, json};
 
 #[test]
@@ -125,6 +127,41 @@ fn another_configuration_is_another_job() {
         count,
         "two configurations have one name: {names:?}"
     );
+}
+
+#[test]
+fn the_roles_are_exactly_those_that_the_quickstart_takes() {
+    let options = Options {
+        root: root().to_path_buf(),
+        profile: Some("quickstart".to_owned()),
+        namespace: "lens".to_owned(),
+        ..Options::default()
+    };
+    let bundle = Bundle::load(&options).expect("the repository is a bundle");
+    let roles = Roles::of(&needs(&bundle, Purpose::Run), "lens");
+    let objects = render(&[]);
+    let shipped = [one(&objects, "Role"), one(&objects, "ClusterRole")];
+    let shipped: Vec<&Value> = shipped.iter().map(|role| &role["rules"]).collect();
+    let computed: Vec<Value> = roles.0.iter().map(rules).collect();
+    let hint = "write into the chart what `firstlight rbac --profile quickstart` prints";
+    assert_eq!(shipped, computed.iter().collect::<Vec<_>>(), "{hint}");
+}
+
+/// The rules as Kubernetes has them.
+fn rules(role: &Role) -> Value {
+    let shown = |one: &Rule| {
+        let verbs: Vec<&str> = one.verbs.iter().map(|verb| verb.as_str()).collect();
+        let mut entry = json!({
+            "apiGroups": [one.group],
+            "resources": [one.resource],
+            "verbs": verbs,
+        });
+        if !one.names.is_empty() {
+            entry["resourceNames"] = json!(one.names);
+        }
+        entry
+    };
+    role.rules.iter().map(shown).collect()
 }
 
 #[test]

@@ -1,16 +1,28 @@
 //! From a bundle and its backends to a graph of steps. No I/O: servers are opened on first use.
 
+mod dismantle;
+mod owned;
+mod running;
 mod servers;
 mod step;
 
+pub use dismantle::{Doomed, dismantle};
+pub use owned::owned;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::bundle::{Action, Body, Bundle, Check, Node, Step};
 use crate::engine::{Class, Failure, Graph, GraphBuilder, StepId, StepOptions};
 use crate::needs::NeedsMistake;
 use crate::providers::{kubernetes, probe};
 use servers::{Opened, Server};
+
+/// The group of what is on record and not in the bundle any more.
+const LEFT: &str = "left-the-bundle";
+/// How long its deletion may take.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// What the steps work on.
 #[derive(Clone)]
@@ -22,6 +34,23 @@ pub struct Backends {
     /// Whether objects that are not there yet are tried out, which a preview wants and a run does
     /// not need.
     pub rehearse: bool,
+    /// What becomes of objects that have left the bundle.
+    pub pruning: Pruning,
+    /// Whether every workload is asked what it runs, which a check wants.
+    pub what_runs: bool,
+}
+
+/// What becomes of objects that have left the bundle.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Pruning {
+    /// They stay.
+    #[default]
+    Off,
+    /// They are deleted at the end of a run that went well.
+    On {
+        /// Also those that hold data.
+        with_data: bool,
+    },
 }
 
 /// The trace that checks look for, in hex.
@@ -94,6 +123,10 @@ pub fn assemble(bundle: &Bundle, backends: &Backends) -> Result<Graph, AssembleE
     for phase in &bundle.phases {
         assembly.phase(phase)?;
     }
+    if backends.what_runs {
+        assembly.what_runs();
+    }
+    assembly.pruning();
     assembly.graph.build().map_err(AssembleError::Graph)
 }
 
@@ -121,6 +154,28 @@ impl Assembly<'_> {
             self.node(phase, member)?;
         }
         Ok(())
+    }
+
+    /// The last step: it deletes only after everything else is as it should be.
+    fn pruning(&mut self) {
+        let Pruning::On { with_data } = self.backends.pruning else {
+            return;
+        };
+        let group = StepId::new(LEFT);
+        let phases = self.bundle.phases.iter();
+        let needs = phases.map(|phase| StepId::new(&phase.id)).collect();
+        self.graph.group(group.clone(), needs);
+        let entries = owned(self.bundle).into_iter().map(|(_, entry)| entry);
+        let client = self.backends.kubernetes.clone();
+        let prune = kubernetes::Prune::new(client, &self.bundle.name, entries.collect(), with_data);
+        let options = StepOptions {
+            kind: "kubernetes.prune",
+            timeout: PATIENCE,
+            no_progress: None,
+            optional: false,
+        };
+        self.graph
+            .step(group.child("objects"), Vec::new(), options, prune);
     }
 
     /// One step that waits for a server, before the steps that use it: so the wait is said once.
@@ -256,7 +311,10 @@ fn server_of(action: &Action) -> Option<Server> {
             Check::Sql { .. } => Some(Server::Postgres),
             Check::Search { .. } => Some(Server::OpenSearch),
             Check::Datasource { .. } => Some(Server::Grafana),
-            Check::Http { .. } | Check::Promql { .. } | Check::Trace { .. } => None,
+            Check::Http { .. }
+            | Check::Promql { .. }
+            | Check::Trace { .. }
+            | Check::Running { .. } => None,
         },
     }
 }

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use super::servers::Server;
 use super::{AssembleError, Assembly, Trace, options};
 use crate::bundle::{
-    Action, Check, Dashboard, Datasource, Expect, Folder, Manifest, Migrations, Node, Restart,
-    SearchKind, SearchObject, Step,
+    Action, Check, Dashboard, Datasource, Expect, Folder, Foreign, Manifest, Migrations, Node,
+    Restart, SearchKind, SearchObject, Step,
 };
 use crate::engine::{Resource, StepId};
 use crate::providers::opensearch::{Definition, DefinitionKind};
 use crate::providers::{grafana, kubernetes, opensearch, postgres, probe};
 
 /// Where a step goes in the graph.
-struct Place<'a> {
+pub(super) struct Place<'a> {
     node: &'a Node,
     needs: Vec<StepId>,
     step: &'a Step,
@@ -39,6 +39,11 @@ impl Assembly<'_> {
                     gate.selector.clone(),
                     gate.crds.clone(),
                 );
+                let resource = resource.admitting(self.written(&gate.crds));
+                let resource = resource.map_err(|source| AssembleError::Object {
+                    step: place.node.id.clone(),
+                    source,
+                })?;
                 self.add(place, "kubernetes.operator", resource);
             }
             Action::Secret(secret) => {
@@ -60,7 +65,7 @@ impl Assembly<'_> {
         Ok(())
     }
 
-    fn add(&mut self, place: Place<'_>, kind: &'static str, resource: impl Resource) {
+    pub(super) fn add(&mut self, place: Place<'_>, kind: &'static str, resource: impl Resource) {
         let id = StepId::new(&place.node.id);
         self.graph
             .step(id, place.needs, options(place.step, kind), resource);
@@ -86,12 +91,31 @@ impl Assembly<'_> {
             .served_by(Arc::clone(&self.controllers))
             .judged_by(manifest.rule.clone())
             .recreate(terms.recreate)
+            .adopt(terms.foreign == Foreign::Adopt)
             .rehearse(self.backends.rehearse);
         if terms.restart == Restart::OnConfig {
             object = object.restart_with(Arc::clone(&self.configs));
         }
         self.add(place, "kubernetes.object", object);
         Ok(())
+    }
+
+    /// The documents of the bundle in the groups of these definitions.
+    fn written(&self, definitions: &[String]) -> Vec<serde_json::Value> {
+        let groups: Vec<&str> = definitions
+            .iter()
+            .filter_map(|name| Some(name.split_once('.')?.1))
+            .collect();
+        let steps = self.bundle.leaves().into_iter();
+        let documents = steps.filter_map(|(_, step)| match &step.action {
+            Action::Object(manifest) => Some(&manifest.object),
+            _ => None,
+        });
+        let is_of = |document: &&serde_json::Value| {
+            let group = document["apiVersion"].as_str().unwrap_or_default();
+            groups.contains(&group.split('/').next().unwrap_or_default())
+        };
+        documents.filter(is_of).cloned().collect()
     }
 
     fn schema(&mut self, place: Place<'_>) -> Result<(), AssembleError> {
@@ -269,6 +293,7 @@ impl Assembly<'_> {
                 };
                 self.add(place, "check.trace", resource);
             }
+            Check::Running { workload, ask } => self.running(place, workload, ask),
             Check::Sql {
                 database,
                 query,

@@ -14,12 +14,20 @@ use super::rendering::{Rendering, Source};
 use super::template::Templates;
 use super::values::Values;
 use super::yaml::Node as Yaml;
-use super::{Action, Body, Bundle, Check, Node, objects, servers};
+use super::{Body, Bundle, Node, objects, servers};
 
 const BUNDLE: &str = "manifests/bundle.yaml";
 const API_VERSION: &str = "firstlight.dev/v1alpha1";
 const KIND: &str = "Bundle";
-const KEYS: &[&str] = &["apiVersion", "kind", "metadata", "servers", "phases"];
+const KEYS: &[&str] = &[
+    "apiVersion",
+    "kind",
+    "metadata",
+    "servers",
+    "phases",
+    "prune",
+    "keep",
+];
 const SERVERS: [&str; 3] = ["postgres", "opensearch", "grafana"];
 
 /// What a bundle is loaded from.
@@ -160,6 +168,9 @@ fn build(root: &Yaml, phases: &Phases<'_>, options: &Options, values: Value) -> 
         .unwrap_or_default();
     needs.resolve(&mut nodes, reader.found);
     missing_servers(&nodes, &missing, reader.found);
+    let keep = fields
+        .get("keep")
+        .and_then(|node| reader.texts(node, "keep"));
     objects::check(&nodes, &options.namespace, reader.found);
     Some(Bundle {
         name: name?,
@@ -168,6 +179,8 @@ fn build(root: &Yaml, phases: &Phases<'_>, options: &Options, values: Value) -> 
         values,
         servers: servers.unwrap_or_default(),
         phases: nodes,
+        prune: fields.boolean("prune").unwrap_or(false),
+        keep: keep.unwrap_or_default(),
     })
 }
 
@@ -176,7 +189,7 @@ fn missing_servers(phases: &[Node], missing: &[&str], found: &Found) {
     for server in missing {
         let mut nodes = needs::flat(phases);
         let user = nodes.find(|node| match &node.body {
-            Body::Step(step) => uses(&step.action) == Some(*server),
+            Body::Step(step) => step.action.server() == Some(*server),
             Body::Group(_) => false,
         });
         if let Some(user) = user {
@@ -184,21 +197,5 @@ fn missing_servers(phases: &[Node], missing: &[&str], found: &Found) {
             let mistake = Mistake::new((&user.location).into(), what);
             found.add(mistake.hint(format!("say in {BUNDLE} where it is: servers.{server}")));
         }
-    }
-}
-
-fn uses(action: &Action) -> Option<&'static str> {
-    match action {
-        Action::Role(_)
-        | Action::Database(_)
-        | Action::Extension(_)
-        | Action::Migrations(_)
-        | Action::Check(Check::Sql { .. }) => Some("postgres"),
-        Action::Search(_) | Action::Check(Check::Search { .. }) => Some("opensearch"),
-        Action::Folder(_)
-        | Action::Datasource(_)
-        | Action::Dashboard(_)
-        | Action::Check(Check::Datasource { .. }) => Some("grafana"),
-        Action::Object(_) | Action::Operator(_) | Action::Secret(_) | Action::Check(_) => None,
     }
 }

@@ -29,6 +29,17 @@ pub struct Terms {
     pub recreate: bool,
     /// When its pods are replaced although it does not change.
     pub restart: Restart,
+    /// What becomes of an object that somebody else has made.
+    pub foreign: Foreign,
+}
+
+/// What becomes of an object that somebody else has made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Foreign {
+    /// It is not changed.
+    Refuse,
+    /// It is taken over.
+    Adopt,
 }
 
 /// When the pods of a workload are replaced although its document does not change.

@@ -18,6 +18,7 @@ mod needs;
 mod objects;
 mod parse;
 mod phases;
+mod question;
 mod reader;
 pub mod render;
 mod rendering;
@@ -29,14 +30,16 @@ mod steps;
 mod suggest;
 mod template;
 mod values;
+mod walk;
 mod yaml;
 
 pub use load::Options;
-pub use manifest::{Manifest, Restart, Terms};
+pub use manifest::{Foreign, Manifest, Restart, Terms};
 pub use mistakes::{Mistake, Mistakes, Origin, Place};
 pub use model::{
-    Action, Body, Bundle, Check, Dashboard, Database, Datasource, Expect, Extension, Folder,
-    GeneratedSecret, HttpServer, Location, MigrationFile, Migrations, Node, OperatorGate,
-    PostgresServer, PostgresTls, Role, SearchKind, SearchObject, Servers, Step,
+    Action, Body, Bundle, Dashboard, Database, Datasource, Extension, Folder, GeneratedSecret,
+    HttpServer, Location, MigrationFile, Migrations, Node, OperatorGate, PostgresServer,
+    PostgresTls, Role, SearchKind, SearchObject, Servers, Step,
 };
+pub use question::{Check, Expect, RunningAsk, Workload};
 pub use servers::{GRAFANA_GATE, OPENSEARCH_GATE, POSTGRES_GATE};

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Manifest;
+use super::question::Check;
 use crate::secret::Credential;
 
 /// A place in a file of the bundle, for messages.
@@ -42,6 +43,10 @@ pub struct Bundle {
     pub servers: Servers,
     /// The phases, in order; each is a group.
     pub phases: Vec<Node>,
+    /// Whether a run deletes what has left the bundle, without being told to.
+    pub prune: bool,
+    /// Kinds that hold data beside those that always do: `Backup`, or `Backup.example.com`.
+    pub keep: Vec<String>,
 }
 
 /// Where the backends are; one that no step uses may be absent.
@@ -113,17 +118,6 @@ pub struct Node {
     pub location: Location,
     /// What it is.
     pub body: Body,
-}
-
-impl Node {
-    /// How many steps there are in it.
-    #[must_use]
-    pub fn steps(&self) -> usize {
-        match &self.body {
-            Body::Group(members) => members.iter().map(Self::steps).sum(),
-            Body::Step(_) => 1,
-        }
-    }
 }
 
 /// What a node is.
@@ -321,64 +315,4 @@ pub struct Dashboard {
     pub model: Value,
     /// Where it comes from.
     pub location: Location,
-}
-
-/// A question that must be answered with yes.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Check {
-    /// A URL answers.
-    Http {
-        /// What is asked.
-        url: String,
-        /// The status that is expected.
-        status: u16,
-        /// What the body must contain.
-        contains: Option<String>,
-    },
-    /// A query returns one row with one value, compared as text.
-    Sql {
-        /// Where it is asked.
-        database: String,
-        /// The question.
-        query: String,
-        /// What the answer must be.
-        expect: Expect,
-    },
-    /// An instant query has a non-empty result.
-    Promql {
-        /// The base URL of Prometheus or of what speaks like it.
-        url: String,
-        /// The question.
-        query: String,
-    },
-    /// An index or alias has documents.
-    Search {
-        /// What is searched.
-        index: String,
-        /// A query in OpenSearch's own words; everything unless given.
-        query: Option<Value>,
-        /// How many documents at least.
-        at_least: u64,
-    },
-    /// A trace can be read back.
-    Trace {
-        /// The base URL of Jaeger's query service.
-        url: String,
-        /// Where a span is sent over OTLP/HTTP first; none to look for this run's own trace.
-        send: Option<String>,
-    },
-    /// A datasource of Grafana answers.
-    Datasource {
-        /// Which one.
-        uid: String,
-    },
-}
-
-/// What the answer to a query must be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Expect {
-    /// Exactly this text.
-    Value(String),
-    /// A number not below this one.
-    AtLeast(i64),
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Action, Body, Bundle, Check, Expect, GeneratedSecret, HttpServer, Node, PostgresServer,
-    PostgresTls, Role, SearchKind, SearchObject, Servers, Step, duration,
+    PostgresTls, Role, RunningAsk, SearchKind, SearchObject, Servers, Step, Workload, duration,
 };
 use crate::secret::Credential;
 
@@ -201,6 +201,7 @@ fn question(check: &Check) -> Value {
         }
         Check::Trace { url, send } => json!({ "trace": { "url": url, "send": send } }),
         Check::Datasource { uid } => json!({ "datasource": { "uid": uid } }),
+        Check::Running { workload, ask } => running(workload, ask),
     }
 }
 
@@ -254,6 +255,32 @@ fn credential(credential: &Credential) -> Value {
     match credential {
         Credential::Secret(from) => json!({ "secret": from.secret, "key": from.key }),
         Credential::Plain(_) => json!(HIDDEN),
+    }
+}
+
+fn running(workload: &Workload, ask: &RunningAsk) -> Value {
+    let Workload {
+        kind,
+        namespace,
+        name,
+    } = workload;
+    let place = namespace.as_ref().map(|place| format!("{place}/"));
+    let of = format!("{kind}/{}{name}", place.unwrap_or_default());
+    match ask {
+        RunningAsk::Rollout => json!({ "rollout": { "workload": of } }),
+        RunningAsk::Image {
+            container,
+            image,
+            digest,
+        } => json!({ "image": {
+            "workload": of, "container": container, "image": image, "digest": digest,
+        } }),
+        RunningAsk::Environment { container, names } => {
+            json!({ "env": { "workload": of, "container": container, "names": names } })
+        }
+        RunningAsk::Keys { secret, keys } => {
+            json!({ "secret": { "name": secret, "keys": keys, "usedBy": of } })
+        }
     }
 }
 

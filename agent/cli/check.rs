@@ -1,7 +1,7 @@
 //! Is everything current?
 
-use super::session::Session;
-use super::{CliError, print_json, say, style, wants_json};
+use super::session::{Preview, Session};
+use super::{CliError, print_json, pruning, say, style, wants_json};
 use crate::console;
 use crate::engine::{Class, Outcome, Report};
 use crate::record::RunRecord;
@@ -9,11 +9,18 @@ use crate::settings::{Otel, Settings};
 
 pub(super) async fn check(settings: &Settings, otel: &Otel) -> Result<u8, CliError> {
     let session = Session::open(settings, otel).await?;
-    let report = session.preview(false).await?;
+    let pruning = pruning::Arguments::default().of(&session);
+    let left = pruning::left(&session).await?;
+    let report = session.preview(pruning, Preview::Check).await?;
     let exit = class(&report).map_or(0, Class::exit_code);
+    let record = RunRecord {
+        left,
+        ..RunRecord::new(&report, exit)
+    };
     if wants_json(settings) {
-        print_json(&RunRecord::new(&report, exit))?;
+        print_json(&record)?;
     } else {
+        say(&record.remark());
         say(&console::plan(&report, style(settings)));
     }
     session.close().await;

@@ -17,8 +17,14 @@ pub(super) enum CliError {
     Assemble(#[from] crate::assemble::AssembleError),
     #[error(transparent)]
     Kubernetes(#[from] kubernetes::Error),
+    #[error(transparent)]
+    Rights(#[from] super::rights::MissingRights),
     #[error("no run of {bundle} is on record in namespace {namespace}")]
     NoRecord { bundle: String, namespace: String },
+    #[error("uninstall is of a whole bundle, and --only names one phase")]
+    OnlyAll,
+    #[error("nobody has confirmed that {count} objects are deleted")]
+    NotConfirmed { count: usize },
     #[error("failed to read the record of the last run")]
     Record(#[source] serde_json::Error),
     #[error("failed to write JSON")]
@@ -32,9 +38,14 @@ pub(super) enum CliError {
 impl CliError {
     pub(super) fn class(&self) -> Class {
         match self {
-            Self::Settings(_) | Self::Bundle(_) | Self::NoSuchPhase { .. } => Class::Invalid,
+            Self::Settings(_)
+            | Self::Bundle(_)
+            | Self::NoSuchPhase { .. }
+            | Self::OnlyAll
+            | Self::NotConfirmed { .. } => Class::Invalid,
             Self::Assemble(error) => error.class(),
             Self::Kubernetes(error) => error.class(),
+            Self::Rights(_) => Class::Forbidden,
             Self::NoRecord { .. } => Class::Unavailable,
             Self::Record(_) => Class::Diverged,
             Self::Json(_) | Self::Render(_) | Self::Runtime(_) => Class::Bug,
@@ -45,6 +56,10 @@ impl CliError {
         match self {
             Self::NoSuchPhase { known, .. } => vec![format!("its phases are {}", known.join(", "))],
             Self::Kubernetes(error) => error.hints(),
+            Self::Rights(_) => {
+                vec!["`firstlight rbac` prints the Roles that hold all of them".to_owned()]
+            }
+            Self::NotConfirmed { .. } => vec!["say --yes".to_owned()],
             Self::NoRecord { .. } => vec!["`firstlight run` makes one".to_owned()],
             _ => Vec::new(),
         }
@@ -64,6 +79,7 @@ impl CliError {
     pub(super) fn text(&self) -> String {
         let cause = match self {
             Self::Bundle(mistakes) => mistakes.to_string(),
+            Self::Rights(missing) => format!("error: {}", missing.lines()),
             other => format!("error: {}", Chain(other)),
         };
         let hints = self

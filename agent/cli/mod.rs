@@ -6,10 +6,15 @@ mod error;
 mod lint;
 mod options;
 mod plan;
+mod pruning;
+mod rbac;
 mod render;
+mod rights;
 mod run;
 mod session;
 mod status;
+mod task;
+mod uninstall;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -60,15 +65,19 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make everything current; the default.
-    Run,
+    Run(pruning::Arguments),
     /// Show what a run would change, as a diff, and change nothing.
     Plan(plan::Arguments),
     /// Look at everything, change nothing, and fail if something is not current.
     Check,
+    /// Delete what the bundle owns, in reverse order; what holds data only with --purge.
+    Uninstall(uninstall::Arguments),
     /// Show the last run and each of its phases.
     Status,
     /// Check the bundle, offline.
     Lint,
+    /// Print the least Roles that a run needs, each rule with its reason, offline.
+    Rbac(rbac::Arguments),
     /// Print the bundle with all values filled in, offline.
     Render,
     /// Print the completion script of a shell.
@@ -96,12 +105,18 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(command: Option<Command>, settings: &Settings) -> Result<u8, CliError> {
-    match command.unwrap_or(Command::Run) {
-        Command::Run => block_on(run::run(settings, &Otel::from_env())),
+    match command.unwrap_or(Command::Run(pruning::Arguments::default())) {
+        Command::Run(pruning) => block_on(run::run(settings, &Otel::from_env(), pruning)),
+        Command::Uninstall(arguments) => block_on(uninstall::uninstall(
+            settings,
+            &Otel::from_env(),
+            &arguments,
+        )),
         Command::Plan(arguments) => block_on(plan::plan(settings, &Otel::from_env(), &arguments)),
         Command::Check => block_on(check::check(settings, &Otel::from_env())),
         Command::Status => block_on(status::status(settings)),
         Command::Lint => lint::lint(settings),
+        Command::Rbac(arguments) => rbac::rbac(settings, &arguments),
         Command::Render => render::render(settings),
         Command::Completion(arguments) => Ok(completion::completion::<Cli>(&arguments)),
     }

@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::session::Session;
-use super::{CHANGES, CliError, print_json, say, style, wants_json};
+use super::session::{Preview, Session};
+use super::{CHANGES, CliError, print_json, pruning, say, style, wants_json};
 use crate::console;
 use crate::engine::{Class, Outcome, Report};
 use crate::record::RunRecord;
@@ -14,6 +14,8 @@ pub(super) struct Arguments {
     /// Exit with 2 when there are changes
     #[arg(long)]
     detailed_exitcode: bool,
+    #[command(flatten)]
+    pruning: pruning::Arguments,
 }
 
 pub(super) async fn plan(
@@ -22,16 +24,23 @@ pub(super) async fn plan(
     arguments: &Arguments,
 ) -> Result<u8, CliError> {
     let session = Session::open(settings, otel).await?;
-    let report = session.preview(true).await?;
+    let pruning = arguments.pruning.of(&session);
+    let left = pruning::left(&session).await?;
+    let report = session.preview(pruning, Preview::Plan).await?;
     let changes = report.count("changed") > 0;
     let exit = match cannot_tell(&report) {
         Some(class) => class.exit_code(),
         None if changes && arguments.detailed_exitcode => CHANGES,
         None => 0,
     };
+    let record = RunRecord {
+        left,
+        ..RunRecord::new(&report, exit)
+    };
     if wants_json(settings) {
-        print_json(&RunRecord::new(&report, exit))?;
+        print_json(&record)?;
     } else {
+        say(&record.remark());
         say(&console::plan(&report, style(settings)));
     }
     session.close().await;

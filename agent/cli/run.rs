@@ -11,10 +11,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::session::{Session, leave_word};
-use super::{CliError, print_json, say, style, wants_json};
+use super::task::Task;
+use super::{CliError, print_json, pruning, say, style, wants_json};
 use crate::console::{self, LiveTree, Style};
-use crate::engine::{Chain, Class, Graph, Mode, Report, Reporter};
-use crate::providers::kubernetes::{self, Held, Holder, Job, JobEvent, Lease, Severity};
+use crate::engine::{Chain, Graph, Mode, Report, Reporter};
+use crate::providers::kubernetes::{self, Fence, Held, Holder, Job, JobEvent, Lease, Severity};
 use crate::record::RunRecord;
 use crate::settings::{LogFormat, Otel, Settings};
 use crate::telemetry::LogTarget;
@@ -22,40 +23,64 @@ use crate::telemetry::LogTarget;
 /// How long each of the last words may take.
 const LEAVING: Duration = Duration::from_secs(4);
 
-pub(super) async fn run(settings: &Settings, otel: &Otel) -> Result<u8, CliError> {
-    let tree = wants_tree(settings);
-    let session = Session::open_with_log(settings, otel, log_target(settings, tree)).await?;
+pub(super) async fn run(
+    settings: &Settings,
+    otel: &Otel,
+    pruning: pruning::Arguments,
+) -> Result<u8, CliError> {
+    let session = open(settings, otel).await?;
+    let task = Task::Run(pruning.of(&session));
+    carry_out(session, settings, &task).await
+}
+
+/// A session that shows on the way what it does.
+pub(super) async fn open(settings: &Settings, otel: &Otel) -> Result<Session, CliError> {
+    let log = log_target(settings, wants_tree(settings));
+    Session::open_with_log(settings, otel, log).await
+}
+
+/// Does a task under the lock.
+pub(super) async fn carry_out(
+    session: Session,
+    settings: &Settings,
+    task: &Task,
+) -> Result<u8, CliError> {
     let signals = stop_on_signals(session.stop.clone())?;
-    let name = format!("firstlight-{}", session.bundle.name);
-    let graph = session.graph()?;
-    let lease = match Lease::acquire(&session.client, &name, holder(settings)).await {
+    let graph = task.graph(&session)?;
+    let lease = match begin(&session, settings, task).await {
         Ok(lease) => lease,
         Err(error) => {
-            let error = CliError::from(error);
             let exit = error.class().exit_code();
             in_time(tell_job(&session, settings, exit, &error.sentence())).await;
             session.close().await;
             return Err(error);
         }
     };
-    let tree = tree.then(|| LiveTree::start(tree_style(settings)));
+    let tree = wants_tree(settings).then(|| LiveTree::start(tree_style(settings)));
     let report = run_locked(&session, graph, &lease, tree.clone()).await;
     if let Some(tree) = tree {
         tree.finish();
     }
     signals.abort();
-    let exit = report.class().map_or(0, Class::exit_code);
-    let record = RunRecord::new(&report, exit);
-    in_time(keep(&session, settings, &record)).await;
-    in_time(async {
-        if let Err(error) = lease.release().await {
-            warn!(error = %Chain(&error), "failed to release the Lease; it expires by itself");
-        }
-    })
-    .await;
+    let lost = lease.loss().map(|lost| lost.to_string());
+    let mut record = task.record(&report, lost);
+    in_time(keep(&session, settings, task, &mut record, lease)).await;
     session.close().await;
     tell(settings, &record)?;
-    Ok(exit)
+    Ok(record.exit)
+}
+
+/// Takes the lock, after it is known that nothing will end for lack of a right.
+async fn begin(session: &Session, settings: &Settings, task: &Task) -> Result<Held, CliError> {
+    task.ask(session).await?;
+    let name = format!("firstlight-{}", session.bundle.name);
+    let lease = Lease::acquire(&session.client, &name, holder(settings)).await?;
+    if let Err(error) = task.begin(session, lease.fence()).await {
+        // The error says more than that the lock could not be given back.
+        let _ = lease.release().await;
+        return Err(error);
+    }
+    Ok(lease)
 }
 
 /// Runs as long as the Lease is ours; a run that lost it stops before its next change.
@@ -107,21 +132,58 @@ fn holder(settings: &Settings) -> Holder {
     }
 }
 
-/// Leaves the record and the sentence where people look. What cannot be left does not fail the run.
-async fn keep(session: &Session, settings: &Settings, record: &RunRecord) {
+/// Leaves the record and the sentence where people look, and gives the lock back. What cannot be
+/// left does not fail the run.
+async fn keep(
+    session: &Session,
+    settings: &Settings,
+    task: &Task,
+    record: &mut RunRecord,
+    lease: Held,
+) {
     if let Some(path) = &settings.termination_log {
         leave_word(path, &record.sentence);
     }
+    // What is on record is the next holder's affair.
+    let is_kept = if lease.loss().is_none() {
+        settle(session, task, record, lease.fence()).await
+    } else {
+        true
+    };
+    tell_job(session, settings, record.exit, &record.sentence).await;
+    let left = if is_kept {
+        lease.release().await
+    } else {
+        lease.remove().await
+    };
+    if let Err(error) = left {
+        warn!(error = %Chain(&error), "failed to release the Lease; it expires by itself");
+    }
+}
+
+/// Writes inventory and record. Whether anything is on record then.
+async fn settle(session: &Session, task: &Task, record: &mut RunRecord, fence: Fence) -> bool {
+    let settled = task.settle(session, fence, record).await;
+    let is_kept = settled.unwrap_or_else(|error| {
+        warn!(error = error.sentence(), "failed to write the inventory");
+        true
+    });
+    if is_kept {
+        write(session, record, fence).await;
+    }
+    is_kept
+}
+
+async fn write(session: &Session, record: &RunRecord, fence: Fence) {
     let stored = kubernetes::RunRecord::new(session.client.clone(), &record.bundle);
     match record.to_json(kubernetes::RunRecord::LIMIT) {
         Ok(text) => {
-            if let Err(error) = stored.write(&text).await {
+            if let Err(error) = stored.write(&text, fence).await {
                 warn!(error = %Chain(&error), "failed to write the run record");
             }
         }
         Err(error) => warn!(%error, "failed to write the run record as JSON"),
     }
-    tell_job(session, settings, record.exit, &record.sentence).await;
 }
 
 /// The sentence as an Event on our Job.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::CliError;
-use crate::assemble::{Backends, Trace, assemble};
+use crate::assemble::{Backends, Pruning, Trace, assemble};
 use crate::bundle::{Body, Bundle, Node, Options};
 use crate::engine::{self, Graph, Mode, Pacing, Report, Reporter, Reporters, Run, RunInfo};
 use crate::providers::kubernetes;
@@ -18,11 +18,22 @@ use crate::telemetry::{LogTarget, RunIdentity, Telemetry};
 /// The most bytes of a container's end that Kubernetes keeps.
 const TERMINATION_LIMIT: usize = 4096;
 
+/// What is looked for without changing anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Preview {
+    /// What a run would change; what is not there yet is tried out.
+    Plan,
+    /// Whether everything is as it should be; what runs is asked too.
+    Check,
+}
+
 /// Everything that a run, real or not, needs.
 pub(super) struct Session {
     pub(super) client: kubernetes::Client,
     pub(super) bundle: Bundle,
     pub(super) stop: CancellationToken,
+    /// Whether it is about the whole bundle, and not only about one phase.
+    pub(super) whole: bool,
     identity: RunIdentity,
     telemetry: Telemetry,
 }
@@ -43,6 +54,7 @@ impl Session {
             Some(phase) => only(bundle, phase)?,
             None => bundle,
         };
+        let whole = settings.only.is_none();
         let identity = RunIdentity::random();
         let namespace = Some(client.namespace().to_owned());
         let settings = Settings {
@@ -54,31 +66,42 @@ impl Session {
             client,
             bundle,
             stop: CancellationToken::new(),
+            whole,
             identity,
             telemetry,
         })
     }
 
     /// The graph of a run.
-    pub(super) fn graph(&self) -> Result<Graph, CliError> {
-        self.graph_with(Trace::Own(self.telemetry.trace_id()), false)
+    pub(super) fn graph(&self, pruning: Pruning) -> Result<Graph, CliError> {
+        self.graph_with(Trace::Own(self.telemetry.trace_id()), pruning, None)
     }
 
-    fn graph_with(&self, trace: Trace, rehearse: bool) -> Result<Graph, CliError> {
+    fn graph_with(
+        &self,
+        trace: Trace,
+        pruning: Pruning,
+        preview: Option<Preview>,
+    ) -> Result<Graph, CliError> {
         let backends = Backends {
             kubernetes: self.client.clone(),
             trace,
-            rehearse,
+            rehearse: preview == Some(Preview::Plan),
+            what_runs: preview == Some(Preview::Check),
+            pruning,
         };
         Ok(assemble(&self.bundle, &backends)?)
     }
 
-    /// Looks once at everything and changes nothing; also tries out what is not there yet, if a
-    /// rehearsal is wanted.
-    pub(super) async fn preview(&self, rehearse: bool) -> Result<Report, CliError> {
+    /// Looks once at everything and changes nothing.
+    pub(super) async fn preview(
+        &self,
+        pruning: Pruning,
+        preview: Preview,
+    ) -> Result<Report, CliError> {
         let last = last_run(&self.client, &self.bundle.name).await?;
         let trace = Trace::Last(last.and_then(|run| run.trace_id));
-        let graph = self.graph_with(trace, rehearse)?;
+        let graph = self.graph_with(trace, pruning, Some(preview))?;
         Ok(self.run(graph, Mode::Preview, None).await)
     }
 

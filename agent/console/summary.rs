@@ -25,6 +25,10 @@ pub fn summary(record: &RunRecord, style: Style) -> String {
     if !text.is_empty() {
         text.push('\n');
     }
+    let remark = record.remark();
+    if !remark.is_empty() {
+        let _ = writeln!(text, "{remark}");
+    }
     let sentence = &record.sentence;
     let painted = if record.exit == 0 {
         style.good(sentence)

@@ -3,5 +3,9 @@
 
 mod agent;
 mod faults;
+mod lock;
 mod offline;
+mod ownership;
+mod rights;
 mod run;
+mod running;

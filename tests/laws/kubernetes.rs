@@ -6,15 +6,19 @@
 
 mod bed;
 mod front;
+mod gate;
 mod lease;
 mod many;
 mod object;
 mod operators;
 mod outages;
+mod ownership;
 mod readiness;
 mod records;
 mod replacing;
+mod running;
 mod secret;
 mod stand_in;
+mod webhook;
 mod widgets;
 mod workloads;

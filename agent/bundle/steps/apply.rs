@@ -1,5 +1,5 @@
-//! `apply: { path, force?, wait?, ready?, failed?, recreate?, restartOn? }`: the documents of a
-//! file, or of all files below a folder.
+//! `apply: { path, force?, wait?, ready?, failed?, adopt?, recreate?, restartOn? }`: the documents
+//! of a file, or of all files below a folder.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::{Context, Made, Part, order_by_tier, ready_rule};
 use crate::bundle::files::Entry;
 use crate::bundle::reader::Fields;
 use crate::bundle::yaml::Node;
-use crate::bundle::{Action, Manifest, Restart, Terms};
+use crate::bundle::{Action, Foreign, Manifest, Restart, Terms};
 use crate::expression::ReadyRule;
 
 const KEYS: &[&str] = &[
@@ -19,6 +19,7 @@ const KEYS: &[&str] = &[
     "wait",
     "ready",
     "failed",
+    "adopt",
     "recreate",
     "restartOn",
 ];
@@ -31,6 +32,10 @@ pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
         wait: fields.boolean("wait").unwrap_or(true),
         recreate: fields.boolean("recreate").unwrap_or(false),
         restart: restart(&fields, context),
+        foreign: match fields.boolean("adopt") {
+            Some(true) => Foreign::Adopt,
+            _ => Foreign::Refuse,
+        },
     };
     let said = ready_rule::read(&fields, context);
     let (entry, name) = context.path(&fields)?;

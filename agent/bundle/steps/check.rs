@@ -1,6 +1,6 @@
 //! `check: { name?, <kind>: … }`: a question that must be answered with yes.
 
-use super::{Context, Made};
+use super::{Context, Made, running};
 use crate::bundle::reader::Fields;
 use crate::bundle::servers::url;
 use crate::bundle::yaml::Node;
@@ -14,6 +14,10 @@ const KEYS: &[&str] = &[
     "search",
     "trace",
     "datasource",
+    "rollout",
+    "image",
+    "env",
+    "secret",
 ];
 
 pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
@@ -43,11 +47,13 @@ pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
         "promql" => promql(question, context),
         "search" => search(question, context),
         "trace" => trace(question, context),
+        "rollout" | "image" | "env" | "secret" => running::read(kind, question, context),
         _ => datasource(question, context),
     }?;
     let default = match &check {
         Check::Search { index, .. } => format!("search-{index}"),
         Check::Datasource { uid } => format!("datasource-{uid}"),
+        Check::Running { workload, .. } => format!("{kind}-{}", workload.name),
         _ => kind.to_owned(),
     };
     Some(Made::step(name.unwrap_or(default), Action::Check(check)))

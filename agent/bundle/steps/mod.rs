@@ -8,6 +8,7 @@ mod migrate;
 mod operator;
 mod ready_rule;
 mod role;
+mod running;
 mod search;
 mod secret;
 

@@ -15,6 +15,7 @@ use super::Error;
 use super::discovery::Discovery;
 use super::kind::{Kind, Target};
 use super::live::Live;
+use super::ownership::Ledger;
 use super::request::{Request, Selection};
 use super::watches::Watches;
 
@@ -29,6 +30,7 @@ struct Inner {
     namespace: String,
     discovery: Discovery,
     watches: Watches,
+    ledger: Ledger,
 }
 
 impl Client {
@@ -70,6 +72,7 @@ impl Client {
             inner: Arc::new(Inner {
                 watches: Watches::new(connection.clone()),
                 discovery: Discovery::default(),
+                ledger: Ledger::default(),
                 connection,
                 namespace,
             }),
@@ -84,6 +87,11 @@ impl Client {
 
     pub(super) fn watches(&self) -> &Watches {
         &self.inner.watches
+    }
+
+    /// What this run has seen of the objects that it owns.
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.inner.ledger
     }
 
     /// How a kind is served; none if it is not, yet.
@@ -234,6 +242,16 @@ impl Client {
             self.inner.watches.forget(target);
         }
         Ok(())
+    }
+
+    /// Takes an object away at once that owns nothing; one that is not there is as good.
+    pub(super) async fn discard(&self, target: &Target, seen: &Live) -> Result<(), Error> {
+        let answer = self.send(Request::discard(target, seen.uid())).await;
+        self.inner.watches.forget(target);
+        match answer {
+            Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Our own write: nobody who looks from now on may see what was before it.

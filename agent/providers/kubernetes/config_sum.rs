@@ -61,8 +61,7 @@ pub(super) async fn put(
     namespace: &str,
     document: &mut Value,
 ) -> Result<(), Error> {
-    let template = document.pointer("/spec/template/spec");
-    let names = template.map(names).unwrap_or_default();
+    let names = config_names(document);
     if names.is_empty() {
         return Ok(());
     }
@@ -110,6 +109,13 @@ fn add(sum: &mut Sha256, target: &Target, live: Option<&Live>, applied: Option<&
         _ => "",
     };
     sum.update(json!([target.to_string(), salt, all]).to_string());
+}
+
+/// What the pods of a workload read when they start: whether it is a Secret, and its name.
+#[must_use]
+pub fn config_names(workload: &Value) -> BTreeSet<(bool, String)> {
+    let template = workload.pointer("/spec/template/spec");
+    template.map(names).unwrap_or_default()
 }
 
 /// What the containers and volumes of a pod name: whether it is a Secret, and its name.

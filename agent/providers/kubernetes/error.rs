@@ -114,6 +114,16 @@ pub enum Error {
         /// Who owns what.
         conflicts: Vec<String>,
     },
+    /// Somebody else has made the object, and a write would change it.
+    #[error("{target} was not made by firstlight but by {}, and {} would change", .managers.join(", "), .fields.join(", "))]
+    Foreign {
+        /// The object.
+        target: String,
+        /// Its field managers.
+        managers: Vec<String>,
+        /// Which fields.
+        fields: Vec<String>,
+    },
     /// Fields that cannot be changed, in the server's own words.
     #[error("{target}: fields that cannot be changed are to change: {}", .fields.join("; "))]
     Immutable {
@@ -192,12 +202,22 @@ pub enum Error {
         since: String,
     },
     /// The lock of this run was lost.
-    #[error("lost {lease}: {reason}")]
+    #[error("lost the lock {reason} ({lease})")]
     Lost {
         /// `Lease NAMESPACE/NAME`
         lease: String,
-        /// How.
+        /// `to pod b of Job c`, `because it was deleted`
         reason: String,
+    },
+    /// A later holder of the lock has written the state that we were to write.
+    #[error("{target} was written by holder {theirs} of the lock, after us, who are holder {ours}")]
+    Fenced {
+        /// The `ConfigMap`.
+        target: String,
+        /// Our number.
+        ours: i64,
+        /// The greater one.
+        theirs: i64,
     },
     /// A record that a `ConfigMap` cannot hold.
     #[error(
@@ -223,9 +243,11 @@ impl Failure for Error {
             | Self::TooEarly { .. }
             | Self::NotServed { .. } => Class::Unavailable,
             Self::Shared(error) => error.class(),
-            Self::Conflict { .. } | Self::Held { .. } | Self::Lost { .. } => Class::Busy,
+            Self::Conflict { .. } | Self::Held { .. } | Self::Lost { .. } | Self::Fenced { .. } => {
+                Class::Busy
+            }
             Self::TooLarge { .. } => Class::Bug,
-            Self::Owned { .. } | Self::Failed { .. } => Class::Diverged,
+            Self::Owned { .. } | Self::Foreign { .. } | Self::Failed { .. } => Class::Diverged,
             Self::Unauthenticated { .. } | Self::Forbidden { .. } => Class::Forbidden,
             Self::NoConfig { .. }
             | Self::BadConfig { .. }
@@ -251,6 +273,7 @@ impl Failure for Error {
             Self::Forbidden { .. } => "kubernetes.forbidden",
             Self::Conflict { .. } => "kubernetes.conflict",
             Self::Owned { .. } => "kubernetes.owned",
+            Self::Foreign { .. } => "kubernetes.foreign",
             Self::Immutable { .. } => "kubernetes.immutable",
             Self::TooEarly { .. } => "kubernetes.too_early",
             Self::Shared(error) => error.kind(),
@@ -262,6 +285,7 @@ impl Failure for Error {
             Self::Failed { .. } => "kubernetes.failed",
             Self::Held { .. } => "kubernetes.held",
             Self::Lost { .. } => "kubernetes.lost",
+            Self::Fenced { .. } => "kubernetes.fenced",
             Self::TooLarge { .. } => "kubernetes.too_large",
         }
     }
@@ -299,6 +323,10 @@ impl Error {
             }
             Self::Owned { .. } => Some(
                 "to take the fields over, set `force: true`; else leave them out of the document"
+                    .to_owned(),
+            ),
+            Self::Foreign { .. } => Some(
+                "if the bundle is to take it over, set `adopt: true`; it is never deleted then"
                     .to_owned(),
             ),
             Self::Immutable { expendable: true, .. } => Some(

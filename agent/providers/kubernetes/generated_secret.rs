@@ -9,7 +9,8 @@ use rand::distr::Alphanumeric;
 use serde_json::{Map, Value, json};
 
 use super::kind::{SECRET, Target};
-use super::{Client, Error, MANAGER};
+use super::live::Live;
+use super::{Client, Error, MANAGER, ownership};
 use crate::engine::{Difference, FieldChange, Plan, Resource, Verb};
 
 /// Makes keys that are missing; a key that is there is never changed, whatever its value is,
@@ -43,19 +44,13 @@ pub struct SecretChange {
 
 impl From<SecretChange> for Difference {
     fn from(change: SecretChange) -> Self {
-        let made = |key: String| FieldChange {
-            path: format!("data.{key}"),
-            before: None,
-            after: Some("(generated)".to_owned()),
-            sensitive: true,
-        };
         Self {
             verb: match change.version {
                 None => Verb::Create,
                 Some(_) => Verb::Update,
             },
             target: change.target,
-            fields: change.keys.into_iter().map(made).collect(),
+            fields: change.keys.iter().map(|key| made(key)).collect(),
         }
     }
 }
@@ -77,6 +72,16 @@ impl GeneratedSecret {
         }
     }
 
+    /// The keys that a write would add.
+    fn missing(&self, secret: &Live) -> Vec<FieldChange> {
+        let there = secret.texts("/data");
+        let wanted = self.generate.keys().chain(self.values.keys());
+        wanted
+            .filter(|key| !there.contains_key(key.as_str()))
+            .map(|key| made(key))
+            .collect()
+    }
+
     /// The encoded value of a key.
     fn make(&self, key: &str) -> Value {
         let value = match (self.values.get(key), self.generate.get(key)) {
@@ -84,6 +89,15 @@ impl GeneratedSecret {
             (None, length) => random(length.copied().unwrap_or_default()),
         };
         Value::String(STANDARD.encode(value))
+    }
+}
+
+fn made(key: &str) -> FieldChange {
+    FieldChange {
+        path: format!("data.{key}"),
+        before: None,
+        after: Some("(generated)".to_owned()),
+        sensitive: true,
     }
 }
 
@@ -103,6 +117,10 @@ impl Resource for GeneratedSecret {
 
     async fn observe(&self) -> Result<SecretObserved, Error> {
         let found = self.client.get(&self.target).await?;
+        if let Some(secret) = &found {
+            let changes = self.missing(secret);
+            ownership::claim(&self.client, &self.target, secret, &changes, false)?;
+        }
         Ok(SecretObserved(found.map(|secret| {
             Present {
                 version: secret.version().to_owned(),

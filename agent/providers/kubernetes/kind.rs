@@ -51,6 +51,20 @@ pub(super) const SUBJECT_ACCESS_REVIEW: Kind = Kind::known(
 .of_the_cluster();
 pub(super) const STORAGE_CLASS: Kind =
     Kind::known("storage.k8s.io", "v1", "StorageClass", "storageclasses").of_the_cluster();
+pub(super) const MUTATING_WEBHOOKS: Kind = Kind::known(
+    "admissionregistration.k8s.io",
+    "v1",
+    "MutatingWebhookConfiguration",
+    "mutatingwebhookconfigurations",
+)
+.of_the_cluster();
+pub(super) const VALIDATING_WEBHOOKS: Kind = Kind::known(
+    "admissionregistration.k8s.io",
+    "v1",
+    "ValidatingWebhookConfiguration",
+    "validatingwebhookconfigurations",
+)
+.of_the_cluster();
 pub(super) const CUSTOM_RESOURCE_DEFINITION: Kind = Kind::known(
     "apiextensions.k8s.io",
     "v1",

@@ -10,18 +10,23 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
+use super::fence::Fence;
 use super::kind::{LEASE, POD, Target};
 use super::live::Live;
 use super::time::{parse, rfc3339_micros};
-use super::{Client, Error, MANAGER};
+use super::{Client, Error, MANAGER, fence};
+use crate::engine::Took;
 
 /// After so long without renewal others may take it; at once, if the holder's pod is gone.
 const DURATION: Duration = Duration::from_mins(1);
 const RENEWAL: Duration = Duration::from_secs(10);
 /// After so long without renewal we stop, early enough for a change under way to end before others begin.
 const GIVE_UP: Duration = Duration::from_secs(30);
+
+/// No two looks at it are closer, however often it is written to.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 const POD_NAME: &str = "firstlight.dev/pod";
 const POD_UID: &str = "firstlight.dev/pod-uid";
@@ -48,7 +53,7 @@ pub struct Lease {
 /// A Lease that is ours; dropped without [`Held::release`] it runs out by itself.
 pub struct Held {
     lease: Lease,
-    transitions: i64,
+    fence: Fence,
     lost: watch::Receiver<Option<String>>,
     /// Its end stops the renewal.
     stop: oneshot::Sender<()>,
@@ -83,18 +88,21 @@ impl Lease {
 
     async fn take(&self) -> Result<Live, Error> {
         let Some(found) = self.client.get(&self.target).await? else {
-            return self.client.create(&self.target, &self.claim(None)).await;
+            // What was written under a lock that somebody has deleted is older all the same.
+            let number = fence::next(&self.client, &self.target.name).await?;
+            let claim = self.claim(None, number);
+            return self.client.create(&self.target, &claim).await;
         };
         if let Some(rival) = self.rival(&found).await? {
             return Err(rival);
         }
-        self.client
-            .merge(&self.target, &self.claim(Some(&found)))
-            .await
+        let number = found.count("/spec/leaseTransitions") + 1;
+        let claim = self.claim(Some(&found), number);
+        self.client.merge(&self.target, &claim).await
     }
 
     /// The Lease as ours: a new one, or a patch of the one found.
-    fn claim(&self, found: Option<&Live>) -> Value {
+    fn claim(&self, found: Option<&Live>, number: i64) -> Value {
         let now = rfc3339_micros(SystemTime::now());
         let mut annotations = json!({
             POD_NAME: self.holder.pod,
@@ -105,7 +113,6 @@ impl Lease {
         if let (None, Some(names)) = (found, annotations.as_object_mut()) {
             names.retain(|_, value| !value.is_null());
         }
-        let transitions = found.map_or(0, |found| found.count("/spec/leaseTransitions") + 1);
         json!({
             "apiVersion": LEASE.api_version(),
             "kind": LEASE.name,
@@ -120,7 +127,7 @@ impl Lease {
                 "leaseDurationSeconds": DURATION.as_secs(),
                 "acquireTime": now,
                 "renewTime": now,
-                "leaseTransitions": transitions,
+                "leaseTransitions": number,
             },
         })
     }
@@ -175,7 +182,7 @@ impl Lease {
         let version = taken.version().to_owned();
         Held {
             lease: self,
-            transitions: taken.count("/spec/leaseTransitions"),
+            fence: Fence(taken.count("/spec/leaseTransitions")),
             lost,
             stop,
             renewal: tokio::spawn(async move {
@@ -188,14 +195,27 @@ impl Lease {
 
     /// Renews until told to stop; or says how the Lease was lost.
     async fn keep(&self, mut version: String, mut stop: oneshot::Receiver<()>) -> Option<String> {
-        let mut ticks = interval(RENEWAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        ticks.reset();
+        let mut ticks = paced(RENEWAL);
+        let mut looks = paced(BETWEEN_LOOKS);
         let mut renewed = Instant::now();
         loop {
+            let written = async {
+                looks.tick().await;
+                let watches = self.client.watches();
+                watches.changed(&self.target, Some(&version)).await;
+            };
             tokio::select! {
                 _ = &mut stop => return None,
                 _ = ticks.tick() => {}
+                // Somebody else wrote to it, or we hear of our own write.
+                () = written => {
+                    match self.look().await {
+                        Some(Ok(found)) => version = found,
+                        Some(Err(reason)) => return Some(reason),
+                        None => {}
+                    }
+                    continue;
+                }
             }
             // Others count from when we asked, not from the answer.
             let asked = Instant::now();
@@ -213,8 +233,28 @@ impl Lease {
                 }
             }
             if renewed.elapsed() + RENEWAL >= GIVE_UP {
-                return Some(format!("could not be renewed for {:?}", renewed.elapsed()));
+                let since = Took(renewed.elapsed());
+                return Some(format!("because it could not be renewed for {since}"));
             }
+        }
+    }
+
+    /// Its version while it is ours, or how it was lost; none if the API server does not say.
+    async fn look(&self) -> Option<Result<String, String>> {
+        let answer = timeout(RENEWAL / 2, self.client.get(&self.target)).await;
+        let found = answer.ok()?.ok()?;
+        Some(match (self.taken(found.as_ref()), found) {
+            (None, Some(found)) => Ok(found.version().to_owned()),
+            (reason, _) => Err(reason.unwrap_or_default()),
+        })
+    }
+
+    /// How the Lease was lost, if it was.
+    fn taken(&self, found: Option<&Live>) -> Option<String> {
+        match found {
+            Some(found) if found.text("/spec/holderIdentity") == self.identity() => None,
+            Some(found) => Some(format!("to {}", named(found))),
+            None => Some("because it was deleted".to_owned()),
         }
     }
 
@@ -226,13 +266,11 @@ impl Lease {
         }
         // Somebody wrote to it; it may still be ours.
         let found = self.client.get(&self.target).await?;
-        match found {
-            Some(found) if found.text("/spec/holderIdentity") == self.identity() => {
-                self.renew_version(found.version()).await
-            }
-            Some(found) => Err(self.lost(format!("{} has taken it", named(&found)))),
-            None => Err(self.lost("it was deleted".to_owned())),
+        if let Some(reason) = self.taken(found.as_ref()) {
+            return Err(self.lost(reason));
         }
+        let version = found.as_ref().map_or(version, Live::version);
+        self.renew_version(version).await
     }
 
     async fn renew_version(&self, version: &str) -> Result<String, Error> {
@@ -253,10 +291,17 @@ impl Lease {
 }
 
 impl Held {
-    /// Which holder of this Lease we are, counted from 0.
+    /// Which holder of this Lease we are: what every write of state is to carry.
     #[must_use]
-    pub fn transitions(&self) -> i64 {
-        self.transitions
+    pub fn fence(&self) -> Fence {
+        self.fence
+    }
+
+    /// Why the Lease is not ours any more, if that is known; does not wait.
+    #[must_use]
+    pub fn loss(&self) -> Option<Error> {
+        let reason = self.lost.borrow().clone();
+        reason.map(|reason| self.lease.lost(reason))
     }
 
     /// Ends with the reason when the Lease is not ours any more.
@@ -264,7 +309,7 @@ impl Held {
         let mut lost = self.lost.clone();
         let reason = match lost.wait_for(Option::is_some).await {
             Ok(reason) => reason.clone().unwrap_or_default(),
-            Err(_) => "its renewal has ended".to_owned(),
+            Err(_) => "because its renewal has ended".to_owned(),
         };
         self.lease.lost(reason)
     }
@@ -274,16 +319,9 @@ impl Held {
     /// # Errors
     /// When the API server does not take it; the Lease then runs out by itself.
     pub async fn release(self) -> Result<(), Error> {
-        // Not aborted: a renewal under way must not come after the release.
-        drop(self.stop);
-        let _ = self.renewal.await;
-        let lease = self.lease;
-        let Some(found) = lease.client.get(&lease.target).await? else {
+        let Some((lease, found)) = self.end().await? else {
             return Ok(());
         };
-        if found.text("/spec/holderIdentity") != lease.identity() {
-            return Ok(());
-        }
         let patch = json!({
             "metadata": { "resourceVersion": found.version() },
             "spec": { "holderIdentity": null, "renewTime": null, "acquireTime": null },
@@ -291,6 +329,36 @@ impl Held {
         lease.client.merge(&lease.target, &patch).await?;
         Ok(())
     }
+
+    /// Takes the Lease away, because nothing is left that it keeps.
+    ///
+    /// # Errors
+    /// See [`Held::release`].
+    pub async fn remove(self) -> Result<(), Error> {
+        match self.end().await? {
+            Some((lease, found)) => lease.client.discard(&lease.target, &found).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Renews no more; the Lease if it is still ours.
+    async fn end(self) -> Result<Option<(Lease, Live)>, Error> {
+        // Not aborted: a renewal under way must not come after the release.
+        drop(self.stop);
+        let _ = self.renewal.await;
+        let found = self.lease.client.get(&self.lease.target).await?;
+        let identity = self.lease.identity();
+        let ours = found.filter(|found| found.text("/spec/holderIdentity") == identity);
+        Ok(ours.map(|found| (self.lease, found)))
+    }
+}
+
+/// Ticks that come so far apart, the first one after that time.
+fn paced(every: Duration) -> Interval {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.reset();
+    ticks
 }
 
 /// Whether nobody else holds it, by its own words.

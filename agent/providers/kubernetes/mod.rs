@@ -8,8 +8,13 @@
 //! | an operator, a gate | [`Operator::new`]`(client, name, namespace: Option<String>, selector, crds)` |
 //! | a Secret made once, a resource | [`GeneratedSecret::new`]`(client, name, generate, values)` |
 //! | the reader of Secrets | `Arc::new(client) as Arc<dyn `[`Secrets`](crate::secret::Secrets)`>` |
+//! | what we may not do | [`missing_rights`]`(&client, &[`[`Right`]`]).await?` |
+//! | what runs, a question | [`RunningCheck::new`]`(client, kind, namespace: Option<String>, name, `[`Ask`]`)` |
+//! | what a bundle owns | [`Inventory::new`]`(client, bundle)`, of [`Entry`]s |
+//! | what has left the bundle, a resource | [`Prune::new`]`(client, bundle, entries, with_data)` |
+//! | an object that is to go, a resource | [`Deletion::new`]`(client, entry)` |
 //! | the lock of a run | [`Lease::acquire`]`(&client, name, `[`Holder`]`).await?`, then [`Held::lost`], [`Held::release`] |
-//! | the record of the last run | [`RunRecord::new`]`(client, bundle)`, then `write(json)`, `read()` |
+//! | the record of the last run | [`RunRecord::new`]`(client, bundle)`, then `write(json, `[`Fence`]`)`, `read()` |
 //! | an Event on the Job that we run in | [`JobEvent::new`]`(client, Option<`[`Job`]`>)`, then `send(..)` |
 
 mod client;
@@ -19,6 +24,7 @@ mod diagnosis;
 mod discovery;
 mod document;
 mod error;
+mod fence;
 mod fields;
 mod fingerprint;
 mod flight;
@@ -29,27 +35,36 @@ mod lease;
 mod live;
 mod object;
 mod operator;
+mod ownership;
 mod quantity;
 mod readiness;
 mod refusal;
 mod replacement;
 mod request;
+mod rights;
 mod run_record;
+mod running;
 mod secrets;
 mod seen;
 mod time;
 mod watches;
 
 pub use client::Client;
-pub use config_sum::Configs;
+pub use config_sum::{Configs, config_names};
 pub use diagnosis::Controller;
 pub use error::Error;
+pub use fence::Fence;
 pub use generated_secret::{GeneratedSecret, SecretChange, SecretObserved};
 pub use job_event::{Job, JobEvent, Severity};
 pub use lease::{Held, Holder, Lease};
 pub use object::{Object, ObjectChange, ObjectObserved, ObjectOptions};
 pub use operator::{Operator, OperatorObserved};
+pub use ownership::{
+    Deletion, DeletionChange, DeletionObserved, Entry, Inventory, Key, Prune, PruneObserved,
+};
+pub use rights::{Right, missing as missing_rights};
 pub use run_record::RunRecord;
+pub use running::{Ask, RunningCheck, RunningObserved, WORKLOADS};
 
 /// Under this name the API server keeps which fields are ours.
 const MANAGER: &str = "firstlight";

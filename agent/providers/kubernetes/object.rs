@@ -1,5 +1,7 @@
 //! Any object, applied as the bundle has it and ready by the rule of its kind.
 
+mod terms;
+
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -12,7 +14,7 @@ use super::document::Document;
 use super::kind::Target;
 use super::live::Live;
 use super::readiness::{self, Readiness, Surroundings, Tenure};
-use super::{Client, Configs, Controller, Error, config_sum, diagnosis, replacement};
+use super::{Client, Configs, Controller, Error, config_sum, diagnosis, ownership, replacement};
 use crate::engine::{Diagnosis, Difference, FieldChange, Plan, Resource, Verb, Waiting};
 use crate::expression::ReadyRule;
 
@@ -38,6 +40,7 @@ pub struct Object {
     controllers: Arc<[Controller]>,
     recreate: bool,
     rehearse: bool,
+    adopt: bool,
     configs: Option<Arc<Configs>>,
     comparison: Comparison,
     /// Since when it has been ready or in trouble.
@@ -100,6 +103,7 @@ impl Object {
             controllers: Arc::default(),
             recreate: false,
             rehearse: false,
+            adopt: false,
             configs: None,
             comparison: Comparison::default(),
             tenure: Mutex::default(),
@@ -108,53 +112,9 @@ impl Object {
         })
     }
 
-    /// Judges the object by this rule, where it says something.
-    #[must_use]
-    pub fn judged_by(mut self, rule: ReadyRule) -> Self {
-        self.rule = rule;
-        self
-    }
-
-    /// The operators of the bundle, of which one may serve its kind.
-    #[must_use]
-    pub fn served_by(mut self, controllers: Arc<[Controller]>) -> Self {
-        self.controllers = controllers;
-        self
-    }
-
-    /// Allows to delete the object and make it anew when a field that is to change cannot be
-    /// changed, if it holds no data.
-    #[must_use]
-    pub fn recreate(self, allowed: bool) -> Self {
-        let recreate = allowed;
-        Self { recreate, ..self }
-    }
-
-    /// Restarts the pods of a workload when configuration that they read changes. `configs` is
-    /// what the bundle applies of it.
-    #[must_use]
-    pub fn restart_with(self, configs: Arc<Configs>) -> Self {
-        let configs = config_sum::has_pods(&self.document).then_some(configs);
-        Self { configs, ..self }
-    }
-
-    /// Also tries out what is not there yet, so that a preview knows what the server says to it.
-    #[must_use]
-    pub fn rehearse(self, wanted: bool) -> Self {
-        let rehearse = wanted;
-        Self { rehearse, ..self }
-    }
-
     fn namespace(&self) -> &str {
         let namespace = self.document.namespace.as_deref();
         namespace.unwrap_or(self.client.namespace())
-    }
-
-    /// Reads the time here: how long a state has held decides about some kinds.
-    #[must_use]
-    pub fn with_clock(mut self, clock: fn() -> SystemTime) -> Self {
-        self.clock = clock;
-        self
     }
 
     async fn judge(&self, live: &Live) -> Result<(Surroundings, Readiness), Error> {
@@ -260,7 +220,9 @@ impl Resource for Object {
         let (changes, replace) = if live.is_being_deleted() {
             (Vec::new(), false)
         } else {
-            self.changes(&target, &live).await?
+            let (changes, replace) = self.changes(&target, &live).await?;
+            ownership::claim(&self.client, &target, &live, &changes, self.adopt)?;
+            (changes, replace)
         };
         let asks = changes.is_empty() && self.options.wait && !live.is_being_deleted();
         let (surroundings, readiness) = if asks {
@@ -298,7 +260,10 @@ impl Resource for Object {
         }
         let content = self.content().await?;
         let force = self.options.force;
-        self.client.apply(&target, &content, force, false).await?;
+        let live = self.client.apply(&target, &content, force, false).await?;
+        if change.difference.verb == Verb::Create {
+            ownership::made(&self.client, &target, &live);
+        }
         Ok(())
     }
 

@@ -204,6 +204,17 @@ impl Request {
         delete.with_body(JSON, &options)
     }
 
+    /// Takes an object away at once that owns nothing.
+    pub(super) fn discard(target: &Target, uid: &str) -> Self {
+        let options = json!({
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+            "preconditions": { "uid": uid },
+        });
+        Self::about(target, Method::DELETE, "delete").with_body(JSON, &options)
+    }
+
     /// Sets the fields of `patch`; with `metadata.resourceVersion` in it only in that version.
     pub(super) fn merge(target: &Target, patch: &Value) -> Self {
         let mut merge = Self::about(target, Method::PATCH, "patch");

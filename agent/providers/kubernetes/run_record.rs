@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::fence::Fence;
 use super::kind::{CONFIG_MAP, Target};
 use super::{Client, Error, MANAGER};
 
@@ -27,31 +28,31 @@ impl RunRecord {
         }
     }
 
-    /// Replaces the record.
+    /// Replaces the record, as the holder of the lock; whoever has edited it is overruled.
     ///
     /// # Errors
-    /// When it is too large, or the API server does not take it.
-    pub async fn write(&self, record: &str) -> Result<(), Error> {
+    /// When it is too large, when a later holder of the lock has written one, or when the API
+    /// server does not take it.
+    pub async fn write(&self, record: &str, fence: Fence) -> Result<(), Error> {
         if record.len() > Self::LIMIT {
             return Err(Error::TooLarge {
                 bytes: record.len(),
                 limit: Self::LIMIT,
             });
         }
-        let document = json!({
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {
-                "name": self.target.name,
-                "labels": { "app.kubernetes.io/managed-by": MANAGER },
-            },
-            "data": { KEY: record },
-        });
-        // It is ours alone: whoever has edited it is overruled.
-        self.client
-            .apply(&self.target, &document, true, false)
-            .await?;
-        Ok(())
+        let data = json!({ KEY: record });
+        fence.write(&self.client, &self.target, &data).await
+    }
+
+    /// Takes the record away.
+    ///
+    /// # Errors
+    /// When the API server does not do it.
+    pub async fn remove(&self) -> Result<(), Error> {
+        match self.client.get(&self.target).await? {
+            Some(found) => self.client.discard(&self.target, &found).await,
+            None => Ok(()),
+        }
     }
 
     /// The record; none if no run has left one.

@@ -175,6 +175,11 @@ impl Bed {
         self.user(&["get", "list", "watch"]).await
     }
 
+    /// The administrator, as another run that has seen nothing yet.
+    pub(super) async fn administrator(&self) -> Client {
+        self.with_kubeconfig(&self.kubeconfig).await
+    }
+
     /// A client with this token.
     pub(super) async fn with_token(&self, token: &str) -> Client {
         let mut kubeconfig = self.kubeconfig.clone();

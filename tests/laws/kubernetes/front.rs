@@ -1,7 +1,7 @@
 //! Stands before an API server, in plain HTTP, and turns requests away when it is told to.
 
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::Method;
 use serde_json::{Value, json};
@@ -19,8 +19,15 @@ struct Script {
     method: String,
     refusals: Vec<Refusal>,
     count: usize,
-    /// When each request came, and whether it was told to come again later.
-    came: Vec<(Instant, bool)>,
+    came: Vec<Came>,
+}
+
+struct Came {
+    at: Instant,
+    /// Without the query.
+    path: String,
+    /// Whether it was told to come again later.
+    turned_away: bool,
 }
 
 /// Passes requests on as the administrator; watches end at once, which makes clients read by name.
@@ -64,21 +71,15 @@ impl Front {
         script.refusals = refusals.to_vec();
     }
 
-    /// When a request was told to come again later.
-    pub(super) fn turned_away(&self) -> Instant {
+    /// How long the object of the request that was told to come again later was left alone. Others
+    /// may have been on their way by then.
+    pub(super) fn left_alone(&self) -> Duration {
         let script = self.script.lock().expect("the script");
         let mut came = script.came.iter();
-        came.find(|(_, later)| *later)
-            .expect("one was turned away")
-            .0
-    }
-
-    /// When the first request after a moment came. Those that were on their way by then do not count.
-    pub(super) fn first_after(&self, moment: Instant) -> Instant {
-        let script = self.script.lock().expect("the script");
-        let mut came = script.came.iter().map(|(at, _)| *at);
-        let on_their_way = moment + std::time::Duration::from_millis(100);
-        came.find(|at| *at > on_their_way).expect("one came later")
+        let first = came.find(|came| came.turned_away);
+        let first = first.expect("one was turned away");
+        let next = came.find(|came| came.path == first.path);
+        next.expect("it came again").at - first.at
     }
 }
 
@@ -97,8 +98,11 @@ async fn answer(mut client: TcpStream, bed: Arc<Bed>, script: Arc<Mutex<Script>>
         let count = script.count;
         let mut refusals = script.refusals.iter();
         let refusal = refusals.find(|(at, ..)| counts && *at == count).copied();
-        let later = refusal.is_some_and(|(_, _, after)| after.is_some());
-        script.came.push((Instant::now(), later));
+        script.came.push(Came {
+            at: Instant::now(),
+            path: path.split('?').next().unwrap_or_default().to_owned(),
+            turned_away: refusal.is_some_and(|(_, _, after)| after.is_some()),
+        });
         refusal
     };
     let content_type = header(&head, "content-type").unwrap_or_default();

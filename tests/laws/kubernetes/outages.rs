@@ -179,9 +179,7 @@ async fn a_server_that_asks_to_be_left_alone_is_left_alone() {
     let report = many.run(Mode::Apply, Reporters::new()).await;
     let found = outcomes(&report);
     assert_eq!(found.values().sum::<usize>(), 5, "{found:?}");
-    let turned_away = front.turned_away();
-    let next = front.first_after(turned_away);
-    let rest = next - turned_away;
+    let rest = front.left_alone();
     assert!(
         rest >= Duration::from_millis(990),
         "asked again after {rest:?}"

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use firstlight::engine::{Class, Failure as _};
-use firstlight::providers::kubernetes::{Job, JobEvent, RunRecord, Severity};
+use firstlight::providers::kubernetes::{Fence, Job, JobEvent, RunRecord, Severity};
 use serde_json::json;
 
 use super::bed::Bed;
@@ -14,21 +14,31 @@ async fn the_record_of_the_last_run_is_kept() {
     let record = RunRecord::new(bed.client.clone(), "lens");
     assert_eq!(record.read().await.expect("an answer"), None);
     for text in [r#"{"run":1}"#, r#"{"run":2}"#] {
-        record.write(text).await.expect("written");
+        record.write(text, Fence(0)).await.expect("written");
         let found = record.read().await.expect("an answer");
         assert_eq!(found.as_deref(), Some(text));
     }
     let path = bed.core("configmaps", "firstlight-lens");
     let edited = json!({ "data": { "record.json": "edited" } });
     bed.patch(&path, edited).await;
-    record.write(r#"{"run":3}"#).await.expect("written");
+    record
+        .write(r#"{"run":3}"#, Fence(2))
+        .await
+        .expect("written");
+    // A run that lost its lock without knowing must not speak last.
+    let late = record.write(r#"{"run":2}"#, Fence(1)).await;
+    let late = late.expect_err("a later holder has written");
+    assert_eq!(late.class(), Class::Busy);
+    assert!(late.to_string().contains("holder 2 of the lock"), "{late}");
+    let kept = record.read().await.expect("an answer");
+    assert_eq!(kept.as_deref(), Some(r#"{"run":3}"#));
 
-    let error = record.write(&"x".repeat(1 << 20)).await;
+    let error = record.write(&"x".repeat(1 << 20), Fence(2)).await;
     let error = error.expect_err("too large");
     assert_eq!(error.class(), Class::Bug);
     assert!(error.to_string().contains("1048576 bytes"), "{error}");
     record
-        .write(&"x".repeat(900 << 10))
+        .write(&"x".repeat(900 << 10), Fence(2))
         .await
         .expect("it just fits");
 }

@@ -271,12 +271,14 @@ pub(super) async fn define(bed: &Bed, api_version: &str, kind: &str) {
     applied
         .await
         .unwrap_or_else(|error| panic!("{name}: {error}"));
-    let path = format!("/apis/{api_version}/namespaces/{}/{plural}", bed.namespace);
+    // It is served a moment before discovery, by which clients go, tells of it.
+    let path = format!("/apis/{api_version}");
     eventually("a served kind", Duration::from_secs(20), async || match bed
         .ask(Method::GET, &path, MERGE, None)
         .await
     {
-        Ok(_) => Attempt::Done(()),
+        Ok(kinds) if kinds.to_string().contains(&format!("\"{plural}\"")) => Attempt::Done(()),
+        Ok(kinds) => Attempt::NotYet(kinds.to_string()),
         Err(error) => Attempt::NotYet(error.to_string()),
     })
     .await

@@ -9,16 +9,16 @@ use super::super::live::Live;
 use super::container::text;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum SourceKind {
+pub(in super::super) enum SourceKind {
     Secret,
     ConfigMap,
 }
 
 /// An object that a pod is configured from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Source {
-    pub(super) kind: SourceKind,
-    pub(super) name: String,
+pub(in super::super) struct Source {
+    pub(in super::super) kind: SourceKind,
+    pub(in super::super) name: String,
 }
 
 impl fmt::Display for Source {
@@ -33,13 +33,13 @@ impl fmt::Display for Source {
 
 /// A source, and the key of it that is used; none where all are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Need {
-    pub(super) source: Source,
-    pub(super) key: Option<String>,
+pub(in super::super) struct Need {
+    pub(in super::super) source: Source,
+    pub(in super::super) key: Option<String>,
 }
 
 /// What the pod cannot start without: for its volumes and for the environment of its containers.
-pub(super) fn needs(pod: &Live) -> Vec<Need> {
+pub(in super::super) fn needs(pod: &Live) -> Vec<Need> {
     let mut needs = Vec::new();
     for volume in pod.list("/spec/volumes") {
         volume_needs(volume, &mut needs);
@@ -107,7 +107,7 @@ fn need(kind: SourceKind, name: &str, key: Option<&str>) -> Need {
 }
 
 /// Which needs are not met, by the keys that were read; what could not be read is taken to be there.
-pub(super) fn unmet(
+pub(in super::super) fn unmet(
     needs: &[Need],
     keys: &BTreeMap<Source, Option<Vec<String>>>,
 ) -> Option<String> {

@@ -7,7 +7,7 @@
 //! listed with the evidence.
 
 mod claim;
-mod configuration;
+pub(super) mod configuration;
 mod container;
 mod controller;
 mod deletion;
@@ -19,7 +19,7 @@ mod reader;
 mod scene;
 mod scheduling;
 mod service;
-mod walk;
+pub(super) mod walk;
 
 use super::kind::{Kind, NAMESPACE, SELF_SUBJECT_ACCESS_REVIEW, SERVICE, Target};
 use super::live::Live;

@@ -111,7 +111,7 @@ fn rank(pod: &Live) -> (u8, &str, &str) {
 }
 
 /// A workload's label selector, as the API server takes it.
-pub(super) fn selector(live: &Live) -> Option<String> {
+pub(in super::super) fn selector(live: &Live) -> Option<String> {
     live.at("/spec/selector")?;
     let labels = live.texts("/spec/selector/matchLabels");
     let mut parts: Vec<String> = labels

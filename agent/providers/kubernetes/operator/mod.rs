@@ -1,9 +1,18 @@
-//! An operator: what it defines is served, and it runs.
+//! An operator: what it defines is served, it runs, it leads, and what it admits can be written.
 
-use std::collections::BTreeMap;
+mod admission;
+mod leader;
+mod webhooks;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::time::SystemTime;
 
-use super::kind::{CUSTOM_RESOURCE_DEFINITION, DEPLOYMENT, Target};
+use serde_json::Value;
+use webhooks::Webhook;
+
+use super::document::Document;
+use super::kind::{CUSTOM_RESOURCE_DEFINITION, DEPLOYMENT, LEASE, Target};
 use super::live::Live;
 use super::readiness::{self, Readiness, Surroundings};
 use super::{Client, Error, diagnosis};
@@ -16,13 +25,18 @@ pub struct Operator {
     namespace: String,
     selector: BTreeMap<String, String>,
     definitions: Vec<String>,
+    /// What is going to be written once it can be used.
+    documents: Vec<Document>,
 }
 
 /// What there is of the operator.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct OperatorObserved {
     definitions: Vec<Definition>,
     deployments: Vec<Live>,
+    /// Why nobody leads, if nobody does.
+    leaderless: Option<String>,
+    webhooks: Vec<Webhook>,
 }
 
 /// A `CustomResourceDefinition`, or the lack of it.
@@ -51,7 +65,21 @@ impl Operator {
             name: name.to_owned(),
             selector,
             definitions,
+            documents: Vec::new(),
         }
+    }
+
+    /// Also waits until the API server takes these of its objects, which are tried in a dry run.
+    ///
+    /// # Errors
+    /// When one of them is not an object.
+    pub fn admitting(self, documents: Vec<Value>) -> Result<Self, Error> {
+        let documents: Result<Vec<Document>, Error> =
+            documents.into_iter().map(Document::new).collect();
+        Ok(Self {
+            documents: documents?,
+            ..self
+        })
     }
 
     async fn definition(&self, name: &str) -> Result<Definition, Error> {
@@ -68,19 +96,45 @@ impl Operator {
         })
     }
 
-    /// Discovery lags behind the definition, and only what it lists can be applied.
+    /// The first version that is to be served and that discovery does not list: it lags behind
+    /// the definition, and only what it lists can be applied.
     async fn unlisted(&self, definition: &Live) -> Result<Option<String>, Error> {
         let group = definition.text("/spec/group");
         let kind = definition.text("/spec/names/kind");
-        let versions = definition.list("/spec/versions").iter();
-        for version in versions.filter(|version| version["served"] == true) {
-            let version = version["name"].as_str().unwrap_or_default();
-            let api_version = format!("{group}/{version}");
+        let served = definition.list("/spec/versions").iter();
+        let served = served.filter(|version| version["served"] == true);
+        let served =
+            served.filter_map(|version| Some(format!("{group}/{}", version["name"].as_str()?)));
+        // Also one that is not defined yet: an older definition may still be there.
+        let written = admission::of_kinds(&self.documents, definition);
+        let written = written.into_iter().map(|it| it.api_version.clone());
+        let needed: BTreeSet<String> = served.chain(written).collect();
+        for api_version in needed {
             if self.client.kind(&api_version, kind).await?.is_none() {
                 return Ok(Some(api_version));
             }
         }
         Ok(None)
+    }
+
+    /// What is read only of an operator that runs.
+    async fn at_work(&self, mut observed: OperatorObserved) -> Result<OperatorObserved, Error> {
+        let leases = self.client.list(&LEASE, &self.namespace, "", "").await?;
+        let now = SystemTime::now();
+        observed.leaderless = leader::missing(&leases, &observed.deployments, now);
+        let groups: Vec<&str> = self
+            .definitions
+            .iter()
+            .filter_map(|name| Some(name.split_once('.')?.1))
+            .collect();
+        observed.webhooks = webhooks::of(&self.client, &groups).await?;
+        Ok(observed)
+    }
+
+    /// The first thing that lacks.
+    fn missing(&self, observed: &OperatorObserved) -> Option<String> {
+        let place = format!("Deployment in {} with {}", self.namespace, self.labels());
+        missing(observed, &place)
     }
 
     fn labels(&self) -> String {
@@ -103,18 +157,29 @@ impl Resource for Operator {
             definitions.push(self.definition(name).await?);
         }
         let labels = self.labels();
-        Ok(OperatorObserved {
+        let deployments = self
+            .client
+            .list(&DEPLOYMENT, &self.namespace, &labels, "")
+            .await?;
+        let mut observed = OperatorObserved {
             definitions,
-            deployments: self
-                .client
-                .list(&DEPLOYMENT, &self.namespace, &labels, "")
-                .await?,
-        })
+            deployments,
+            ..OperatorObserved::default()
+        };
+        if self.missing(&observed).is_none() {
+            observed = self.at_work(observed).await?;
+        }
+        if self.missing(&observed).is_none() {
+            let definitions = observed.definitions.iter();
+            let found = definitions.filter_map(|definition| definition.found.as_ref());
+            let written = found.flat_map(|it| admission::of_kinds(&self.documents, it));
+            admission::rehearse(&self.client, &written.collect::<Vec<_>>()).await?;
+        }
+        Ok(observed)
     }
 
     fn plan(&self, observed: &OperatorObserved) -> Result<Plan<Infallible>, Error> {
-        let place = format!("Deployment in {} with {}", self.namespace, self.labels());
-        Ok(match missing(observed, &place) {
+        Ok(match self.missing(observed) {
             None => Plan::Current,
             Some(why) => Plan::InProgress(Waiting::unavailable(format!(
                 "operator {}: {why}",
@@ -165,10 +230,13 @@ fn missing(observed: &OperatorObserved, place: &str) -> Option<String> {
     if observed.deployments.is_empty() {
         return Some(format!("no {place}"));
     }
-    observed.deployments.iter().find_map(|deployment| {
+    let deployment = observed.deployments.iter().find_map(|deployment| {
         let why = unready(deployment)?;
         Some(format!("Deployment {}: {why}", deployment.name()))
-    })
+    });
+    deployment
+        .or_else(|| observed.leaderless.clone())
+        .or_else(|| webhooks::missing(&observed.webhooks))
 }
 
 fn definition_missing(definition: &Definition) -> Option<String> {
@@ -192,7 +260,7 @@ fn unready(live: &Live) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -260,6 +328,7 @@ mod tests {
             let observed = OperatorObserved {
                 definitions: vec![definition],
                 deployments,
+                ..OperatorObserved::default()
             };
             let found = missing(&observed, "Deployment with app=x");
             assert_eq!(found.as_deref(), expected);

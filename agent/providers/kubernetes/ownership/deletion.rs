@@ -1,0 +1,154 @@
+//! An object that is to go, with what depends on it.
+
+use super::super::kind::Target;
+use super::super::live::Live;
+use super::super::{Client, Error, diagnosis};
+use super::{Entry, claim, data, finalizers};
+use crate::engine::{Diagnosis, Difference, Plan, Resource, Verb, Waiting};
+
+/// Makes an object absent and waits until it is.
+///
+/// One that is not the object on record, that somebody else has made, or that holds data without
+/// `with_data`, is left alone.
+pub struct Deletion {
+    client: Client,
+    entry: Entry,
+    with_data: bool,
+}
+
+/// What there is of it.
+#[derive(Debug)]
+pub struct DeletionObserved(State);
+
+#[derive(Debug)]
+pub(super) enum State {
+    /// It is not there, or not what we have made.
+    Gone,
+    /// It is there and stays.
+    Kept,
+    /// It is there and is to go.
+    Present(Box<(Target, Live)>),
+}
+
+/// One object less.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeletionChange {
+    target: Target,
+    seen: Box<Live>,
+}
+
+impl From<DeletionChange> for Difference {
+    fn from(change: DeletionChange) -> Self {
+        Self {
+            verb: Verb::Delete,
+            target: change.target.to_string(),
+            fields: Vec::new(),
+        }
+    }
+}
+
+impl Deletion {
+    /// An object of the inventory; one that holds data goes only `with_data`.
+    #[must_use]
+    pub fn new(client: Client, entry: Entry, with_data: bool) -> Self {
+        Self {
+            client,
+            entry,
+            with_data,
+        }
+    }
+}
+
+/// Looks for an object on record; takes note if it is gone.
+pub(super) async fn look(client: &Client, entry: &Entry, with_data: bool) -> Result<State, Error> {
+    let found = match entry.target(client).await? {
+        Some(target) => client.get(&target).await?.map(|live| (target, live)),
+        None => None,
+    };
+    let Some((target, live)) = found.filter(|(_, live)| is_ours(entry, live)) else {
+        client.ledger().saw_gone(entry.key());
+        return Ok(State::Gone);
+    };
+    let holds_data = entry.keep || data::ends_with(&live);
+    if holds_data && !with_data || client.ledger().has_seen(live.uid()) {
+        return Ok(State::Kept);
+    }
+    Ok(State::Present(Box::new((target, live))))
+}
+
+/// Whether it is the very object that we have made.
+fn is_ours(entry: &Entry, live: &Live) -> bool {
+    if entry.adopted {
+        return false;
+    }
+    match &entry.uid {
+        Some(uid) => uid == live.uid(),
+        // The run that was to make it was cut short before it saw it.
+        None => claim::is_written_by_us(live),
+    }
+}
+
+/// The change that deletes it, or the wait until it is gone.
+pub(super) fn next(target: &Target, live: &Live) -> Result<DeletionChange, Waiting> {
+    if live.at("/metadata/deletionTimestamp").is_some() {
+        return Err(Waiting::unavailable(finalizers::waiting(target, live)));
+    }
+    Ok(DeletionChange {
+        target: target.clone(),
+        seen: Box::new(live.clone()),
+    })
+}
+
+impl DeletionChange {
+    pub(super) async fn make(self, client: &Client) -> Result<(), Error> {
+        client.delete(&self.target, &self.seen).await
+    }
+}
+
+impl Resource for Deletion {
+    type Observed = DeletionObserved;
+    type Change = DeletionChange;
+    type Error = Error;
+
+    async fn observe(&self) -> Result<DeletionObserved, Error> {
+        look(&self.client, &self.entry, self.with_data)
+            .await
+            .map(DeletionObserved)
+    }
+
+    fn plan(&self, observed: &DeletionObserved) -> Result<Plan<DeletionChange>, Error> {
+        let State::Present(found) = &observed.0 else {
+            return Ok(Plan::Current);
+        };
+        let (target, live) = found.as_ref();
+        Ok(match next(target, live) {
+            Ok(change) => Plan::Change(vec![change]),
+            Err(waiting) => Plan::InProgress(waiting),
+        })
+    }
+
+    async fn apply(&self, change: DeletionChange) -> Result<(), Error> {
+        change.make(&self.client).await
+    }
+
+    async fn changed(&self, seen: &DeletionObserved) {
+        match &seen.0 {
+            State::Present(found) => {
+                let (target, live) = found.as_ref();
+                let version = Some(live.version());
+                self.client.watches().changed(target, version).await;
+            }
+            State::Gone | State::Kept => std::future::pending().await,
+        }
+    }
+
+    async fn diagnose(&self, seen: Result<&DeletionObserved, &Error>) -> Option<Diagnosis> {
+        match &seen.ok()?.0 {
+            State::Present(found) => {
+                let (target, live) = found.as_ref();
+                diagnosis::diagnose(&self.client, target, live, &[]).await
+            }
+            State::Gone | State::Kept => None,
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! `firstlight check` asks every workload of the bundle what it runs, without being told to.
+
+use serde_json::{Value, json};
+use testbed::Env;
+
+use crate::agent::Agent;
+
+const PHASES: &str = "  - name: first
+    steps:
+      - apply: { path: manifests/web.yaml, wait: false }
+";
+
+const WEB: &str = "apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web }
+spec:
+  selector: { matchLabels: { app: web } }
+  template:
+    metadata: { labels: { app: web } }
+    spec: { containers: [{ name: web, image: example.com/web }] }
+";
+
+#[test]
+fn a_check_asks_what_runs_and_a_run_does_not() {
+    let cluster = Env::load().and_then(|env| env.api_server());
+    let cluster = cluster.expect("an API server");
+    let agent = Agent::on(&cluster, "whatruns", "", PHASES);
+    agent.write("manifests/web.yaml", WEB);
+    let run = agent.run(&["run"]);
+    assert_eq!(run.code, 0, "{run}");
+    let check = agent.run(&["check"]);
+    // Nobody runs its pods.
+    assert_eq!(check.code, 1, "{check}");
+    assert!(check.stdout.contains("what-runs"), "{check}");
+    let status = json!({ "status": { "observedGeneration": 1, "replicas": 1, "updatedReplicas": 1,
+        "readyReplicas": 1, "availableReplicas": 1 } });
+    let mut kubectl = cluster.kubectl().expect("kubectl");
+    let patched = kubectl
+        .args(["-n", &agent.namespace, "patch", "deployment/web"])
+        .args([
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            &status.to_string(),
+        ])
+        .output();
+    assert!(patched.expect("kubectl runs").status.success());
+    let check = agent.run(&["check", "-o", "json"]);
+    assert_eq!(check.code, 0, "{check}");
+    let record: Value = serde_json::from_str(&check.stdout).expect("JSON");
+    assert_eq!(record["steps"][1]["kind"], "check.running", "{record}");
+}
+
+#[test]
+fn questions_of_the_bundle_are_read_and_mistakes_are_named() {
+    let cluster = Env::load().and_then(|env| env.api_server());
+    let phases = "  - name: first
+    steps:
+      - check: { rollout: { workload: deployment/web } }
+      - check: { image: { workload: deployment/web, image: example.com/web } }
+      - check: { env: { workload: statefulset/db, names: [A] } }
+      - check: { secret: { name: login, keys: [user], usedBy: daemonset/other/agent } }
+";
+    let agent = Agent::on(&cluster.expect("an API server"), "questions", "", phases);
+    let lint = agent.run(&["lint"]);
+    assert_eq!(lint.code, 0, "{lint}");
+    let render = agent.run(&["render"]);
+    assert!(
+        render.stdout.contains("usedBy: DaemonSet/other/agent"),
+        "{render}"
+    );
+    let wrong = "  - name: first
+    steps:
+      - check: { rollout: { workload: job/web } }
+      - check: { env: { workload: deployment/web, names: [] } }
+";
+    let agent = Agent::on(
+        &Env::load()
+            .and_then(|env| env.api_server())
+            .expect("an API server"),
+        "mistakes",
+        "",
+        wrong,
+    );
+    let lint = agent.run(&["lint"]);
+    assert_eq!(lint.code, 78, "{lint}");
+    assert!(
+        lint.stderr.contains("`job/web` is not a workload"),
+        "{lint}"
+    );
+    assert!(lint.stderr.contains("`names` names nothing"), "{lint}");
+}
