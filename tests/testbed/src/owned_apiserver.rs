@@ -124,3 +124,22 @@ fn spawn(state: &Path, log: &Path) -> Result<Child, Error> {
             source,
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::ApiServer;
+    use crate::kubernetes;
+
+    #[tokio::test]
+    async fn it_can_be_killed_and_restarted_and_ends_with_its_owner() {
+        let owned = ApiServer::start().await.expect("an API server");
+        let cluster = owned.cluster().clone();
+        kubernetes::ask(&cluster).await.expect("it is ready");
+        owned.kill().await.expect("it is killed");
+        assert!(kubernetes::ask(&cluster).await.is_err(), "it still answers");
+        owned.restart().await.expect("it is up again");
+        kubernetes::ask(&cluster).await.expect("it is ready again");
+        drop(owned);
+        assert!(!cluster.state.exists(), "its data is still there");
+    }
+}
