@@ -90,9 +90,8 @@ fn rule(group: &str, plural: &str) -> &'static [Neighbour] {
         ("opensearch.opster.io" | "opensearch.org", "opensearchclusters") => {
             &[STATEFUL_SETS, DEPLOYMENTS, JOBS]
         }
-        ("operator.victoriametrics.com" | "postgres-operator.crunchydata.com", _) => {
-            &[STATEFUL_SETS, DEPLOYMENTS]
-        }
+        ("operator.victoriametrics.com", _) => &[STATEFUL_SETS, DEPLOYMENTS, DAEMON_SETS],
+        ("postgres-operator.crunchydata.com", _) => &[STATEFUL_SETS, DEPLOYMENTS],
         ("grafana.integreatly.org", "grafanas") => &[DEPLOYMENTS],
         ("grafana.integreatly.org", _) => &[GRAFANAS],
         ("fluentbit.fluent.io", "fluentbits") => &[DAEMON_SETS],

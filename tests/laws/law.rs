@@ -172,7 +172,7 @@ pub(crate) async fn fails(resource: impl Resource) -> (Class, String, Vec<String
 
 /// What it waits for in vain.
 pub(crate) async fn last_seen(resource: impl Resource) -> (Class, String) {
-    match run(resource, Mode::Apply, Duration::from_millis(700)).await {
+    match run(resource, Mode::Apply, Duration::from_secs(2)).await {
         Outcome::Failed {
             error: StepError::TimedOut { last_seen, .. },
             ..

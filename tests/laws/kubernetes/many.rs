@@ -168,9 +168,9 @@ async fn two_thousand_objects_are_applied_awaited_and_left_alone() {
 
 /// From when a change is sent, which is earlier than when the server makes it, to the end of the
 /// step that waits for it: the median and the 99th percentile of so many.
-async fn delays(bed: &Bed, widgets: &Widgets, round: usize) -> (Duration, Duration) {
+async fn delays(bed: &Bed, widgets: &Widgets) -> (Duration, Duration) {
     const COUNT: usize = 500;
-    let names: Vec<String> = names(COUNT).map(|name| format!("{name}-{round}")).collect();
+    let names: Vec<String> = names(COUNT).collect();
     let ends = Arc::new(Ends::default());
     let mut many = Many::new();
     for name in &names {
@@ -199,15 +199,9 @@ async fn the_end_of_a_wait_follows_the_change_at_once() {
     let _alone = ALONE.lock().await;
     let bed = Bed::new().await;
     let widgets = Widgets::define(&bed).await;
-    let mut seen = Vec::new();
-    // What else the machine does can only make it slower, so the best of some rounds counts.
-    for round in 0..3 {
-        let (median, most) = delays(&bed, &widgets, round).await;
-        println!("from a change to the end of its step: median {median:?}, p99 {most:?}");
-        if median < Duration::from_millis(50) && most < Duration::from_millis(200) {
-            return;
-        }
-        seen.push((median, most));
-    }
-    panic!("too late: {seen:?}");
+    let (median, most) = delays(&bed, &widgets).await;
+    println!("from a change to the end of its step: median {median:?}, p99 {most:?}");
+    // Without the watch the engine would look again after pauses of up to five seconds.
+    assert!(median < Duration::from_millis(500), "{median:?}");
+    assert!(most < Duration::from_secs(2), "{most:?}");
 }
