@@ -8,7 +8,8 @@ use super::{Role, Roles, Rule};
 /// So many steps are named; the others are counted.
 const NAMED: usize = 2;
 
-/// Roles, and their bindings to a service account of the installation's namespace.
+/// Roles, and their bindings to a service account of the installation's namespace, by whose name
+/// they are called.
 #[must_use]
 pub fn yaml(roles: &Roles, installation: &str, account: &str) -> String {
     let mut text = String::new();
@@ -17,8 +18,8 @@ pub fn yaml(roles: &Roles, installation: &str, account: &str) -> String {
             text.push_str("---\n");
         }
         let name = match &role.namespace {
-            Some(namespace) if namespace == installation => "firstlight".to_owned(),
-            _ => format!("firstlight-{installation}"),
+            Some(namespace) if namespace == installation => account.to_owned(),
+            _ => format!("{account}-{installation}"),
         };
         let kind = match role.namespace {
             Some(_) => "Role",

@@ -1,6 +1,7 @@
 //! From nothing to installed, and on.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -205,7 +206,9 @@ async fn a_new_configuration_changes_only_what_it_is_about(bed: &Bed) {
 }
 
 async fn a_pod_that_dies_in_the_middle_of_the_schema_is_followed_by_one_that_finishes(bed: &Bed) {
-    bed.kubectl_with(&["apply", "-f", "-"], Some(&slow_schema(bed)));
+    let manifest = slow_schema(bed);
+    bed.kubectl_with(&["apply", "-f", "-"], Some(&slow_rights(&manifest)));
+    bed.kubectl_with(&["apply", "-f", "-"], Some(&manifest));
     let label = "batch.kubernetes.io/job-name=slow";
     let victim = eventually("the third migration runs", RERUN, async || {
         let pods = bed.get(&["pods", "-l", label]);
@@ -248,6 +251,35 @@ fn slow_schema(bed: &Bed) -> String {
         .clone();
     let template = include_str!("slow-schema.yaml");
     template.replace("IMAGE", image.as_str().expect("an image"))
+}
+
+/// The Roles that `firstlight rbac` prints for that bundle.
+fn slow_rights(manifest: &str) -> String {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(manifest).expect("YAML");
+    let bundle = tempfile::tempdir().expect("a folder");
+    for (key, text) in documents[0]["data"].as_object().expect("files") {
+        let folder = match key.as_str() {
+            "bundle.yaml" => "manifests",
+            _ => "sql",
+        };
+        let folder = bundle.path().join(folder);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.join(key), text.as_str().expect("text")).expect("a file");
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_firstlight"))
+        .args([
+            "rbac",
+            "--namespace",
+            NAMESPACE,
+            "--service-account",
+            "slow",
+        ])
+        .arg("--bundle")
+        .arg(bundle.path())
+        .output()
+        .expect("the agent starts");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("text")
 }
 
 /// The ids of the steps with an outcome.
