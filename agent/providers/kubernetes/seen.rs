@@ -222,14 +222,20 @@ impl Seen {
         });
     }
 
-    /// After a list of this version: what was not in it is not there.
-    pub(super) fn finish(&self, listing: Listing, version: u64, watch: AbortHandle) {
+    /// After a list of this version: what was not in it is not there. The watch begins only when
+    /// that is noted, so that its end is the last word.
+    pub(super) fn finish(
+        &self,
+        listing: Listing,
+        version: u64,
+        watch: impl FnOnce() -> AbortHandle,
+    ) {
         for name in &listing.missing {
             self.set(name, version, || State::Absent(version));
         }
         let mut known = self.known();
         known.phase = Phase::Followed(listing.only);
-        if let Some(before) = known.watch.replace(watch) {
+        if let Some(before) = known.watch.replace(watch()) {
             before.abort();
         }
     }
@@ -296,6 +302,10 @@ mod tests {
         seen.put(name, version, || live(version));
     }
 
+    fn no_watch() -> AbortHandle {
+        tokio::spawn(std::future::ready(())).abort_handle()
+    }
+
     /// Follows these names, of which the list of version 100 has only `a`, in version 90.
     fn followed(names: &[&str]) -> Seen {
         let seen = Seen::default();
@@ -304,8 +314,7 @@ mod tests {
         }
         let mut listing = seen.begin();
         seen.take(&mut listing, "a", "90", || live("90"));
-        let watch = tokio::spawn(std::future::ready(())).abort_handle();
-        seen.finish(listing, 100, watch);
+        seen.finish(listing, 100, no_watch);
         seen
     }
 
@@ -347,8 +356,7 @@ mod tests {
         put(&seen, "b", "105");
         put(&seen, "c", "95");
         seen.take(&mut listing, "a", "90", || live("90"));
-        let watch = tokio::spawn(std::future::ready(())).abort_handle();
-        seen.finish(listing, 100, watch);
+        seen.finish(listing, 100, no_watch);
         assert_eq!(version(&seen, "a").as_deref(), Some("105"));
         assert_eq!(version(&seen, "b").as_deref(), Some("105"));
         assert_eq!(version(&seen, "c").as_deref(), Some("absent"));
@@ -375,6 +383,25 @@ mod tests {
         seen.lose();
         assert!(wakes("a", Some("90")));
         assert!(matches!(seen.answer("a"), Answer::List));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_watch_that_ends_at_once_is_not_taken_for_one_that_lasts() {
+        let seen = Arc::new(Seen::default());
+        let mut watch = None;
+        seen.want("a");
+        seen.finish(seen.begin(), 100, || {
+            let follower = Arc::clone(&seen);
+            let (begins, begun) = std::sync::mpsc::channel();
+            let ends = tokio::task::spawn_blocking(move || {
+                begins.send(()).expect("somebody hears it");
+                follower.lose();
+            });
+            begun.recv().expect("it begins");
+            watch.insert(ends).abort_handle()
+        });
+        watch.expect("a watch").await.expect("it ends");
+        assert!(!seen.follows("a"));
     }
 
     #[tokio::test]

@@ -218,8 +218,8 @@ impl Following {
         let seen = Arc::clone(&self.seen);
         match version {
             Some(version) => {
-                let watch = tokio::spawn(self.follow(version.to_string()));
-                seen.finish(listing, version, watch.abort_handle());
+                let follow = self.follow(version.to_string());
+                seen.finish(listing, version, || tokio::spawn(follow).abort_handle());
             }
             None => seen.read_by_name(),
         }
