@@ -79,6 +79,24 @@ pub(super) struct Listing {
     pub(super) count: u64,
 }
 
+impl Listing {
+    fn of(missing: HashSet<String>) -> Self {
+        Self {
+            only: missing
+                .iter()
+                .next()
+                .filter(|_| missing.len() == 1)
+                .cloned(),
+            count: missing.len() as u64,
+            missing,
+        }
+    }
+
+    pub(super) fn of_one(name: &str) -> Self {
+        Self::of(HashSet::from([name.to_owned()]))
+    }
+}
+
 /// The store's version as a number, by which two are told apart; none of a server that counts
 /// otherwise.
 pub(super) fn number(version: &str) -> Option<u64> {
@@ -135,16 +153,7 @@ impl Seen {
 
     /// Before a list: whom it is for.
     pub(super) fn begin(&self) -> Listing {
-        let missing: HashSet<String> = self.known().names.keys().cloned().collect();
-        Listing {
-            only: missing
-                .iter()
-                .next()
-                .filter(|_| missing.len() == 1)
-                .cloned(),
-            count: missing.len() as u64,
-            missing,
-        }
+        Listing::of(self.known().names.keys().cloned().collect())
     }
 
     /// Takes an object from a list.
@@ -230,13 +239,18 @@ impl Seen {
         version: u64,
         watch: impl FnOnce() -> AbortHandle,
     ) {
-        for name in &listing.missing {
-            self.set(name, version, || State::Absent(version));
-        }
+        self.miss(&listing, version);
         let mut known = self.known();
         known.phase = Phase::Followed(listing.only);
         if let Some(before) = known.watch.replace(watch()) {
             before.abort();
+        }
+    }
+
+    /// Takes note that these names were not in a list of this version.
+    pub(super) fn miss(&self, listing: &Listing, version: u64) {
+        for name in &listing.missing {
+            self.set(name, version, || State::Absent(version));
         }
     }
 
@@ -383,6 +397,28 @@ mod tests {
         seen.lose();
         assert!(wakes("a", Some("90")));
         assert!(matches!(seen.answer("a"), Answer::List));
+    }
+
+    #[tokio::test]
+    async fn one_that_came_late_is_caught_up_with() {
+        let seen = followed(&["a", "b"]);
+        let wakes = |name, version| {
+            let wait = seen.subscribe(name).for_other_than(version);
+            wait.now_or_never().is_some()
+        };
+        for (name, found, version) in [("c", true, Some("95")), ("d", false, None)] {
+            assert!(matches!(seen.answer(name), Answer::Get));
+            assert!(wakes(name, version), "nothing is known of {name}");
+            let mut listing = Listing::of_one(name);
+            assert_eq!(listing.only.as_deref(), Some(name));
+            if found {
+                seen.take(&mut listing, name, "95", || live("95"));
+            }
+            seen.miss(&listing, 110);
+            assert!(!wakes(name, version), "{name} is as it was");
+        }
+        seen.gone("c", "111");
+        assert!(wakes("c", Some("95")));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
