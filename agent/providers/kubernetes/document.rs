@@ -34,6 +34,9 @@ impl Document {
             namespace: text("/metadata/namespace", "").ok(),
             content: Value::Null,
         };
+        if document.kind == SECRET.name && document.api_version == SECRET.api_version() {
+            refuse_other_than_text(&content)?;
+        }
         if let Some(fields) = content.as_object_mut() {
             normalise(&document.kind, fields);
         }
@@ -53,6 +56,19 @@ impl std::fmt::Display for Document {
     }
 }
 
+/// A Secret with another value than text is not sent at all: the server's answer would quote it.
+fn refuse_other_than_text(secret: &Value) -> Result<(), Error> {
+    for part in ["data", "stringData"] {
+        let values = secret.get(part).and_then(Value::as_object);
+        if let Some((key, _)) = values.into_iter().flatten().find(|(_, it)| !it.is_string()) {
+            return Err(Error::NotAnObject {
+                problem: format!("{part}.{key} is not text; put the value in quotes"),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// Brings the document into the form in which the server keeps it, so that both can be compared.
 fn normalise(kind: &str, fields: &mut Map<String, Value>) {
     // Written by generators of manifests; the status is its controller's.
@@ -69,7 +85,7 @@ fn normalise(kind: &str, fields: &mut Map<String, Value>) {
         for (key, value) in texts {
             let encoded = match &value {
                 Value::String(text) => Value::String(STANDARD.encode(text)),
-                // Not text: the server says so better.
+                // Of another kind of that name.
                 _ => value,
             };
             data[key] = encoded;
@@ -96,6 +112,31 @@ mod tests {
             json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "login" },
                     "data": { "user": "bGVucw==" } })
         );
+    }
+
+    #[test]
+    fn what_is_not_text_in_a_secret_is_named_and_not_quoted() {
+        for part in ["data", "stringData"] {
+            for value in [
+                json!(4711),
+                json!(true),
+                json!(null),
+                json!({ "pin": 4711 }),
+            ] {
+                let secret = json!({ "apiVersion": "v1", "kind": "Secret",
+                                     "metadata": { "name": "login" }, part: { "pin": value } });
+                let error = Document::new(secret).expect_err("not text");
+                assert_eq!(
+                    error.to_string(),
+                    format!(
+                        "not a Kubernetes object: {part}.pin is not text; put the value in quotes"
+                    )
+                );
+            }
+        }
+        let other = json!({ "apiVersion": "example.com/v1", "kind": "Secret",
+                            "metadata": { "name": "login" }, "data": { "pin": 4711 } });
+        assert!(Document::new(other).is_ok());
     }
 
     #[test]

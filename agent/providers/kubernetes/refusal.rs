@@ -62,7 +62,7 @@ pub(super) fn negative_answer(request: &Request, server: String, code: u16, said
         },
         500 if said.reason.is_empty() => Error::Unexplained {
             request: asked,
-            message,
+            message: of_document(request, message, &causes),
         },
         408 | 410 | 429 | 500.. => Error::Unable {
             request: asked,
@@ -72,9 +72,24 @@ pub(super) fn negative_answer(request: &Request, server: String, code: u16, said
         _ => Error::Refused {
             request: asked,
             reason,
-            message,
+            message: of_document(request, message, &causes),
         },
     }
+}
+
+/// What the server says of a document; of a Secret only which fields it means, because its words
+/// may quote a value.
+fn of_document(request: &Request, message: String, causes: &[StatusCause]) -> String {
+    if !request.is_of_secret() || request.body.is_empty() {
+        return message;
+    }
+    let fields = causes.iter().map(|cause| cause.field.as_str());
+    let fields: Vec<&str> = fields.filter(|field| !field.is_empty()).collect();
+    let about = match fields.join(", ").as_str() {
+        "" => String::new(),
+        fields => format!(" about {fields}"),
+    };
+    format!("its words{about} are left out, as they may quote a secret")
 }
 
 fn forbidden(request: &Request, message: String, causes: &[StatusCause]) -> Error {
@@ -152,7 +167,7 @@ mod tests {
 
     use super::*;
     use crate::engine::{Class, Failure as _};
-    use crate::providers::kubernetes::kind::{SECRET, Target};
+    use crate::providers::kubernetes::kind::{CONFIG_MAP, Kind, SECRET, Target};
 
     #[test]
     fn only_the_words_for_it_make_a_field_immutable() {
@@ -175,6 +190,41 @@ mod tests {
         let required = "Required value";
         for other in [&[required][..], &[immutable, required], &[]] {
             assert!(refused(other).contains("refuses it"), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn words_on_a_secret_are_left_out() {
+        let said = |kind: Kind, code: u16, field: &str| {
+            let causes = json!([{ "field": field, "message": "Invalid value: 4711" }]);
+            let status = json!({ "reason": if code == 500 { "" } else { "Invalid" },
+                                 "message": "got 4711", "details": { "causes": causes } });
+            let status: Status = serde_json::from_value(status).expect("a status");
+            let target = Target::new(kind, "lens", "login");
+            let request = Request::apply(&target, &json!({}), false, false);
+            negative_answer(&request, "here".to_owned(), code, status).to_string()
+        };
+        for (code, field, ends) in [
+            (
+                400,
+                "",
+                "its words are left out, as they may quote a secret",
+            ),
+            (
+                422,
+                "data[pin]",
+                "its words about data[pin] are left out, as they may quote a secret",
+            ),
+            (
+                500,
+                "",
+                "its words are left out, as they may quote a secret",
+            ),
+        ] {
+            let secret = said(SECRET, code, field);
+            assert!(secret.ends_with(ends), "{secret}");
+            assert!(!secret.contains("4711"), "{secret}");
+            assert!(said(CONFIG_MAP, code, field).ends_with("got 4711"));
         }
     }
 

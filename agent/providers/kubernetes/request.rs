@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::kind::{Kind, LEASE, Target, split};
+use super::kind::{Kind, LEASE, SECRET, Target, split};
 use super::{Error, MANAGER};
 
 /// How many objects a page of a list has.
@@ -262,6 +262,13 @@ impl Request {
             .is_some_and(|it| *it == LEASE.resource())
     }
 
+    /// Whether it is about a Secret, whose values an answer may quote.
+    pub(super) fn is_of_secret(&self) -> bool {
+        self.resource
+            .as_ref()
+            .is_some_and(|it| *it == SECRET.resource())
+    }
+
     /// Whether this answer, which is no success, tells what was asked.
     pub(super) fn expects(&self, error: &Error) -> bool {
         match error {
@@ -320,7 +327,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::providers::kubernetes::kind::{DEPLOYMENT, POD, SECRET, STORAGE_CLASS};
+    use crate::providers::kubernetes::kind::{DEPLOYMENT, POD, STORAGE_CLASS};
 
     #[test]
     fn urls_and_templates() {

@@ -79,6 +79,24 @@ pub(super) struct Listing {
     pub(super) count: u64,
 }
 
+impl Listing {
+    fn of(missing: HashSet<String>) -> Self {
+        Self {
+            only: missing
+                .iter()
+                .next()
+                .filter(|_| missing.len() == 1)
+                .cloned(),
+            count: missing.len() as u64,
+            missing,
+        }
+    }
+
+    pub(super) fn of_one(name: &str) -> Self {
+        Self::of(HashSet::from([name.to_owned()]))
+    }
+}
+
 /// The store's version as a number, by which two are told apart; none of a server that counts
 /// otherwise.
 pub(super) fn number(version: &str) -> Option<u64> {
@@ -135,16 +153,7 @@ impl Seen {
 
     /// Before a list: whom it is for.
     pub(super) fn begin(&self) -> Listing {
-        let missing: HashSet<String> = self.known().names.keys().cloned().collect();
-        Listing {
-            only: missing
-                .iter()
-                .next()
-                .filter(|_| missing.len() == 1)
-                .cloned(),
-            count: missing.len() as u64,
-            missing,
-        }
+        Listing::of(self.known().names.keys().cloned().collect())
     }
 
     /// Takes an object from a list.
@@ -222,15 +231,26 @@ impl Seen {
         });
     }
 
-    /// After a list of this version: what was not in it is not there.
-    pub(super) fn finish(&self, listing: Listing, version: u64, watch: AbortHandle) {
-        for name in &listing.missing {
-            self.set(name, version, || State::Absent(version));
-        }
+    /// After a list of this version: what was not in it is not there. The watch begins only when
+    /// that is noted, so that its end is the last word.
+    pub(super) fn finish(
+        &self,
+        listing: Listing,
+        version: u64,
+        watch: impl FnOnce() -> AbortHandle,
+    ) {
+        self.miss(&listing, version);
         let mut known = self.known();
         known.phase = Phase::Followed(listing.only);
-        if let Some(before) = known.watch.replace(watch) {
+        if let Some(before) = known.watch.replace(watch()) {
             before.abort();
+        }
+    }
+
+    /// Takes note that these names were not in a list of this version.
+    pub(super) fn miss(&self, listing: &Listing, version: u64) {
+        for name in &listing.missing {
+            self.set(name, version, || State::Absent(version));
         }
     }
 
@@ -296,6 +316,10 @@ mod tests {
         seen.put(name, version, || live(version));
     }
 
+    fn no_watch() -> AbortHandle {
+        tokio::spawn(std::future::ready(())).abort_handle()
+    }
+
     /// Follows these names, of which the list of version 100 has only `a`, in version 90.
     fn followed(names: &[&str]) -> Seen {
         let seen = Seen::default();
@@ -304,8 +328,7 @@ mod tests {
         }
         let mut listing = seen.begin();
         seen.take(&mut listing, "a", "90", || live("90"));
-        let watch = tokio::spawn(std::future::ready(())).abort_handle();
-        seen.finish(listing, 100, watch);
+        seen.finish(listing, 100, no_watch);
         seen
     }
 
@@ -347,8 +370,7 @@ mod tests {
         put(&seen, "b", "105");
         put(&seen, "c", "95");
         seen.take(&mut listing, "a", "90", || live("90"));
-        let watch = tokio::spawn(std::future::ready(())).abort_handle();
-        seen.finish(listing, 100, watch);
+        seen.finish(listing, 100, no_watch);
         assert_eq!(version(&seen, "a").as_deref(), Some("105"));
         assert_eq!(version(&seen, "b").as_deref(), Some("105"));
         assert_eq!(version(&seen, "c").as_deref(), Some("absent"));
@@ -375,6 +397,47 @@ mod tests {
         seen.lose();
         assert!(wakes("a", Some("90")));
         assert!(matches!(seen.answer("a"), Answer::List));
+    }
+
+    #[tokio::test]
+    async fn one_that_came_late_is_caught_up_with() {
+        let seen = followed(&["a", "b"]);
+        let wakes = |name, version| {
+            let wait = seen.subscribe(name).for_other_than(version);
+            wait.now_or_never().is_some()
+        };
+        for (name, found, version) in [("c", true, Some("95")), ("d", false, None)] {
+            assert!(matches!(seen.answer(name), Answer::Get));
+            assert!(wakes(name, version), "nothing is known of {name}");
+            let mut listing = Listing::of_one(name);
+            assert_eq!(listing.only.as_deref(), Some(name));
+            if found {
+                seen.take(&mut listing, name, "95", || live("95"));
+            }
+            seen.miss(&listing, 110);
+            assert!(!wakes(name, version), "{name} is as it was");
+        }
+        seen.gone("c", "111");
+        assert!(wakes("c", Some("95")));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_watch_that_ends_at_once_is_not_taken_for_one_that_lasts() {
+        let seen = Arc::new(Seen::default());
+        let mut watch = None;
+        seen.want("a");
+        seen.finish(seen.begin(), 100, || {
+            let follower = Arc::clone(&seen);
+            let (begins, begun) = std::sync::mpsc::channel();
+            let ends = tokio::task::spawn_blocking(move || {
+                begins.send(()).expect("somebody hears it");
+                follower.lose();
+            });
+            begun.recv().expect("it begins");
+            watch.insert(ends).abort_handle()
+        });
+        watch.expect("a watch").await.expect("it ends");
+        assert!(!seen.follows("a"));
     }
 
     #[tokio::test]

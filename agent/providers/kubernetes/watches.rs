@@ -103,6 +103,12 @@ impl Watches {
             // Nobody will tell; the engine looks now and then.
             return std::future::pending().await;
         }
+        // What nobody knows yet of one that came late is no news.
+        if let Answer::Get = place.seen.answer(&target.name)
+            && place.catch_up(&target.name).await.is_err()
+        {
+            return std::future::pending().await;
+        }
         place
             .seen
             .subscribe(&target.name)
@@ -161,7 +167,12 @@ impl Place {
         if self.seen.follows(name) || !self.seen.may_list() {
             return Ok(());
         }
-        let place = Following {
+        let all = self.following();
+        self.listing.join(|| all.list().boxed()).await
+    }
+
+    fn following(&self) -> Following {
+        Following {
             connection: self.connection.clone(),
             selection: Selection {
                 kind: self.kind.clone(),
@@ -171,8 +182,18 @@ impl Place {
                 may_be_forbidden: true,
             },
             seen: Arc::clone(&self.seen),
-        };
-        self.listing.join(|| place.list().boxed()).await
+        }
+    }
+
+    /// Learns of a name that was not kept when the others were listed. By a list too: who may
+    /// list a kind may not always get one by its name.
+    async fn catch_up(&self, name: &str) -> Result<(), Error> {
+        let mut listing = Listing::of_one(name);
+        let version = self.following().pages(&mut listing).await?;
+        if let Some(version) = version.as_deref().and_then(number) {
+            self.seen.miss(&listing, version);
+        }
+        Ok(())
     }
 
     async fn get(&self, target: &Target) -> Result<Option<Arc<Live>>, Error> {
@@ -205,9 +226,6 @@ enum End {
 impl Following {
     async fn list(mut self) -> Result<(), Error> {
         let mut listing = self.seen.begin();
-        if let Some(name) = &listing.only {
-            self.selection.fields = format!("metadata.name={name}");
-        }
         let version = match self.pages(&mut listing).await {
             Ok(version) => version.as_deref().and_then(number),
             Err(Error::Forbidden { .. }) => None,
@@ -218,8 +236,8 @@ impl Following {
         let seen = Arc::clone(&self.seen);
         match version {
             Some(version) => {
-                let watch = tokio::spawn(self.follow(version.to_string()));
-                seen.finish(listing, version, watch.abort_handle());
+                let follow = self.follow(version.to_string());
+                seen.finish(listing, version, || tokio::spawn(follow).abort_handle());
             }
             None => seen.read_by_name(),
         }
@@ -227,7 +245,10 @@ impl Following {
     }
 
     /// Gives up where most of what there is belongs to others.
-    async fn pages(&self, listing: &mut Listing) -> Result<Option<String>, Error> {
+    async fn pages(&mut self, listing: &mut Listing) -> Result<Option<String>, Error> {
+        if let Some(name) = &listing.only {
+            self.selection.fields = format!("metadata.name={name}");
+        }
         let Self {
             connection,
             selection,

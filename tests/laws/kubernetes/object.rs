@@ -190,6 +190,16 @@ async fn the_values_of_a_secret_are_not_shown() {
 }
 
 #[tokio::test]
+async fn a_refused_secret_is_not_quoted() {
+    let bed = Bed::new().await;
+    let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "login" },
+                         "data": { "pin": "4711, and no base64" } });
+    let (_, said, _) = law::fails(bed.object(secret)).await;
+    assert!(said.contains("may quote a secret"), "{said}");
+    assert!(!said.contains("4711"), "{said}");
+}
+
+#[tokio::test]
 async fn an_absent_namespace_is_waited_for() {
     let bed = Bed::without_namespace().await;
     let document = config_map("early", &json!({}));

@@ -1,8 +1,11 @@
 //! The inventory, and the laws of what deletes.
 
-use firstlight::engine::{Class, Failure as _};
+use std::time::Duration;
+
+use firstlight::engine::{Class, Failure as _, Plan, Resource as _};
 use firstlight::providers::kubernetes::{Deletion, Entry, Fence, Inventory, Prune};
 use serde_json::{Value, json};
+use testbed::{Attempt, eventually};
 
 use super::bed::Bed;
 use crate::law;
@@ -136,4 +139,49 @@ async fn deletion_keeps_the_laws() {
     };
     law::changes(bed.object(document(&kept.name))).await;
     law::unchanged(Deletion::new(other.clone(), kept, false)).await;
+}
+
+#[tokio::test]
+async fn a_held_deletion_is_waited_for_in_peace() {
+    const SOON: Duration = Duration::from_secs(10);
+    let bed = Bed::new().await;
+    // A watch follows the first alone, then all that are known by then; the third comes late.
+    let names = ["one", "two", "three"];
+    let inventory = owned(&bed, &names).await;
+    let recorded = inventory.read().await.expect("an answer");
+    let other = bed.administrator().await;
+    let mut held = Vec::new();
+    for name in names {
+        let path = bed.core("configmaps", name);
+        let finalizers = json!({ "metadata": { "finalizers": ["firstlight.test/hold"] } });
+        bed.patch(&path, finalizers).await;
+        let entry = recorded.iter().find(|entry| entry.name == name);
+        let deletion = Deletion::new(other.clone(), entry.expect("on record").clone(), false);
+        let seen = deletion.observe().await.expect("an answer");
+        let Ok(Plan::Change(changes)) = deletion.plan(&seen) else {
+            panic!("it is to go");
+        };
+        for change in changes {
+            deletion.apply(change).await.expect("its deletion starts");
+        }
+        held.push((path, deletion));
+    }
+    for (path, deletion) in held {
+        let seen = eventually("a quiet wait", SOON, async || {
+            let seen = deletion.observe().await.expect("an answer");
+            let quiet = Duration::from_millis(300);
+            match tokio::time::timeout(quiet, deletion.changed(&seen)).await {
+                Err(_) => Attempt::Done(seen),
+                Ok(()) => Attempt::NotYet("something woke it".to_owned()),
+            }
+        });
+        let seen = seen.await.expect("nobody changes it");
+        let free = json!({ "metadata": { "finalizers": null } });
+        let (woken, _) = tokio::join!(
+            tokio::time::timeout(SOON, deletion.changed(&seen)),
+            bed.patch(&path, free),
+        );
+        woken.expect("its end wakes");
+        law::unchanged(deletion).await;
+    }
 }

@@ -101,7 +101,9 @@ impl Connection {
         {
             span.record("otel.status_code", "ERROR");
             span.record("error.type", error.kind());
-            span.record("exception.message", display(error));
+            if !request.is_of_secret() {
+                span.record("exception.message", display(error));
+            }
         }
         answer
     }
