@@ -5,6 +5,7 @@
 //! those that the bundle defines; any other name is a guess by the rule, is said to be one, and is
 //! put right by the API server when a run asks for its rights.
 
+mod beside;
 mod credentials;
 mod kinds;
 mod print;

@@ -52,7 +52,6 @@ const STATEFUL_SETS: Neighbour = ("apps", "statefulsets", &[Get, List, Watch], W
 const DAEMON_SETS: Neighbour = ("apps", "daemonsets", &[Get, List, Watch], WHETHER);
 const JOBS: Neighbour = ("batch", "jobs", &[Get, List, Watch], WHETHER);
 const GRAFANAS: Neighbour = ("grafana.integreatly.org", "grafanas", &[List], WHETHER);
-const FLUENT_BITS: Neighbour = ("fluentbit.fluent.io", "fluentbits", &[List], WHETHER);
 
 const NODES: Neighbour = (
     "",
@@ -94,8 +93,7 @@ fn rule(group: &str, plural: &str) -> &'static [Neighbour] {
         ("postgres-operator.crunchydata.com", _) => &[STATEFUL_SETS, DEPLOYMENTS],
         ("grafana.integreatly.org", "grafanas") => &[DEPLOYMENTS],
         ("grafana.integreatly.org", _) => &[GRAFANAS],
-        ("fluentbit.fluent.io", "fluentbits") => &[DAEMON_SETS],
-        ("fluentbit.fluent.io", _) => &[DAEMON_SETS, FLUENT_BITS],
+        ("fluentbit.fluent.io", _) => &[DAEMON_SETS],
         ("fluentd.fluent.io", _) => &[STATEFUL_SETS, DAEMON_SETS],
         _ => &[],
     }
