@@ -122,7 +122,7 @@ impl Need {
     #[must_use]
     pub fn is_dispensable(&self) -> bool {
         let reads_all = matches!(self.verb, Verb::Get | Verb::List) && self.subject.name.is_none();
-        reads_all && surroundings::DISPENSABLE.contains(&self.subject.resource.as_str())
+        reads_all && surroundings::is_dispensable(&self.subject.resource, self.why)
     }
 }
 
