@@ -5,6 +5,7 @@
 //! those that the bundle defines; any other name is a guess by the rule, is said to be one, and is
 //! put right by the API server when a run asks for its rights.
 
+mod beside;
 mod credentials;
 mod kinds;
 mod print;
@@ -121,7 +122,7 @@ impl Need {
     #[must_use]
     pub fn is_dispensable(&self) -> bool {
         let reads_all = matches!(self.verb, Verb::Get | Verb::List) && self.subject.name.is_none();
-        reads_all && surroundings::DISPENSABLE.contains(&self.subject.resource.as_str())
+        reads_all && surroundings::is_dispensable(&self.subject.resource, self.why)
     }
 }
 

@@ -155,9 +155,7 @@ impl Found<'_> {
             self.configs(object, place.namespace.as_deref(), why);
         }
         if manifest.terms.wait {
-            self.surroundings(&served, place.namespace.as_deref());
-            let secrets = surroundings::secrets(object);
-            self.secrets(&secrets, "whether its operator has made it");
+            self.beside(object, &served, &place);
         }
     }
 
@@ -177,13 +175,6 @@ impl Found<'_> {
                     self.add(verb, &place("configmaps"), None, why);
                 }
             }
-        }
-    }
-
-    fn secrets(&mut self, names: &[String], why: &'static str) {
-        let place = self.within("", "secrets");
-        for name in names {
-            self.add(Get, &place, Some(name), why);
         }
     }
 
@@ -303,7 +294,7 @@ impl Found<'_> {
     }
 
     /// A resource of the installation's namespace.
-    fn within(&self, group: &str, resource: &str) -> Place {
+    pub(super) fn within(&self, group: &str, resource: &str) -> Place {
         Place {
             namespace: Some(self.bundle.namespace.clone()),
             group: group.to_owned(),

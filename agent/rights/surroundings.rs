@@ -27,6 +27,13 @@ const STORAGE_CLASSES: Neighbour = (
     &[Get, List],
     "what its claims wait for; a run does without too",
 );
+/// A claim that waits for a pod is as ready as it can be, and only its class tells.
+const OWN_CLASS: Neighbour = (
+    "storage.k8s.io",
+    "storageclasses",
+    &[Get],
+    "whether it is bound only when a pod uses it",
+);
 const LOGS: Neighbour = (
     "",
     LOG,
@@ -52,7 +59,6 @@ const STATEFUL_SETS: Neighbour = ("apps", "statefulsets", &[Get, List, Watch], W
 const DAEMON_SETS: Neighbour = ("apps", "daemonsets", &[Get, List, Watch], WHETHER);
 const JOBS: Neighbour = ("batch", "jobs", &[Get, List, Watch], WHETHER);
 const GRAFANAS: Neighbour = ("grafana.integreatly.org", "grafanas", &[List], WHETHER);
-const FLUENT_BITS: Neighbour = ("fluentbit.fluent.io", "fluentbits", &[List], WHETHER);
 
 const NODES: Neighbour = (
     "",
@@ -65,7 +71,12 @@ const NODES: Neighbour = (
 pub(super) const IN_NO_NAMESPACE: [&str; 2] = ["nodes", "storageclasses"];
 
 /// What only a diagnosis reads and not everybody grants: the cluster's own things, and logs.
-pub(super) const DISPENSABLE: [&str; 3] = ["nodes", LOG, "storageclasses"];
+const DISPENSABLE: [&str; 3] = ["nodes", LOG, "storageclasses"];
+
+/// Whether a run does without a right to read all of a resource.
+pub(super) fn is_dispensable(resource: &str, why: &str) -> bool {
+    DISPENSABLE.contains(&resource) && why != OWN_CLASS.3
+}
 
 /// What containers write.
 const LOG: &str = "pods/log";
@@ -77,7 +88,7 @@ pub(super) fn of(served: &Served) -> Vec<Neighbour> {
         ("apps", "deployments") => [&workload[..], &[REPLICA_SETS]].concat(),
         ("batch", "cronjobs") => Vec::new(),
         ("apps" | "batch", _) | ("", "pods" | "replicationcontrollers") => workload.to_vec(),
-        ("", "persistentvolumeclaims") => vec![PODS, EVENTS, STORAGE_CLASSES],
+        ("", "persistentvolumeclaims") => vec![PODS, EVENTS, STORAGE_CLASSES, OWN_CLASS],
         ("", "services") => vec![PODS, EVENTS, SLICES],
         (group, _) if is_own(group) => Vec::new(),
         (group, plural) => [&OWNED[..], &[REPLICA_SETS], rule(group, plural)].concat(),
@@ -94,8 +105,7 @@ fn rule(group: &str, plural: &str) -> &'static [Neighbour] {
         ("postgres-operator.crunchydata.com", _) => &[STATEFUL_SETS, DEPLOYMENTS],
         ("grafana.integreatly.org", "grafanas") => &[DEPLOYMENTS],
         ("grafana.integreatly.org", _) => &[GRAFANAS],
-        ("fluentbit.fluent.io", "fluentbits") => &[DAEMON_SETS],
-        ("fluentbit.fluent.io", _) => &[DAEMON_SETS, FLUENT_BITS],
+        ("fluentbit.fluent.io", _) => &[DAEMON_SETS],
         ("fluentd.fluent.io", _) => &[STATEFUL_SETS, DAEMON_SETS],
         _ => &[],
     }
@@ -149,4 +159,29 @@ pub(super) fn is_ready_at_once(served: &Served) -> bool {
         ),
     ];
     KINDS.contains(&(served.group.as_str(), served.plural.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_claim_that_is_waited_for_cannot_do_without_its_class() {
+        let dispensable = |group: &str, plural: &str, verb: Verb| {
+            let neighbours = of(&Served {
+                group: group.to_owned(),
+                plural: plural.to_owned(),
+                namespaced: true,
+                guess: None,
+            });
+            let mut classes = neighbours.into_iter().filter(|(_, resource, verbs, _)| {
+                *resource == "storageclasses" && verbs.contains(&verb)
+            });
+            classes.all(|(_, resource, _, why)| is_dispensable(resource, why))
+        };
+        assert!(!dispensable("", "persistentvolumeclaims", Get));
+        assert!(dispensable("", "persistentvolumeclaims", List));
+        assert!(dispensable("apps", "statefulsets", Get));
+        assert!(!is_dispensable("pods", WHETHER));
+    }
 }

@@ -280,3 +280,82 @@ fn the_roles_of_a_bundle_are_the_same_each_time_and_say_why() {
         assert!(printed.stdout.contains(words), "{words}: {printed}");
     }
 }
+
+#[test]
+fn what_an_operator_makes_is_read_where_it_makes_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let manifests = folder.path().join("manifests");
+    std::fs::create_dir(&manifests).expect("a folder");
+    let write =
+        |name: &str, text: &str| std::fs::write(manifests.join(name), text).expect("a file");
+    write(
+        "bundle.yaml",
+        "apiVersion: firstlight.dev/v1alpha1
+kind: Bundle
+metadata: { name: farm }
+phases:
+  - name: all
+    steps:
+      - apply: { path: manifests/all.yaml }
+",
+    );
+    write(
+        "all.yaml",
+        "apiVersion: postgres-operator.crunchydata.com/v1beta1
+kind: PostgresCluster
+metadata: { name: barn, namespace: data }
+---
+apiVersion: fluentbit.fluent.io/v1alpha2
+kind: FluentBit
+metadata: { name: bit, namespace: logs }
+spec: { fluentBitConfigName: every }
+---
+apiVersion: fluentbit.fluent.io/v1alpha2
+kind: ClusterFluentBitConfig
+metadata: { name: every }
+---
+apiVersion: fluentbit.fluent.io/v1alpha2
+kind: ClusterFluentBitConfig
+metadata: { name: some }
+spec: { namespace: more }
+",
+    );
+    let mut command = Command::new(env!("CARGO_BIN_EXE_firstlight"));
+    command.env_clear().current_dir(folder.path());
+    let printed = ended(command.args(["rbac", "--namespace", "farm"]));
+    assert_eq!(printed.code, 0, "{printed}");
+    let roles: Vec<Value> = serde_saphyr::from_multiple(&printed.stdout).expect("YAML");
+    let allows = |namespace: Option<&str>, resource: &str, verb: &str, name: Option<&str>| {
+        let here = roles
+            .iter()
+            .filter(|role| role["metadata"]["namespace"].as_str() == namespace);
+        let mut granted = here.filter_map(|role| role["rules"].as_array()).flatten();
+        let has = |list: &Value, item: &str| {
+            let mut list = list.as_array().into_iter().flatten();
+            list.any(|it| it == item)
+        };
+        granted.any(|rule| {
+            has(&rule["resources"], resource)
+                && has(&rule["verbs"], verb)
+                && name.is_none_or(|name| has(&rule["resourceNames"], name))
+        })
+    };
+    for (namespace, resource, verb, name) in [
+        (Some("data"), "secrets", "get", Some("barn-pguser-barn")),
+        (Some("logs"), "secrets", "get", Some("every")),
+        (Some("more"), "secrets", "get", Some("some")),
+        (None, "fluentbits", "list", None),
+        (Some("more"), "fluentbits", "list", None),
+        (Some("logs"), "daemonsets", "get", None),
+        (Some("more"), "daemonsets", "get", None),
+        (Some("more"), "pods", "list", None),
+    ] {
+        let found = allows(namespace, resource, verb, name);
+        assert!(
+            found,
+            "{verb} {resource} {name:?} in {namespace:?}: {printed}"
+        );
+    }
+    let wrong = allows(Some("farm"), "secrets", "get", None);
+    assert!(!wrong, "nothing is made in the installation: {printed}");
+}

@@ -126,6 +126,18 @@ impl Client {
         labels: &str,
         fields: &str,
     ) -> Result<Vec<Live>, Error> {
+        self.list_pared(kind, namespace, (labels, fields), |_| {})
+            .await
+    }
+
+    /// The same, each pared down as it comes: all of a cluster is much to hold.
+    pub(super) async fn list_pared(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        (labels, fields): (&str, &str),
+        pare: fn(&mut Value),
+    ) -> Result<Vec<Live>, Error> {
         let selection = Selection {
             kind: kind.clone(),
             namespace: kind.namespaced.then(|| namespace.to_owned()),
@@ -135,7 +147,11 @@ impl Client {
         };
         let mut found = Vec::new();
         let take = |items: Vec<Value>, _| {
-            found.extend(items.into_iter().map(|item| Live::of_kind(kind, item)));
+            let pared = items.into_iter().map(|mut item| {
+                pare(&mut item);
+                Live::of_kind(kind, item)
+            });
+            found.extend(pared);
             ControlFlow::Continue(())
         };
         match self.inner.connection.pages(&selection, take).await {

@@ -167,18 +167,28 @@ async fn a_version_that_is_not_served_and_a_leader_that_is_gone_are_named() {
         "/apis/coordination.k8s.io/v1/namespaces/{}/leases",
         farm.bed.namespace
     );
+    let ago = |age: Duration| {
+        let then = SystemTime::now() - age;
+        format!("{:.6}", jiff::Timestamp::try_from(then).expect("a moment"))
+    };
+    let late = ago(Duration::from_mins(1));
     let lease = json!({ "metadata": { "name": "shepherd-leader" }, "spec": {
-        "holderIdentity": "shepherd-6d4c-x2x9z_0b1c", "renewTime": "2026-01-01T00:00:00.000000Z" } });
+        "holderIdentity": "shepherd-6d4c-x2x9z_0b1c", "leaseDurationSeconds": 15, "renewTime": late } });
     farm.bed.post(&leases, lease).await;
-    farm.says(
-        "v1",
-        "operator shepherd: Lease shepherd-leader: its leader shepherd-6d4c-x2x9z was last at work",
-    )
-    .await;
-    let now = jiff::Timestamp::try_from(SystemTime::now()).expect("a moment");
-    let fresh = json!({ "spec": { "renewTime": format!("{now:.6}") } });
-    farm.bed
-        .patch(&format!("{leases}/shepherd-leader"), fresh)
-        .await;
+    let words =
+        "operator shepherd: Lease shepherd-leader: its leader shepherd-6d4c-x2x9z was last at work";
+    farm.says("v1", words).await;
+    let lease = format!("{leases}/shepherd-leader");
+    let renewed = |age| json!({ "spec": { "renewTime": ago(age) } });
+    farm.bed.patch(&lease, renewed(Duration::ZERO)).await;
     farm.opens().await;
+    // Left over from a pod that is gone.
+    let hour = Duration::from_hours(1);
+    farm.bed.patch(&lease, renewed(hour)).await;
+    farm.opens().await;
+    let pods = format!("/api/v1/namespaces/{}/pods", farm.bed.namespace);
+    let pod = json!({ "metadata": { "name": "shepherd-6d4c-x2x9z" }, "spec": {
+        "containers": [{ "name": "shepherd", "image": "example.com/shepherd" }] } });
+    farm.bed.post(&pods, pod).await;
+    farm.says("v1", words).await;
 }

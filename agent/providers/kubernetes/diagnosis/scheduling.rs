@@ -1,5 +1,7 @@
 //! A pod that no node takes: what it asks for, and what there is.
 
+use serde_json::{Value, json};
+
 use super::super::live::Live;
 use super::super::quantity::{nanos, written};
 use super::scene::{Scene, cut};
@@ -65,6 +67,24 @@ fn requests(pod: &Live, resource: &str) -> i128 {
     (main + beside).max(before) + nanos(overhead).unwrap_or_default()
 }
 
+/// Keeps of a pod only what tells how much of its node it takes.
+pub(super) fn pare(pod: &mut Value) {
+    let containers = |list: &str| {
+        let found = pod["spec"][list].as_array().into_iter().flatten();
+        let kept = found.map(|it| {
+            json!({ "restartPolicy": it["restartPolicy"],
+                "resources": { "requests": it["resources"]["requests"] } })
+        });
+        kept.collect::<Value>()
+    };
+    *pod = json!({
+        "spec": { "nodeName": pod["spec"]["nodeName"], "overhead": pod["spec"]["overhead"],
+            "containers": containers("containers"),
+            "initContainers": containers("initContainers") },
+        "status": { "phase": pod["status"]["phase"] },
+    });
+}
+
 /// The node that has most left of it, or most of it where the other pods could not be read.
 fn room(scene: &Scene, resource: &str) -> Option<String> {
     let nodes = scene.nodes.as_ref()?.iter();
@@ -101,8 +121,6 @@ fn runs_on(pod: &Live, node: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     const MESSAGE: &str = "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory. \
@@ -154,6 +172,36 @@ mod tests {
             said.contains("2500m cpu, and node two has most left: 1 of 1;"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn a_pod_that_is_pared_down_takes_as_much_of_its_node() {
+        let whole = json!({
+            "metadata": { "name": "web", "annotations": { "long": "x".repeat(4096) } },
+            "spec": {
+                "nodeName": "one", "overhead": { "cpu": "100m" }, "volumes": [{ "name": "data" }],
+                "initContainers": [
+                    { "name": "proxy", "restartPolicy": "Always",
+                        "resources": { "requests": { "cpu": "200m" } } },
+                    { "name": "first", "resources": { "requests": { "memory": "4Gi" } } }],
+                "containers": [{ "name": "web", "env": [{ "name": "A", "value": "b" }],
+                    "resources": { "requests": { "cpu": "1", "memory": "1Gi" },
+                        "limits": { "cpu": "2" } } }, { "name": "bare" }],
+            },
+            "status": { "phase": "Running", "hostIP": "10.0.0.1" },
+        });
+        let mut pared = whole.clone();
+        pare(&mut pared);
+        assert!(pared.to_string().len() < 500, "{pared}");
+        let (whole, pared) = (Live::new(whole), Live::new(pared));
+        for resource in ["cpu", "memory", "pods", "nvidia.com/gpu"] {
+            assert_eq!(requests(&pared, resource), requests(&whole, resource));
+        }
+        assert_eq!(requests(&pared, "cpu"), 1_300_000_000);
+        assert!(runs_on(&pared, "one") && !runs_on(&pared, "two"));
+        let mut nothing = json!({});
+        pare(&mut nothing);
+        assert_eq!(requests(&Live::new(nothing), "cpu"), 0);
     }
 
     #[test]

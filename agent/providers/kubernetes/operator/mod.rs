@@ -6,13 +6,12 @@ mod webhooks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
-use std::time::SystemTime;
 
 use serde_json::Value;
 use webhooks::Webhook;
 
 use super::document::Document;
-use super::kind::{CUSTOM_RESOURCE_DEFINITION, DEPLOYMENT, LEASE, Target};
+use super::kind::{CUSTOM_RESOURCE_DEFINITION, DEPLOYMENT, Target};
 use super::live::Live;
 use super::readiness::{self, Readiness, Surroundings};
 use super::{Client, Error, diagnosis};
@@ -119,9 +118,8 @@ impl Operator {
 
     /// What is read only of an operator that runs.
     async fn at_work(&self, mut observed: OperatorObserved) -> Result<OperatorObserved, Error> {
-        let leases = self.client.list(&LEASE, &self.namespace, "", "").await?;
-        let now = SystemTime::now();
-        observed.leaderless = leader::missing(&leases, &observed.deployments, now);
+        observed.leaderless =
+            leader::missing(&self.client, &self.namespace, &observed.deployments).await?;
         let groups: Vec<&str> = self
             .definitions
             .iter()

@@ -20,7 +20,7 @@ pub(super) struct Webhook {
 struct Service {
     namespace: String,
     name: String,
-    /// Whether one of its endpoints is ready.
+    /// Whether one of its endpoints is ready, or may be for all that we may read.
     answers: bool,
 }
 
@@ -42,7 +42,20 @@ fn concerns(hook: &Value, groups: &[&str]) -> bool {
     let rules = hook["rules"].as_array().into_iter().flatten();
     let mut named = rules.flat_map(|rule| rule["apiGroups"].as_array().into_iter().flatten());
     // One for all groups may be anybody's, and the dry run meets it too.
-    named.any(|group| groups.iter().any(|own| group == own))
+    named.any(|group| groups.iter().any(|own| group == own)) && is_met(hook)
+}
+
+/// Whether every object of its groups needs its answer. Whether a selector chooses what is going to
+/// be written, only the dry run tells.
+fn is_met(hook: &Value) -> bool {
+    // The API server writes one that chooses everything as an empty object.
+    let chooses = |field: &str| match &hook[field] {
+        Value::Object(selector) => !selector.is_empty(),
+        Value::Array(conditions) => !conditions.is_empty(),
+        _ => false,
+    };
+    let choices = ["namespaceSelector", "objectSelector", "matchConditions"];
+    hook["failurePolicy"] != "Ignore" && !choices.into_iter().any(chooses)
 }
 
 fn webhook(hook: &Value) -> Webhook {
@@ -63,10 +76,14 @@ fn webhook(hook: &Value) -> Webhook {
 
 async fn ask(client: &Client, service: &mut Service) -> Result<(), Error> {
     let labels = format!("kubernetes.io/service-name={}", service.name);
-    let slices = client
+    let found = client
         .list(&ENDPOINT_SLICE, &service.namespace, &labels, "")
-        .await?;
-    service.answers = slices.iter().any(is_ready);
+        .await;
+    service.answers = match found {
+        // It may be anywhere in the cluster: the dry run tells.
+        Err(Error::Forbidden { .. }) => true,
+        found => found?.iter().any(is_ready),
+    };
     Ok(())
 }
 
@@ -129,6 +146,29 @@ mod tests {
         assert!(concerns(&hook("", "example.com"), &["example.com"]));
         assert!(!concerns(&hook("", "example.org"), &["example.com"]));
         assert!(!concerns(&hook("", "*"), &["example.com"]));
+    }
+
+    #[test]
+    fn a_webhook_that_may_be_passed_by_is_left_to_the_dry_run() {
+        let labels = json!({ "matchLabels": { "release": "other" } });
+        for (field, value, expected) in [
+            ("failurePolicy", json!("Fail"), true),
+            ("failurePolicy", json!("Ignore"), false),
+            ("namespaceSelector", json!({}), true),
+            ("namespaceSelector", labels.clone(), false),
+            ("objectSelector", json!({}), true),
+            ("objectSelector", labels, false),
+            ("matchConditions", json!([]), true),
+            (
+                "matchConditions",
+                json!([{ "name": "mine", "expression": "true" }]),
+                false,
+            ),
+        ] {
+            let mut hook = hook("", "example.com");
+            hook[field] = value;
+            assert_eq!(concerns(&hook, &["example.com"]), expected, "{hook}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A rule that a bundle brings.
 
 use super::super::live::Live;
+use super::verdict::SETTLE;
 use super::{STALE, Verdict, is_stale};
 use crate::expression::{NoAnswer, ReadyRule};
 
@@ -25,13 +26,21 @@ pub(super) fn verdict(rule: &ReadyRule, live: &Live) -> Option<Verdict> {
     }
     let ready = rule.ready.as_ref()?;
     Some(match ready.holds(live.value()) {
-        Ok(true) => Verdict::Ready,
+        Ok(true) => current(live),
         Ok(false) => Verdict::NotReady(format!("`ready: {ready}` is not true")),
         Err(NoAnswer::NotBoolean) => {
             Verdict::Failed(format!("`ready: {ready}`: {}", NoAnswer::NotBoolean))
         }
         Err(why) => Verdict::NotReady(format!("`ready: {ready}` cannot be told: {why}")),
     })
+}
+
+/// Ready, if that can only have been said of this generation.
+fn current(live: &Live) -> Verdict {
+    match (live.generation(), live.observed_generation()) {
+        (Some(2..), None) => Verdict::ReadyIfHeld(SETTLE),
+        _ => Verdict::Ready,
+    }
 }
 
 #[cfg(test)]
@@ -54,7 +63,10 @@ mod tests {
             let object = json!({ "metadata": { "generation": 2 }, "status": status });
             verdict(&rule, &Live::new(object)).expect("a verdict")
         };
-        assert_eq!(judged(json!({ "phase": "Running" })), Verdict::Ready);
+        assert_eq!(
+            judged(json!({ "phase": "Running", "observedGeneration": 2 })),
+            Verdict::Ready
+        );
         assert_eq!(
             judged(json!({ "phase": "Broken" })),
             Verdict::Failed(format!("`failed: {failed}` is true"))
@@ -88,5 +100,27 @@ mod tests {
             ))
         );
         assert_eq!(verdict(&ReadyRule::default(), &Live::new(json!({}))), None);
+    }
+
+    #[test]
+    fn what_may_have_been_said_of_an_older_generation_must_hold() {
+        let rule = ReadyRule {
+            ready: Some(Expression::compile("object.ok").expect("an expression")),
+            failed: None,
+        };
+        for (generation, status, expected) in [
+            (json!(2), json!({}), Verdict::ReadyIfHeld(SETTLE)),
+            (json!(2), json!({ "observedGeneration": 2 }), Verdict::Ready),
+            (json!(1), json!({}), Verdict::Ready),
+            (Value::Null, json!({}), Verdict::Ready),
+        ] {
+            let object = json!({ "metadata": { "generation": generation },
+                "status": status, "ok": true });
+            assert_eq!(
+                verdict(&rule, &Live::new(object.clone())),
+                Some(expected),
+                "{object}"
+            );
+        }
     }
 }

@@ -8,6 +8,7 @@ use super::super::configuration::{self, Source, SourceKind};
 use super::super::container::{self, Container, Trouble};
 use super::super::image;
 use super::super::scene::{Scene, cut};
+use super::super::scheduling;
 use super::{Reader, claims_of};
 use crate::providers::kubernetes::kind::{
     CONFIG_MAP, NODE, PERSISTENT_VOLUME_CLAIM, POD, SECRET, STORAGE_CLASS, Target,
@@ -32,10 +33,7 @@ impl Reader<'_> {
                 if !insufficient {
                     return (None, None);
                 }
-                tokio::join!(
-                    self.list(NODE, "", ""),
-                    self.list(POD.of_the_cluster(), "", "")
-                )
+                tokio::join!(self.list(NODE, "", ""), self.neighbours())
             };
             let (claims, (nodes, neighbours), log, keys) = tokio::join!(
                 join_all(
@@ -55,6 +53,16 @@ impl Reader<'_> {
         if scene.claims.iter().any(unbound) {
             scene.classes = self.list(STORAGE_CLASS, "", "").await;
         }
+    }
+
+    /// The pods of all nodes; of each only what tells how much of its node it takes.
+    async fn neighbours(&self) -> Option<Vec<Live>> {
+        let everywhere = POD.of_the_cluster();
+        let pods = self
+            .client
+            .list_pared(&everywhere, "", ("", ""), scheduling::pare);
+        let pods = pods.await;
+        self.heard(pods)
     }
 
     /// The last lines of the run that ended; of one that runs, its present ones.
