@@ -12,6 +12,7 @@ mod inventory;
 mod ledger;
 mod parts;
 mod prune;
+mod stamp;
 
 pub use deletion::{Deletion, DeletionChange, DeletionObserved};
 pub use entry::{Entry, Key};
@@ -20,3 +21,4 @@ pub use prune::{Prune, PruneObserved};
 
 pub(super) use claim::{claim, made};
 pub(super) use ledger::Ledger;
+pub(super) use stamp::put as stamp;
