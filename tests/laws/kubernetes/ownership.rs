@@ -210,3 +210,38 @@ async fn what_was_made_before_there_were_marks_is_marked_once_and_deleted() {
     let deleted = law::changes(Prune::new(other, "lens", Vec::new(), false)).await;
     assert_eq!(deleted, [format!("delete ConfigMap {}/one", bed.namespace)]);
 }
+
+#[tokio::test]
+async fn what_others_have_made_is_never_deleted_after_a_run_that_was_cut_short() {
+    let bed = Bed::new().await;
+    let configmaps = bed.core("configmaps", "");
+    let path = configmaps.trim_end_matches('/');
+    let mut other = document("one");
+    other["data"]["a"] = json!("0");
+    bed.post(path, other).await;
+    bed.post(path, document("two")).await;
+    let entries = [entry("one"), entry("two"), entry("three")];
+    // It writes, and never gets to its end.
+    let (client, inventory) = run_of(&bed, "lens").await;
+    let announced = inventory.announce(&entries, Fence(0)).await;
+    announced.expect("written");
+    for name in ["one", "two", "three"] {
+        let object = object(client.clone(), document(name), true, false);
+        law::changes(object.adopt(true)).await;
+    }
+    let (client, inventory) = run_of(&bed, "lens").await;
+    let announced = inventory.announce(&entries, Fence(0)).await;
+    announced.expect("written");
+    for name in ["one", "two", "three"] {
+        law::unchanged(object(client.clone(), document(name), true, false)).await;
+    }
+    let settled = inventory.settle(&entries, Fence(0)).await;
+    let settled = settled.expect("written");
+    let adopted: Vec<bool> = settled.iter().map(|entry| entry.adopted).collect();
+    assert_eq!(adopted, [true, true, false]);
+
+    let client = run_of(&bed, "lens").await.0;
+    let deleted = law::changes(Prune::new(client, "lens", Vec::new(), true)).await;
+    let expected = format!("delete ConfigMap {}/three", bed.namespace);
+    assert_eq!(deleted, [expected]);
+}

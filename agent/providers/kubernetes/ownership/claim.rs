@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::super::kind::Target;
 use super::super::live::Live;
 use super::super::{Client, Error, MANAGER};
+use super::Entry;
 use super::ledger::Note;
 use super::stamp::{self, Holder};
 use crate::engine::FieldChange;
@@ -60,6 +61,23 @@ fn is_ours(holder: Holder, known: &Note, live: &Live) -> bool {
         Holder::Others => false,
         Holder::Nobody => is_known || is_written_by_us(live),
     }
+}
+
+/// Whether an object that no run has seen yet was made by somebody else.
+///
+/// One that cannot be read now is not known to be: its step cannot write to it either, until it
+/// has looked at it.
+pub(super) async fn is_of_others(client: &Client, entry: &Entry) -> bool {
+    if entry.uid.is_some() || entry.adopted {
+        return false;
+    }
+    let Ok(Some(target)) = entry.target(client).await else {
+        return false;
+    };
+    let found = client.look(&target).await;
+    found.is_ok_and(|found| {
+        found.is_some_and(|live| !is_ours(stamp::holder(client, &live), &Note::default(), &live))
+    })
 }
 
 /// Whether we are among those who have written to it.

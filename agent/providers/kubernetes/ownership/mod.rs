@@ -14,6 +14,9 @@ mod parts;
 mod prune;
 mod stamp;
 
+/// So many objects are looked at at once.
+const AT_ONCE: usize = 16;
+
 pub use deletion::{Deletion, DeletionChange, DeletionObserved};
 pub use entry::{Entry, Key};
 pub use inventory::Inventory;

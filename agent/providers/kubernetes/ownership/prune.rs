@@ -6,11 +6,8 @@ use super::super::kind::Target;
 use super::super::live::Live;
 use super::super::{Client, Error, diagnosis};
 use super::deletion::{DeletionChange, State, look, next};
-use super::{Entry, Inventory};
+use super::{AT_ONCE, Entry, Inventory};
 use crate::engine::{Diagnosis, Plan, Resource};
-
-/// So many objects are looked at at once.
-const AT_ONCE: usize = 16;
 
 /// Deletes the objects on record that are not in the bundle any more.
 ///
