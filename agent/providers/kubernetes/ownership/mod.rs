@@ -13,6 +13,7 @@ mod ledger;
 mod parts;
 mod prune;
 mod stamp;
+mod turn;
 
 /// So many objects are looked at at once.
 const AT_ONCE: usize = 16;
@@ -21,6 +22,7 @@ pub use deletion::{Deletion, DeletionChange, DeletionObserved};
 pub use entry::{Entry, Key};
 pub use inventory::Inventory;
 pub use prune::{Prune, PruneObserved};
+pub use turn::Turn;
 
 pub(super) use claim::{claim, made};
 pub(super) use ledger::Ledger;
