@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{AssembleError, LEFT, PATIENCE, options};
 use crate::bundle::{Body, Bundle, Node};
 use crate::engine::{Graph, GraphBuilder, StepId, StepOptions};
-use crate::providers::kubernetes::{Client, Deletion, Entry};
+use crate::providers::kubernetes::{Client, Deletion, Entry, Turn};
 
 const KIND: &str = "kubernetes.deletion";
 
@@ -82,13 +82,19 @@ impl Teardown<'_> {
         }
     }
 
-    fn orphans(&mut self, entries: Vec<Entry>) {
+    /// What is of no step goes turn by turn.
+    fn orphans(&mut self, mut entries: Vec<Entry>) {
         if entries.is_empty() {
             return;
         }
         let group = StepId::new(LEFT);
         self.graph.group(group.clone(), Vec::new());
+        entries.sort_by_key(Entry::turn);
+        let mut steps: Vec<(Turn, StepId)> = Vec::with_capacity(entries.len());
         for (at, entry) in entries.into_iter().enumerate() {
+            let turn = entry.turn();
+            let earlier = steps.iter().filter(|(other, _)| *other < turn);
+            let needs = earlier.map(|(_, id)| id.clone()).collect();
             let name = format!("{}-{}-{at}", entry.kind.to_lowercase(), entry.name);
             let options = StepOptions {
                 kind: KIND,
@@ -97,8 +103,9 @@ impl Teardown<'_> {
                 optional: false,
             };
             let deletion = Deletion::new(self.client.clone(), entry, self.with_data);
-            self.graph
-                .step(group.child(&name), Vec::new(), options, deletion);
+            let id = group.child(&name);
+            self.graph.step(id.clone(), needs, options, deletion);
+            steps.push((turn, id));
         }
     }
 }

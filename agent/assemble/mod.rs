@@ -167,7 +167,8 @@ impl Assembly<'_> {
         self.graph.group(group.clone(), needs);
         let entries = owned(self.bundle).into_iter().map(|(_, entry)| entry);
         let client = self.backends.kubernetes.clone();
-        let prune = kubernetes::Prune::new(client, &self.bundle.name, entries.collect(), with_data);
+        let prune = kubernetes::Prune::new(client, &self.bundle.name, entries.collect(), with_data)
+            .rehearse(self.backends.rehearse);
         let options = StepOptions {
             kind: "kubernetes.prune",
             timeout: PATIENCE,

@@ -145,6 +145,7 @@ impl Session {
 pub(super) async fn open(settings: &Settings) -> Result<(kubernetes::Client, Bundle), CliError> {
     let client = kubernetes::Client::connect(settings.namespace.clone()).await?;
     let bundle = load(settings, client.namespace())?;
+    client.act_for(&bundle.name);
     Ok((client, bundle))
 }
 

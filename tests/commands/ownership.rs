@@ -219,7 +219,7 @@ fn what_others_have_made_is_taken_over_only_when_told_and_never_deleted() {
     assert_eq!(run.code, 65, "{run}");
     let sentence = run.sentence();
     let expected = format!(
-        "first/one failed: ConfigMap {}/one was not made by firstlight but by kubectl-create, and data.a would change",
+        "first/one failed: ConfigMap {}/one was not made by this bundle but by kubectl-create, and data.a would change",
         bed.agent.namespace
     );
     assert!(sentence.starts_with(&expected), "{sentence}");

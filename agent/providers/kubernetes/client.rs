@@ -4,7 +4,7 @@ mod connection;
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::Value;
@@ -31,6 +31,7 @@ struct Inner {
     discovery: Discovery,
     watches: Watches,
     ledger: Ledger,
+    owner: OnceLock<String>,
 }
 
 impl Client {
@@ -73,6 +74,7 @@ impl Client {
                 watches: Watches::new(connection.clone()),
                 discovery: Discovery::default(),
                 ledger: Ledger::default(),
+                owner: OnceLock::new(),
                 connection,
                 namespace,
             }),
@@ -83,6 +85,17 @@ impl Client {
     #[must_use]
     pub fn namespace(&self) -> &str {
         &self.inner.namespace
+    }
+
+    /// Marks what it applies as this bundle's from now on; the first bundle that is named counts.
+    pub fn act_for(&self, bundle: &str) {
+        let owner = || format!("{}.{bundle}", self.inner.namespace);
+        self.inner.owner.get_or_init(owner);
+    }
+
+    /// The bundle that it acts for, as objects are marked with it: `NAMESPACE.BUNDLE`.
+    pub(super) fn owner(&self) -> Option<&str> {
+        self.inner.owner.get().map(String::as_str)
     }
 
     pub(super) fn watches(&self) -> &Watches {

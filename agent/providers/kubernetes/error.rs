@@ -115,7 +115,7 @@ pub enum Error {
         conflicts: Vec<String>,
     },
     /// Somebody else has made the object, and a write would change it.
-    #[error("{target} was not made by firstlight but by {}, and {} would change", .managers.join(", "), .fields.join(", "))]
+    #[error("{target} was not made by this bundle but by {}, and {} would change", .managers.join(", "), .fields.join(", "))]
     Foreign {
         /// The object.
         target: String,

@@ -147,7 +147,7 @@ impl Resource for GeneratedSecret {
         // Of two at once one is refused: by the name, or by the version. It looks again.
         match change.version {
             None => {
-                let document = json!({
+                let mut document = json!({
                     "apiVersion": "v1",
                     "kind": "Secret",
                     "metadata": {
@@ -157,6 +157,7 @@ impl Resource for GeneratedSecret {
                     "type": "Opaque",
                     "data": data,
                 });
+                ownership::stamp(&self.client, None, &mut document);
                 self.client.create(&self.target, &document).await?;
             }
             Some(version) => {

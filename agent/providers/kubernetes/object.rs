@@ -2,7 +2,6 @@
 
 mod terms;
 
-use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -74,8 +73,8 @@ struct Found {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ObjectChange {
     difference: Difference,
-    /// The object that is in the way.
-    delete: Option<Arc<Live>>,
+    /// The object as it was seen: in the way of a replacement.
+    seen: Option<Arc<Live>>,
 }
 
 impl From<ObjectChange> for Difference {
@@ -136,15 +135,14 @@ impl Object {
         Ok(kind.map(|kind| Target::new(kind, self.namespace(), &document.name)))
     }
 
-    /// The document, with what follows from the configuration that it names.
-    async fn content(&self) -> Result<Cow<'_, Value>, Error> {
-        let content = &self.document.content;
-        let Some(configs) = &self.configs else {
-            return Ok(Cow::Borrowed(content));
-        };
-        let mut content = content.clone();
-        config_sum::put(&self.client, configs, self.namespace(), &mut content).await?;
-        Ok(Cow::Owned(content))
+    /// The document, with whose it is, and what follows from the configuration that it names.
+    async fn content(&self, live: Option<&Live>) -> Result<Value, Error> {
+        let mut content = self.document.content.clone();
+        ownership::stamp(&self.client, live, &mut content);
+        if let Some(configs) = &self.configs {
+            config_sum::put(&self.client, configs, self.namespace(), &mut content).await?;
+        }
+        Ok(content)
     }
 
     /// What a write would change of our fields, and whether the object is in its way.
@@ -153,7 +151,7 @@ impl Object {
         target: &Target,
         live: &Live,
     ) -> Result<(Vec<FieldChange>, bool), Error> {
-        let content = self.content().await?;
+        let content = self.content(Some(live)).await?;
         let write = Write {
             client: &self.client,
             target,
@@ -170,7 +168,7 @@ impl Object {
 
     /// Lets the server say what it thinks of an object that is not there.
     async fn try_out(&self, target: &Target) -> Result<(), Error> {
-        let content = self.content().await?;
+        let content = self.content(None).await?;
         let made = self
             .client
             .apply(target, &content, self.options.force, true);
@@ -255,13 +253,14 @@ impl Resource for Object {
                 kind: self.document.kind.clone(),
             });
         };
-        if let Some(in_the_way) = change.delete {
-            return self.client.delete(&target, &in_the_way).await;
+        let (verb, seen) = (change.difference.verb, change.seen.as_deref());
+        if let (Verb::Replace, Some(in_the_way)) = (verb, seen) {
+            return self.client.delete(&target, in_the_way).await;
         }
-        let content = self.content().await?;
+        let content = self.content(seen).await?;
         let force = self.options.force;
         let live = self.client.apply(&target, &content, force, false).await?;
-        if change.difference.verb == Verb::Create {
+        if verb == Verb::Create {
             ownership::made(&self.client, &target, &live);
         }
         Ok(())
@@ -293,14 +292,14 @@ impl Resource for Object {
 }
 
 fn plan(observed: &ObjectObserved, wait: bool) -> Result<Plan<ObjectChange>, Error> {
-    let change = |verb, fields, delete| {
+    let change = |verb, fields, seen| {
         let target = observed.target.clone();
         let difference = Difference {
             verb,
             target,
             fields,
         };
-        Plan::Change(vec![ObjectChange { difference, delete }])
+        Plan::Change(vec![ObjectChange { difference, seen }])
     };
     let Some(found) = &observed.found else {
         return Ok(change(Verb::Create, Vec::new(), None));
@@ -312,11 +311,12 @@ fn plan(observed: &ObjectObserved, wait: bool) -> Result<Plan<ObjectChange>, Err
     }
     if !found.changes.is_empty() {
         let fields = found.changes.clone();
-        return Ok(if found.replace {
-            change(Verb::Replace, fields, Some(Arc::clone(&found.live)))
+        let verb = if found.replace {
+            Verb::Replace
         } else {
-            change(Verb::Update, fields, None)
-        });
+            Verb::Update
+        };
+        return Ok(change(verb, fields, Some(Arc::clone(&found.live))));
     }
     if !wait {
         return Ok(Plan::Current);

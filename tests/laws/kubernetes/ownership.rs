@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use firstlight::engine::{Class, Failure as _, Plan, Resource as _};
-use firstlight::providers::kubernetes::{Deletion, Entry, Fence, Inventory, Prune};
+use firstlight::providers::kubernetes::{Client, Deletion, Entry, Fence, Inventory, Prune};
 use serde_json::{Value, json};
 use testbed::{Attempt, eventually};
 
-use super::bed::Bed;
+use super::bed::{Bed, object};
 use crate::law;
 
 fn document(name: &str) -> Value {
@@ -184,4 +184,112 @@ async fn a_held_deletion_is_waited_for_in_peace() {
         woken.expect("its end wakes");
         law::unchanged(deletion).await;
     }
+}
+
+/// A run of another bundle in the same namespace.
+async fn run_of(bed: &Bed, bundle: &str) -> (Client, Inventory) {
+    let client = bed.administrator().await;
+    client.act_for(bundle);
+    (client.clone(), Inventory::new(client, bundle))
+}
+
+async fn apply(client: &Client, inventory: &Inventory) {
+    let entries = [entry("one")];
+    let announced = inventory.announce(&entries, Fence(0)).await;
+    announced.expect("written");
+    law::changes(object(client.clone(), document("one"), false, false)).await;
+    law::unchanged(object(client.clone(), document("one"), false, false)).await;
+    let settled = inventory.settle(&entries, Fence(0)).await;
+    settled.expect("written");
+}
+
+#[tokio::test]
+async fn a_bundle_deletes_nothing_that_another_applies() {
+    let bed = Bed::new().await;
+    let (first, of_first) = run_of(&bed, "first").await;
+    apply(&first, &of_first).await;
+    let (second, of_second) = run_of(&bed, "second").await;
+    // Cut short before it wrote: only the name is on record.
+    of_second
+        .announce(&[entry("one")], Fence(0))
+        .await
+        .expect("written");
+    let prune = |client: &Client, bundle| Prune::new(client.clone(), bundle, Vec::new(), true);
+    law::unchanged(prune(&second, "second")).await;
+
+    let mut other = document("one");
+    other["data"]["a"] = json!("2");
+    let taken = object(second, other, false, false).observe().await;
+    let taken = taken.expect_err("it is of the first bundle");
+    let expected = format!(
+        "ConfigMap {0}/one was not made by this bundle but by bundle {0}.first, and data.a would change",
+        bed.namespace
+    );
+    assert_eq!(taken.to_string(), expected);
+
+    // With equal values it belongs to both, and neither deletes it.
+    let (second, of_second) = run_of(&bed, "second").await;
+    apply(&second, &of_second).await;
+    for bundle in ["first", "second"] {
+        let (client, inventory) = run_of(&bed, bundle).await;
+        law::unchanged(object(client.clone(), document("one"), false, false)).await;
+        law::unchanged(prune(&run_of(&bed, bundle).await.0, bundle)).await;
+        for entry in inventory.read().await.expect("an answer") {
+            let client = run_of(&bed, bundle).await.0;
+            law::unchanged(Deletion::new(client, entry, true)).await;
+        }
+    }
+    let path = bed.core("configmaps", "one");
+    let mark = &bed.get(&path).await["metadata"]["annotations"]["firstlight.dev/owner"];
+    let namespace = &bed.namespace;
+    assert_eq!(
+        mark,
+        &json!(format!("{namespace}.first,{namespace}.second"))
+    );
+}
+
+#[tokio::test]
+async fn what_was_made_before_there_were_marks_is_marked_once_and_deleted() {
+    let bed = Bed::new().await;
+    owned(&bed, &["one"]).await;
+    let (client, inventory) = run_of(&bed, "lens").await;
+    apply(&client, &inventory).await;
+    let other = run_of(&bed, "lens").await.0;
+    let deleted = law::changes(Prune::new(other, "lens", Vec::new(), false)).await;
+    assert_eq!(deleted, [format!("delete ConfigMap {}/one", bed.namespace)]);
+}
+
+#[tokio::test]
+async fn what_others_have_made_is_never_deleted_after_a_run_that_was_cut_short() {
+    let bed = Bed::new().await;
+    let configmaps = bed.core("configmaps", "");
+    let path = configmaps.trim_end_matches('/');
+    let mut other = document("one");
+    other["data"]["a"] = json!("0");
+    bed.post(path, other).await;
+    bed.post(path, document("two")).await;
+    let entries = [entry("one"), entry("two"), entry("three")];
+    // It writes, and never gets to its end.
+    let (client, inventory) = run_of(&bed, "lens").await;
+    let announced = inventory.announce(&entries, Fence(0)).await;
+    announced.expect("written");
+    for name in ["one", "two", "three"] {
+        let object = object(client.clone(), document(name), true, false);
+        law::changes(object.adopt(true)).await;
+    }
+    let (client, inventory) = run_of(&bed, "lens").await;
+    let announced = inventory.announce(&entries, Fence(0)).await;
+    announced.expect("written");
+    for name in ["one", "two", "three"] {
+        law::unchanged(object(client.clone(), document(name), true, false)).await;
+    }
+    let settled = inventory.settle(&entries, Fence(0)).await;
+    let settled = settled.expect("written");
+    let adopted: Vec<bool> = settled.iter().map(|entry| entry.adopted).collect();
+    assert_eq!(adopted, [true, true, false]);
+
+    let client = run_of(&bed, "lens").await.0;
+    let deleted = law::changes(Prune::new(client, "lens", Vec::new(), true)).await;
+    let expected = format!("delete ConfigMap {}/three", bed.namespace);
+    assert_eq!(deleted, [expected]);
 }

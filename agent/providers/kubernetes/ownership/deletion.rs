@@ -3,7 +3,8 @@
 use super::super::kind::Target;
 use super::super::live::Live;
 use super::super::{Client, Error, diagnosis};
-use super::{Entry, claim, data, finalizers};
+use super::stamp::{self, Holder};
+use super::{Entry, data, finalizers};
 use crate::engine::{Diagnosis, Difference, Plan, Resource, Verb, Waiting};
 
 /// Makes an object absent and waits until it is.
@@ -65,7 +66,9 @@ pub(super) async fn look(client: &Client, entry: &Entry, with_data: bool) -> Res
         Some(target) => client.get(&target).await?.map(|live| (target, live)),
         None => None,
     };
-    let Some((target, live)) = found.filter(|(_, live)| is_ours(entry, live)) else {
+    let Some((target, live)) =
+        found.filter(|(_, live)| is_ours(stamp::holder(client, live), entry, live))
+    else {
         client.ledger().saw_gone(entry.key());
         return Ok(State::Gone);
     };
@@ -77,15 +80,16 @@ pub(super) async fn look(client: &Client, entry: &Entry, with_data: bool) -> Res
 }
 
 /// Whether it is the very object that we have made.
-fn is_ours(entry: &Entry, live: &Live) -> bool {
-    if entry.adopted {
-        return false;
-    }
-    match &entry.uid {
-        Some(uid) => uid == live.uid(),
-        // The run that was to make it was cut short before it saw it.
-        None => claim::is_written_by_us(live),
-    }
+fn is_ours(holder: Holder, entry: &Entry, live: &Live) -> bool {
+    let is_known = entry.uid.as_deref() == Some(live.uid());
+    !entry.adopted
+        && match holder {
+            // Without a uid the run that was to make it was cut short before it saw it.
+            Holder::Us => is_known || entry.uid.is_none(),
+            // Made before there were marks.
+            Holder::Nobody => is_known,
+            Holder::Shared | Holder::Others => false,
+        }
 }
 
 /// The change that deletes it, or the wait until it is gone.
@@ -149,6 +153,40 @@ impl Resource for Deletion {
                 diagnosis::diagnose(&self.client, target, live, &[]).await
             }
             State::Gone | State::Kept => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_what_this_bundle_alone_has_made_is_deleted() {
+        let document =
+            json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a" } });
+        let live = Live::new(json!({ "metadata": { "uid": "1", "managedFields": [
+            { "manager": "firstlight" }] } }));
+        for (holder, uid, adopted, expected) in [
+            (Holder::Us, Some("1"), false, true),
+            (Holder::Us, Some("2"), false, false),
+            (Holder::Us, None, false, true),
+            (Holder::Us, Some("1"), true, false),
+            (Holder::Nobody, Some("1"), false, true),
+            (Holder::Nobody, None, false, false),
+            (Holder::Shared, Some("1"), false, false),
+            (Holder::Others, Some("1"), false, false),
+            (Holder::Others, None, false, false),
+        ] {
+            let entry = Entry {
+                uid: uid.map(str::to_owned),
+                adopted,
+                ..Entry::of_document(&document, false)
+            };
+            let what = format!("{holder:?} {uid:?} {adopted}");
+            assert_eq!(is_ours(holder, &entry, &live), expected, "{what}");
         }
     }
 }

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::kind::{SECRET, Target, split};
 use super::super::{Client, Error};
-use super::data;
+use super::{Turn, data};
 
 /// An object, and what is to be known of it when it has left the bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,6 +103,12 @@ impl Entry {
             namespace: self.namespace.clone(),
             name: self.name.clone(),
         }
+    }
+
+    /// When it is deleted among others.
+    #[must_use]
+    pub fn turn(&self) -> Turn {
+        Turn::of(split(&self.api_version).0, &self.kind)
     }
 
     /// The entry with the namespace that the object really is in, as far as the server serves its kind.

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use futures::future::try_join_all;
+use futures::stream::{self, StreamExt as _};
 use serde_json::json;
 
 use super::super::fence::Fence;
@@ -10,7 +11,7 @@ use super::super::kind::{CONFIG_MAP, Target};
 use super::super::{Client, Error, MANAGER};
 use super::ledger::Sight;
 use super::parts::{LIMIT, Part, arrange};
-use super::{Entry, Key};
+use super::{AT_ONCE, Entry, Key, claim};
 
 const OBJECTS: &str = "objects.json";
 /// How many parts there are, in the first one.
@@ -70,7 +71,22 @@ impl Inventory {
                 entries.push(Entry { hash, ..entry });
             }
         }
+        let entries = self.told_from_others(entries).await;
         self.replace(entries, fence).await
+    }
+
+    /// The entries, of which those that somebody else has made are marked so: before the first
+    /// write, because after it nobody can tell, and a run that is cut short could not.
+    async fn told_from_others(&self, mut entries: Vec<Entry>) -> Vec<Entry> {
+        let looks: Vec<_> = entries
+            .iter()
+            .map(|entry| claim::is_of_others(&self.client, entry))
+            .collect();
+        let answers: Vec<bool> = stream::iter(looks).buffered(AT_ONCE).collect().await;
+        for (entry, is_of_others) in entries.iter_mut().zip(answers) {
+            entry.adopted |= is_of_others;
+        }
+        entries
     }
 
     /// Puts on record what the run has seen of the bundle's objects, and what of the others is

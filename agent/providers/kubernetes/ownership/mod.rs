@@ -12,11 +12,18 @@ mod inventory;
 mod ledger;
 mod parts;
 mod prune;
+mod stamp;
+mod turn;
+
+/// So many objects are looked at at once.
+const AT_ONCE: usize = 16;
 
 pub use deletion::{Deletion, DeletionChange, DeletionObserved};
 pub use entry::{Entry, Key};
 pub use inventory::Inventory;
 pub use prune::{Prune, PruneObserved};
+pub use turn::Turn;
 
 pub(super) use claim::{claim, made};
 pub(super) use ledger::Ledger;
+pub(super) use stamp::put as stamp;
