@@ -183,6 +183,12 @@ impl Client {
             .collect())
     }
 
+    /// The API versions of a group that are served; none if the group is not.
+    pub(super) async fn versions(&self, group: &str) -> Result<Vec<String>, Error> {
+        let answer = Live::new(self.send(Request::groups()).await?);
+        Ok(versions(&answer, group))
+    }
+
     /// The end of a container's log; empty also if there is none of that run.
     pub(super) async fn log(
         &self,
@@ -292,5 +298,36 @@ impl Client {
 
     async fn send(&self, request: Request) -> Result<Value, Error> {
         self.inner.connection.send(request).await
+    }
+}
+
+/// Of what `GET /apis` answers.
+fn versions(answer: &Live, group: &str) -> Vec<String> {
+    let groups = answer.list("/groups").iter();
+    let versions = groups
+        .filter(|found| found["name"] == group)
+        .filter_map(|found| found["versions"].as_array());
+    versions
+        .flatten()
+        .filter_map(|version| Some(version["groupVersion"].as_str()?.to_owned()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_versions_of_one_group_are_found() {
+        let answer = Live::new(json!({ "groups": [
+            { "name": "apps", "versions": [{ "groupVersion": "apps/v1", "version": "v1" }] },
+            { "name": "example.com", "versions": [
+                { "groupVersion": "example.com/v2" }, { "groupVersion": "example.com/v1" }] },
+        ] }));
+        let both = ["example.com/v2", "example.com/v1"];
+        assert_eq!(versions(&answer, "example.com"), both);
+        assert!(versions(&answer, "example.org").is_empty());
     }
 }

@@ -62,7 +62,7 @@ impl Deletion {
 
 /// Looks for an object on record; takes note if it is gone.
 pub(super) async fn look(client: &Client, entry: &Entry, with_data: bool) -> Result<State, Error> {
-    let found = match entry.target(client).await? {
+    let found = match entry.target_of_any_version(client).await? {
         Some(target) => client.get(&target).await?.map(|live| (target, live)),
         None => None,
     };

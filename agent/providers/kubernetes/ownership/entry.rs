@@ -122,7 +122,27 @@ impl Entry {
 
     /// Where it is; none if its kind is not served.
     pub(super) async fn target(&self, client: &Client) -> Result<Option<Target>, Error> {
-        let kind = client.kind(&self.api_version, &self.kind).await?;
+        self.target_in(client, &self.api_version).await
+    }
+
+    /// The same; in another version of the group if the one on record is not served any more.
+    pub(super) async fn target_of_any_version(
+        &self,
+        client: &Client,
+    ) -> Result<Option<Target>, Error> {
+        if let Some(target) = self.target(client).await? {
+            return Ok(Some(target));
+        }
+        for version in client.versions(split(&self.api_version).0).await? {
+            if let Some(target) = self.target_in(client, &version).await? {
+                return Ok(Some(target));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn target_in(&self, client: &Client, version: &str) -> Result<Option<Target>, Error> {
+        let kind = client.kind(version, &self.kind).await?;
         let namespace = self.namespace.as_deref().unwrap_or(client.namespace());
         Ok(kind.map(|kind| Target::new(kind, namespace, &self.name)))
     }
