@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use testbed::{Attempt, eventually};
 
 use super::bed::{Bed, object};
+use super::widgets::Widgets;
 use crate::law;
 
 fn document(name: &str) -> Value {
@@ -292,4 +293,21 @@ async fn what_others_have_made_is_never_deleted_after_a_run_that_was_cut_short()
     let deleted = law::changes(Prune::new(client, "lens", Vec::new(), true)).await;
     let expected = format!("delete ConfigMap {}/three", bed.namespace);
     assert_eq!(deleted, [expected]);
+}
+
+#[tokio::test]
+async fn an_object_of_a_version_that_is_retired_is_deleted_in_another() {
+    let bed = Bed::new().await;
+    let widgets = Widgets::define(&bed).await;
+    let client = run_of(&bed, "lens").await.0;
+    law::changes(object(client.clone(), widgets.document("a"), false, false)).await;
+    let made = bed.get(&widgets.path("a")).await;
+    let entry = Entry {
+        api_version: format!("{}/v1alpha1", widgets.group),
+        uid: made["metadata"]["uid"].as_str().map(str::to_owned),
+        ..Entry::of_document(&widgets.document("a"), false)
+    };
+    let other = run_of(&bed, "lens").await.0;
+    let deleted = law::changes(Deletion::new(other, entry, false)).await;
+    assert_eq!(deleted, [format!("delete Widget {}/a", bed.namespace)]);
 }
