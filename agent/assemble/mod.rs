@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::bundle::{Action, Body, Bundle, Check, Node, Step};
+use crate::bundle::{Action, Body, Bundle, Node, Step};
 use crate::engine::{Class, Failure, Graph, GraphBuilder, StepId, StepOptions};
 use crate::needs::NeedsMistake;
 use crate::providers::{kubernetes, probe};
@@ -114,10 +114,10 @@ pub fn assemble(bundle: &Bundle, backends: &Backends) -> Result<Graph, AssembleE
         probe: probe::Client::new(None).map_err(AssembleError::Probe)?,
         graph: Graph::builder(),
         gates: Vec::new(),
-        controllers: bundle.phases.iter().flat_map(controllers).collect(),
+        controllers: controllers(bundle),
         configs: Arc::new(kubernetes::Configs::of(
             &backends.kubernetes,
-            objects(&bundle.phases),
+            objects(bundle),
         )),
     };
     for phase in &bundle.phases {
@@ -225,7 +225,7 @@ impl Assembly<'_> {
                     .try_for_each(|member| self.node(phase, member))
             }
             Body::Step(step) => {
-                let server = server_of(&step.action);
+                let server = Server::of(&step.action);
                 let gate = self
                     .gates
                     .iter()
@@ -255,7 +255,7 @@ fn users(phase: &Node, server: Server) -> Vec<User<'_>> {
     let mut users = Vec::new();
     for node in below(phase) {
         match &node.body {
-            Body::Step(step) if server_of(&step.action) == Some(server) => {
+            Body::Step(step) if Server::of(&step.action) == Some(server) => {
                 users.push(User { id: &node.id, step });
             }
             Body::Step(_) | Body::Group(_) => {}
@@ -299,43 +299,6 @@ fn before<'a>(id: &str, nodes: &[&'a Node]) -> BTreeSet<&'a str> {
     found
 }
 
-/// The server that an action works on.
-fn server_of(action: &Action) -> Option<Server> {
-    match action {
-        Action::Object(_) | Action::Operator(_) | Action::Secret(_) => None,
-        Action::Role(_) | Action::Database(_) | Action::Extension(_) | Action::Migrations(_) => {
-            Some(Server::Postgres)
-        }
-        Action::Search(_) => Some(Server::OpenSearch),
-        Action::Folder(_) | Action::Datasource(_) | Action::Dashboard(_) => Some(Server::Grafana),
-        Action::Check(check) => match check {
-            Check::Sql { .. } => Some(Server::Postgres),
-            Check::Search { .. } => Some(Server::OpenSearch),
-            Check::Datasource { .. } => Some(Server::Grafana),
-            Check::Http { .. }
-            | Check::Promql { .. }
-            | Check::Trace { .. }
-            | Check::Running { .. } => None,
-        },
-    }
-}
-
-/// The documents of all Kubernetes objects.
-fn objects(nodes: &[Node]) -> Vec<&serde_json::Value> {
-    let mut found = Vec::new();
-    for node in nodes {
-        match &node.body {
-            Body::Group(members) => found.extend(objects(members)),
-            Body::Step(step) => {
-                if let Action::Object(manifest) = &step.action {
-                    found.push(&manifest.object);
-                }
-            }
-        }
-    }
-    found
-}
-
 fn ids(needs: &[String]) -> Vec<StepId> {
     needs.iter().map(|need| StepId::new(need)).collect()
 }
@@ -349,21 +312,30 @@ fn options(step: &Step, kind: &'static str) -> StepOptions {
     }
 }
 
-/// The operators that a step, or the steps of a group, wait for.
-fn controllers(node: &Node) -> Vec<kubernetes::Controller> {
-    let step = match &node.body {
-        Body::Group(members) => return members.iter().flat_map(controllers).collect(),
-        Body::Step(step) => step,
+/// The documents of all Kubernetes objects.
+fn objects(bundle: &Bundle) -> Vec<&serde_json::Value> {
+    let steps = bundle.leaves().into_iter();
+    steps
+        .filter_map(|(_, step)| match &step.action {
+            Action::Object(manifest) => Some(&manifest.object),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The operators that steps wait for.
+fn controllers(bundle: &Bundle) -> Arc<[kubernetes::Controller]> {
+    let steps = bundle.leaves().into_iter();
+    let controller = |(_, step): (&Node, &Step)| match &step.action {
+        Action::Operator(gate) => Some(kubernetes::Controller {
+            name: gate.name.clone(),
+            namespace: gate.namespace.clone(),
+            selector: gate.selector.clone(),
+            definitions: gate.crds.clone(),
+        }),
+        _ => None,
     };
-    let Action::Operator(gate) = &step.action else {
-        return Vec::new();
-    };
-    vec![kubernetes::Controller {
-        name: gate.name.clone(),
-        namespace: gate.namespace.clone(),
-        selector: gate.selector.clone(),
-        definitions: gate.crds.clone(),
-    }]
+    steps.filter_map(controller).collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{AssembleError, Backends};
 use crate::bundle::{
-    Body, Bundle, GRAFANA_GATE, HttpServer, Node, OPENSEARCH_GATE, POSTGRES_GATE, PostgresServer,
+    Action, Bundle, GRAFANA_GATE, HttpServer, OPENSEARCH_GATE, POSTGRES_GATE, PostgresServer,
     PostgresTls,
 };
 use crate::engine::{GraphBuilder, StepId, StepOptions};
@@ -22,6 +22,12 @@ pub(super) enum Server {
 
 impl Server {
     pub(super) const ALL: [Self; 3] = [Self::Postgres, Self::OpenSearch, Self::Grafana];
+
+    /// The server that an action works on.
+    pub(super) fn of(action: &Action) -> Option<Self> {
+        let key = action.server()?;
+        Self::ALL.into_iter().find(|server| server.key() == key)
+    }
 
     /// The name of the step that waits for it.
     pub(super) fn gate(self) -> &'static str {
@@ -73,10 +79,7 @@ impl Opened {
             |server: &HttpServer| (server.url.clone(), server.login.clone(), server.ca.clone());
         Self {
             postgres: servers.postgres.as_ref().map(|server| {
-                postgres::Server::new(
-                    settings(server, longest(&bundle.phases)),
-                    Arc::clone(&secrets),
-                )
+                postgres::Server::new(settings(server, longest(bundle)), Arc::clone(&secrets))
             }),
             opensearch: servers.opensearch.as_ref().map(|server| {
                 let (url, login, ca) = open(server);
@@ -140,10 +143,10 @@ fn settings(server: &PostgresServer, longest: Duration) -> postgres::Settings {
 }
 
 /// The longest that any step may take, and so any statement of one.
-fn longest(nodes: &[Node]) -> Duration {
-    let of = |node: &Node| match &node.body {
-        Body::Group(members) => longest(members),
-        Body::Step(step) => step.timeout,
-    };
-    nodes.iter().map(of).max().unwrap_or_default()
+fn longest(bundle: &Bundle) -> Duration {
+    let steps = bundle.leaves().into_iter();
+    steps
+        .map(|(_, step)| step.timeout)
+        .max()
+        .unwrap_or_default()
 }
