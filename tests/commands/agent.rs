@@ -7,6 +7,17 @@ use std::process::Command;
 use tempfile::TempDir;
 use testbed::{Cluster, Env, PostgresServer, unique};
 
+/// Nobody runs its pods, so who waits for it waits.
+pub(crate) const WEB: &str = "apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web }
+spec:
+  selector: { matchLabels: { app: web } }
+  template:
+    metadata: { labels: { app: web } }
+    spec: { containers: [{ name: web, image: example.com/web }] }
+";
+
 /// A bundle in a folder of its own, and a namespace of its own on a cluster.
 pub(crate) struct Agent {
     bundle: TempDir,

@@ -7,20 +7,9 @@ use std::time::Duration;
 use serde_json::Value;
 use testbed::{Attempt, Cluster, Env, eventually};
 
-use crate::agent::Agent;
+use crate::agent::{Agent, WEB};
 
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Nobody runs its pods, so the run waits in the middle.
-const WEB: &str = "apiVersion: apps/v1
-kind: Deployment
-metadata: { name: web }
-spec:
-  selector: { matchLabels: { app: web } }
-  template:
-    metadata: { labels: { app: web } }
-    spec: { containers: [{ name: web, image: example.com/web }] }
-";
 
 const PHASES: &str = "  - name: before
     steps:

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use testbed::{Attempt, Cluster, Env, eventually};
 
-use crate::agent::Agent;
+use crate::agent::{Agent, WEB};
 
 /// The agent, and the administrator beside it.
 struct Bed {
@@ -18,17 +18,6 @@ struct Bed {
 fn config(name: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: {name} }}\ndata: {{ a: b }}\n")
 }
-
-/// Nobody runs its pods, so a run waits for it.
-const WEB: &str = "apiVersion: apps/v1
-kind: Deployment
-metadata: { name: web }
-spec:
-  selector: { matchLabels: { app: web } }
-  template:
-    metadata: { labels: { app: web } }
-    spec: { containers: [{ name: web, image: example.com/web }] }
-";
 
 impl Bed {
     fn new(name: &str, phases: &str) -> Self {

@@ -3,21 +3,11 @@
 use serde_json::{Value, json};
 use testbed::Env;
 
-use crate::agent::Agent;
+use crate::agent::{Agent, WEB};
 
 const PHASES: &str = "  - name: first
     steps:
       - apply: { path: manifests/web.yaml, wait: false }
-";
-
-const WEB: &str = "apiVersion: apps/v1
-kind: Deployment
-metadata: { name: web }
-spec:
-  selector: { matchLabels: { app: web } }
-  template:
-    metadata: { labels: { app: web } }
-    spec: { containers: [{ name: web, image: example.com/web }] }
 ";
 
 #[test]

@@ -188,14 +188,8 @@ fn fluentd_config(config: &Live) -> Verdict {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::rule_for;
+    use super::super::{judged, rule_for};
     use super::*;
-
-    fn judged(object: &Value, around: &[Value]) -> Verdict {
-        let object = Live::new(object.clone());
-        let around: Vec<Live> = around.iter().cloned().map(Live::new).collect();
-        rule_for(&object).verdict(&Sight::new(&object, &around))
-    }
 
     fn bit() -> Value {
         json!({ "apiVersion": "fluentbit.fluent.io/v1alpha2", "kind": "FluentBit",

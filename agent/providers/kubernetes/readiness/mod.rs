@@ -203,6 +203,14 @@ fn workload(sight: &Sight<'_>, kind: &'static str, name: &str) -> Verdict {
     }
 }
 
+/// What the rule of an object's kind says, with these around it.
+#[cfg(test)]
+fn judged(object: &serde_json::Value, around: &[serde_json::Value]) -> Verdict {
+    let object = Live::new(object.clone());
+    let around: Vec<Live> = around.iter().cloned().map(Live::new).collect();
+    rule_for(&object).verdict(&Sight::new(&object, &around))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -178,14 +178,8 @@ fn content(sight: &Sight<'_>) -> Verdict {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::rule_for;
+    use super::super::judged;
     use super::*;
-
-    fn judged(object: &Value, around: &[Value]) -> Verdict {
-        let object = Live::new(object.clone());
-        let around: Vec<Live> = around.iter().cloned().map(Live::new).collect();
-        rule_for(&object).verdict(&Sight::new(&object, &around))
-    }
 
     fn nodes(ready: i64, updated: i64) -> Value {
         json!({ "kind": "StatefulSet", "metadata": { "name": "logs-nodes", "generation": 2 },

@@ -203,14 +203,8 @@ fn part(object: &Live) -> Verdict {
 mod tests {
     use serde_json::json;
 
-    use super::super::rule_for;
+    use super::super::judged;
     use super::*;
-
-    fn judged(object: &Value, around: &[Value]) -> Verdict {
-        let object = Live::new(object.clone());
-        let around: Vec<Live> = around.iter().cloned().map(Live::new).collect();
-        rule_for(&object).verdict(&Sight::new(&object, &around))
-    }
 
     fn complete(kind: &str, name: &str, ready: i64) -> Value {
         json!({ "kind": kind, "metadata": { "name": name, "generation": 1 },
