@@ -1,6 +1,7 @@
 //! What only the program itself can show of its work in Postgres: that the server stops what a run
 //! that ended has begun, and what is told of statements on the way.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Lines};
 use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
@@ -72,8 +73,13 @@ impl Bed {
     }
 
     fn start(&self) -> (Child, Lines<BufReader<ChildStdout>>) {
+        let collector = Env::load()
+            .and_then(|env| env.otelcol())
+            .expect("a collector");
         let mut command = self.agent.command(&["run", "--log", "json"]);
         let mut run = command
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.otlp_http)
+            .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -158,15 +164,16 @@ async fn the_server_stops_what_a_run_that_was_killed_has_begun() {
     gone.await.expect("the server stops it");
 }
 
-#[tokio::test]
-async fn notices_and_waits_for_locks_are_told_with_their_statement() {
-    let steps = "      - migrate: { path: sql, database: DATABASE }
+const TOLD: &str = "      - migrate: { path: sql, database: DATABASE }
         needs: [DATABASE]
   - name: checks
     steps:
       - check: { name: read, sql: { database: DATABASE, query: \"select count(*) from nodes\", atLeast: 0 } }
 ";
-    let bed = Bed::new("told", steps);
+
+/// Runs where a dump holds the table that is asked for, until the wait for it is told.
+async fn told() -> (Bed, Vec<Value>) {
+    let bed = Bed::new("told", TOLD);
     let admin = bed.client("postgres").await;
     let create = format!("CREATE DATABASE {}", bed.database);
     admin.batch_execute(&create).await.expect("it is new");
@@ -196,8 +203,14 @@ async fn notices_and_waits_for_locks_are_told_with_their_statement() {
         }
     }
     let code = run.wait().expect("it ends").code();
-    let all = format!("{told:#?}");
-    assert_eq!(code, Some(0), "{all}");
+    assert_eq!(code, Some(0), "{told:#?}");
+    (bed, told)
+}
+
+#[tokio::test]
+async fn statements_notices_and_waits_for_locks_are_told() {
+    let (bed, told) = told().await;
+    let mut trace = String::new();
     for (level, said) in [
         (
             "WARN",
@@ -215,9 +228,86 @@ async fn notices_and_waits_for_locks_are_told_with_their_statement() {
             message.is_some_and(|message| message.starts_with(said))
         };
         let found = told.iter().find(starts);
-        let found = found.unwrap_or_else(|| panic!("{said}: {all}"));
+        let found = found.unwrap_or_else(|| panic!("{said}: {told:#?}"));
         assert_eq!(found["level"], level, "{found}");
         assert!(found["fields"]["db.query.summary"].is_string(), "{found}");
         assert!(found["step"].is_string(), "{found}");
+        trace = found["trace_id"].as_str().expect("a trace").to_owned();
     }
+    let spans = spans_of(&trace).await;
+    let statements = spans.values().filter(|span| span["kind"] == CLIENT);
+    let statements: Vec<_> = statements
+        .filter(|span| attribute(span, "db.system.name") == "postgresql")
+        .collect();
+    for span in &statements {
+        let parent = &spans[span["parentSpanId"].as_str().expect("a parent")];
+        assert!(ended(span) <= ended(parent), "{span:#} outlives {parent:#}");
+        assert!(!span.to_string().contains("count(*)"), "{span:#}");
+    }
+    let check = statements
+        .iter()
+        .find(|span| attribute(span, "db.query.summary") == "check")
+        .expect("the check's statement");
+    assert_eq!(attribute(check, "db.namespace"), bed.database);
+    assert_eq!(attribute(check, "db.response.returned_rows"), "1");
+    let waited = attribute(check, "firstlight.waits_for");
+    assert_eq!(waited, "AccessShareLock on nodes");
+}
+
+const CLIENT: u64 = 3;
+
+/// The spans of a run, by their ids, when the collector has its root.
+async fn spans_of(trace: &str) -> BTreeMap<String, Value> {
+    let env = Env::load().expect("the test bed is up");
+    let file = env.otelcol().expect("the collector is up").received_file;
+    let what = format!("the spans of trace {trace} in {}", file.display());
+    let found = eventually(&what, Duration::from_mins(1), async || {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let lines = text.lines().filter(|line| line.contains(trace));
+        let spans: BTreeMap<String, Value> = lines
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .flat_map(|line| spans_in(&line, trace))
+            .collect();
+        if spans.values().any(|span| span["name"] == "RUN told") {
+            Attempt::Done(spans)
+        } else {
+            Attempt::NotYet(format!("{} spans, without the root", spans.len()))
+        }
+    });
+    found.await.expect("the root comes last")
+}
+
+fn spans_in(line: &Value, trace: &str) -> Vec<(String, Value)> {
+    let each = |of: &Value, key: &str| of[key].as_array().cloned().unwrap_or_default();
+    let mut found = Vec::new();
+    for resource in each(line, "resourceSpans") {
+        for scope in each(&resource, "scopeSpans") {
+            let spans = each(&scope, "spans").into_iter();
+            let own = spans.filter(|span| span["traceId"] == trace);
+            found.extend(own.map(|span| {
+                let id = span["spanId"].as_str().unwrap_or_default();
+                (id.to_owned(), span.clone())
+            }));
+        }
+    }
+    found
+}
+
+fn attribute(span: &Value, key: &str) -> String {
+    let attributes = span["attributes"].as_array().into_iter().flatten();
+    let value = attributes
+        .filter(|attribute| attribute["key"] == key)
+        .find_map(|attribute| {
+            let value = &attribute["value"];
+            let text = value["stringValue"].as_str().or(value["intValue"].as_str());
+            text.map(str::to_owned)
+        });
+    value.unwrap_or_default()
+}
+
+fn ended(span: &Value) -> u64 {
+    let nanoseconds = span["endTimeUnixNano"].as_str();
+    nanoseconds
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_default()
 }

@@ -98,6 +98,14 @@ async fn each_trouble_with_a_certificate_is_a_sentence_of_its_own() {
     assert_eq!(what, format!("{failed} expired on 2020-01-02 00:00 UTC"));
     assert!(hint.starts_with("renew the server's certificate"), "{hint}");
 
+    // With names or without.
+    let mut nameless = settings(at);
+    if let Tls::VerifyFull { ca: Some(ca), .. } = nameless.tls {
+        nameless.tls = Tls::VerifyCa { ca };
+    }
+    let (_, what, _) = refusal(&gate(nameless)).await;
+    assert_eq!(what, format!("{failed} expired on 2020-01-02 00:00 UTC"));
+
     // As PGO does it: the Service of Patroni's leader is not in the certificate.
     let names = ["lens-primary.ns.svc", "lens-replicas.ns.svc"];
     let elsewhere = authority.sign(&names).expect("signed");
@@ -236,19 +244,53 @@ async fn a_password_is_read_again_when_it_is_wrong() {
 }
 
 #[tokio::test]
-async fn a_server_without_tls_is_told_from_one_that_is_down() {
-    let postgres = Postgres::builder().plaintext().start().await;
-    let postgres = postgres.expect("a Postgres of its own");
+async fn a_server_without_tls_and_one_that_is_full_are_told_from_one_that_is_down() {
+    let few = Postgres::builder()
+        .plaintext()
+        .setting("max_connections", "8");
+    let postgres = few.start().await.expect("a Postgres of its own");
     let at = postgres.server();
     let (class, what, hint) = refusal(&gate(settings(at))).await;
     assert_eq!(class, Class::Invalid);
     assert_eq!(what, format!("{}:{} does not offer TLS", at.host, at.port));
     assert!(hint.contains("mode: disable"), "{hint}");
-    law::unchanged(gate(Settings {
+    let plain = || Settings {
         tls: Tls::Disable,
         ..settings(at)
-    }))
-    .await;
+    };
+    law::unchanged(gate(plain())).await;
+    let bed = Bed::new(at.clone());
+    let others: Vec<_> = (0..8).map(|_| bed.client("postgres")).collect();
+    let others = futures::future::join_all(others).await;
+    let (class, what) = law::waits_for(gate(plain())).await;
+    assert_eq!(class, Class::Unavailable);
+    assert!(what.ends_with("too many clients already (53300)"), "{what}");
+    drop(others);
+    law::settles(gate(plain())).await;
+}
+
+/// The server must not go on with a statement, or keep a lock, for somebody who is gone.
+#[tokio::test]
+async fn the_server_is_told_to_look_after_us() {
+    let bed = Bed::shared();
+    let server = connect(Settings {
+        statement_timeout: Some(Duration::from_secs(77)),
+        ..settings(&bed.at)
+    });
+    for (setting, value) in [
+        ("client_connection_check_interval", "1s"),
+        ("tcp_keepalives_idle", "30"),
+        ("tcp_keepalives_interval", "10"),
+        ("tcp_keepalives_count", "3"),
+        ("tcp_user_timeout", "60000"),
+        ("statement_timeout", "77s"),
+        ("application_name", "firstlight"),
+    ] {
+        let query = format!("SELECT current_setting('{setting}')");
+        let mut check = bed.check("postgres", &query, Expect::Value(value.to_owned()));
+        check.server = server.clone();
+        law::unchanged(check).await;
+    }
 }
 
 #[tokio::test]

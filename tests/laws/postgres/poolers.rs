@@ -1,11 +1,13 @@
 //! What stands between us and the server: a pooler that keeps a session for its client does no
 //! harm, one that lends it to others between transactions is refused before it can.
 
-use firstlight::engine::{Class, Plan, Resource};
-use firstlight::providers::postgres::Gate;
-use testbed::{PgBouncer, PoolMode, Postgres};
+use std::time::Duration;
 
-use super::migrations::{applied_once, counting, migrations};
+use firstlight::engine::{Class, Plan, Resource};
+use firstlight::providers::postgres::{Gate, Migrations};
+use testbed::{Attempt, PgBouncer, PoolMode, Postgres, eventually};
+
+use super::migrations::{applied_once, counting, file, migrations};
 use super::{Bed, connect, settings};
 use crate::law;
 
@@ -57,14 +59,30 @@ async fn a_session_pooler_does_no_harm() {
     law::two_at_once(|| migrations(server(), &database, counting(20))).await;
     law::unchanged(migrations(server(), &database, counting(20))).await;
     applied_once(&bed, &database, 20).await;
+    let sleep = vec![file(1, "SELECT pg_sleep(600);")];
+    let database = bed.database("asleep").await;
+    ends_with_us(&bed, migrations(server(), &database, sleep)).await;
 }
 
-#[tokio::test]
-async fn a_gate_looks_at_the_server_itself() {
-    let bed = Bed::shared();
-    let gate = Gate {
-        server: bed.server(),
+/// A statement of somebody who is gone is stopped through the pooler too.
+async fn ends_with_us(bed: &Bed, run: Migrations) {
+    let Ok(Plan::Change(mut changes)) = run.plan(&Vec::new()) else {
+        panic!("it is pending");
     };
-    let observed = gate.observe().await.expect("two sessions, two processes");
-    assert!(!observed.in_recovery);
+    let change = changes.remove(0);
+    let sleeping = "SELECT count(*)::text FROM pg_stat_activity \
+                    WHERE state = 'active' AND query LIKE '%pg_sleep(600)%' \
+                      AND pid <> pg_backend_pid()";
+    let count = async |expected: &str| match bed.value("postgres", sleeping).await {
+        found if found == expected => Attempt::Done(()),
+        found => Attempt::NotYet(format!("{found} sessions sleep")),
+    };
+    let minute = Duration::from_mins(1);
+    let begun = eventually("the statement to begin", minute, async || count("1").await);
+    tokio::select! {
+        ended = run.apply(change) => panic!("it sleeps ten minutes: {ended:?}"),
+        begun = begun => begun.expect("it begins"),
+    }
+    let ended = eventually("the server to notice", minute, async || count("0").await);
+    ended.await.expect("it ends");
 }
