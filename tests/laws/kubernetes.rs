@@ -18,7 +18,5 @@ mod records;
 mod replacing;
 mod running;
 mod secret;
-mod stand_in;
-mod webhook;
 mod widgets;
 mod workloads;
