@@ -13,6 +13,7 @@ mod object;
 mod operators;
 mod outages;
 mod ownership;
+mod prometheus;
 mod readiness;
 mod records;
 mod replacing;

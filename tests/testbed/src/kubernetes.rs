@@ -125,11 +125,12 @@ impl Cluster {
     }
 }
 
-/// Only the API server and its store.
+/// Only the API server and its store. The operator that tests run beside it is built too.
 pub(crate) async fn start_apiserver(room: &Room<'_>, builds: &Builds) -> Result<Cluster, Error> {
-    builds
-        .program(room, "kubernetes", "KUBERNETES_VERSION")
-        .await?;
+    futures::try_join!(
+        builds.program(room, "kubernetes", "KUBERNETES_VERSION"),
+        builds.program(room, "prometheus-operator", "PROMETHEUS_OPERATOR_VERSION"),
+    )?;
     let script = cluster_script(room, "apiserver-up.sh");
     bring_up(room, &script, "pids/kube-apiserver").await
 }

@@ -7,7 +7,7 @@
 //! or an [`ApiServer`] of its own, and works below a name of its own ([`unique`]).
 //!
 //! The operators of the stack cannot be had. A [`StandIn`] plays into a real API server what the
-//! real ones were recorded to write.
+//! real ones were recorded to write; the [`PrometheusOperator`] is a real one.
 
 mod address;
 mod api;
@@ -26,7 +26,9 @@ mod launch;
 mod lock;
 mod opensearch;
 mod otelcol;
+mod owned;
 mod owned_apiserver;
+mod owned_operator;
 mod owned_postgres;
 mod place;
 mod ports;
@@ -56,6 +58,7 @@ pub use env::Env;
 pub use error::Error;
 pub use eventually::{Attempt, eventually};
 pub use owned_apiserver::ApiServer;
+pub use owned_operator::{PrometheusAdmission, PrometheusOperator};
 pub use owned_postgres::Postgres;
 pub use proxy::Proxy;
 pub use recording::{Line, Recording};
