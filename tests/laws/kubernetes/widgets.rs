@@ -52,6 +52,16 @@ impl Widgets {
         CustomKind::new(&self.group, "v1", "Widget").definition()
     }
 
+    /// Gives the definition another schema.
+    pub(super) async fn change_definition(&self, bed: &Bed) {
+        let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+        let path = format!("{path}/widgets.{}", self.group);
+        let mut definition = self.definition();
+        let schema = &mut definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        schema["description"] = "A widget of the second series.".into();
+        bed.patch(&path, definition).await;
+    }
+
     pub(super) fn document(&self, name: &str) -> Value {
         json!({
             "apiVersion": format!("{}/v1", self.group),
