@@ -153,7 +153,7 @@ impl Many {
     pub(super) fn step(&mut self, name: &str, resource: impl Resource) {
         let options = StepOptions {
             kind: "test",
-            timeout: Duration::from_mins(2),
+            timeout: Duration::from_mins(5),
             no_progress: None,
             optional: false,
         };
