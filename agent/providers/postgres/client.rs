@@ -3,6 +3,7 @@
 //! Sessions are opened on demand, a few per database, and used again; one that broke, or whose
 //! user was stopped in the middle of something, is closed instead.
 
+mod answers;
 mod connection;
 mod direct;
 mod notices;
@@ -21,8 +22,8 @@ use tokio::sync::{OnceCell, Semaphore};
 use crate::secret::{Credential, Secrets, Sensitive};
 
 use super::error::Error;
+pub(super) use answers::{Interrupted, Row, Texts};
 use connection::Connection;
-pub(super) use connection::{Interrupted, Row, Texts};
 pub(super) use session::Session;
 pub use tls::Tls;
 pub use trust::Distrust;

@@ -1,22 +1,18 @@
 //! One connection: its socket, its statements, and the only place where an answer becomes an error.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::TryStreamExt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
-use tokio_postgres::error::{DbError, ErrorPosition};
-use tokio_postgres::types::{FromSql, Type};
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::Client;
 use tracing::{Instrument, Span, field, info_span};
 
 use crate::engine::{Chain, Class, Failure};
 
 use super::super::error::Error;
-use super::super::fault::Fault;
 use super::Settings;
+use super::answers::{Count, Interrupted, Row, Texts, ask, fault, run};
 use super::notices::{Current, drive};
 
 /// An open connection, and the task that moves its bytes.
@@ -122,10 +118,7 @@ impl Connection {
         let (rows, count) = answer.await;
         let answer = self.end(&span, summary, &count, rows)?;
         let summary: Arc<str> = summary.into();
-        let row = |row| Row {
-            row,
-            summary: Arc::clone(&summary),
-        };
+        let row = |row| Row::new(row, &summary);
         Ok(answer.into_iter().map(row).collect())
     }
 
@@ -237,64 +230,6 @@ impl Drop for Connection {
     }
 }
 
-/// What an answer holds, as far as it has come.
-#[derive(Default)]
-struct Count {
-    /// How many statements were carried out.
-    statements: usize,
-    returned: u64,
-    /// How many rows the server itself counts, returned or changed.
-    told: u64,
-}
-
-async fn ask(
-    client: &Client,
-    sql: &str,
-    params: &[&str],
-) -> (
-    Result<Vec<tokio_postgres::Row>, tokio_postgres::Error>,
-    Count,
-) {
-    let mut count = Count::default();
-    let answer = async {
-        let typed = params.iter().map(|value| (*value, Type::TEXT));
-        let mut answer = pin!(client.query_typed_raw(sql, typed).await?);
-        let mut rows = Vec::new();
-        while let Some(row) = answer.try_next().await? {
-            count.returned += 1;
-            rows.push(row);
-        }
-        count.told = answer.rows_affected().unwrap_or_default();
-        Ok(rows)
-    };
-    let answer = answer.await;
-    (answer, count)
-}
-
-async fn run(
-    client: &Client,
-    sql: &str,
-    count: &mut Count,
-    rows: &mut Vec<Texts>,
-) -> Result<(), tokio_postgres::Error> {
-    let mut answers = pin!(client.simple_query_raw(sql).await?);
-    while let Some(answer) = answers.try_next().await? {
-        match answer {
-            SimpleQueryMessage::CommandComplete(told) => {
-                count.statements += 1;
-                count.told += told;
-            }
-            SimpleQueryMessage::Row(row) => {
-                count.returned += 1;
-                let values = (0..row.len()).map(|column| row.get(column).map(str::to_owned));
-                rows.push(values.collect());
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
 /// Writes into the span how its call ended.
 pub(super) fn record(span: &Span, error: &Error) {
     span.record("otel.status_code", "ERROR");
@@ -305,51 +240,6 @@ pub(super) fn record(span: &Span, error: &Error) {
     }
 }
 
-pub(super) fn fault(said: &DbError) -> Fault {
-    Fault {
-        code: said.code().code().to_owned(),
-        message: said.message().to_owned(),
-        detail: said.detail().map(str::to_owned),
-        hint: said.hint().map(str::to_owned),
-        position: match said.position() {
-            Some(ErrorPosition::Original(position)) => usize::try_from(*position).ok(),
-            Some(ErrorPosition::Internal { .. }) | None => None,
-        },
-        context: said.where_().map(str::to_owned),
-    }
-}
-
 fn is_io(error: &tokio_postgres::Error) -> bool {
     std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
-}
-
-/// A row of an answer in text, none where it is null.
-pub(in crate::providers::postgres) type Texts = Vec<Option<String>>;
-
-/// A text of statements that was not carried out to its end.
-#[derive(Debug)]
-pub(in crate::providers::postgres) struct Interrupted {
-    /// How many statements were carried out.
-    pub(in crate::providers::postgres) after: usize,
-    /// Why the next one was not.
-    pub(in crate::providers::postgres) error: Error,
-}
-
-/// A row of an answer.
-pub(in crate::providers::postgres) struct Row {
-    row: tokio_postgres::Row,
-    summary: Arc<str>,
-}
-
-impl Row {
-    /// The value of a column.
-    pub(in crate::providers::postgres) fn get<T>(&self, column: usize) -> Result<T, Error>
-    where
-        T: for<'a> FromSql<'a>,
-    {
-        self.row.try_get(column).map_err(|source| Error::Answer {
-            summary: self.summary.to_string(),
-            source: source.into(),
-        })
-    }
 }

@@ -12,7 +12,8 @@ use crate::engine::BoxError;
 use crate::secret::{Credential, Login};
 
 use super::super::error::Error;
-use super::connection::{Connection, fault, record};
+use super::answers::fault;
+use super::connection::{Connection, record};
 use super::tls::{self, Connector, Names};
 use super::trust::Distrust;
 use super::{Server, Settings, Tls};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::super::error::Error;
-use super::connection::{Connection, Interrupted, Row, Texts};
+use super::answers::{Interrupted, Row, Texts};
+use super::connection::Connection;
 use super::waits::Watch;
 use super::{Pool, Server};
 

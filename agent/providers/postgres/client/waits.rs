@@ -9,7 +9,8 @@ use tracing::{info, warn};
 
 use super::super::error::Error;
 use super::Server;
-use super::connection::{Connection, Row};
+use super::answers::Row;
+use super::connection::Connection;
 use super::notices::Current;
 
 /// How long after the look before a statement is looked at again. A second look tells whether
