@@ -86,7 +86,7 @@ pub enum Error {
         /// Its address.
         server: String,
     },
-    /// 403: a right is missing, or admission denies the object.
+    /// 403: a right is missing, or a policy of the API server itself refuses the object.
     #[error("not allowed to {verb} {resource}{}: {message}", .namespace.as_ref().map(|name| format!(" in namespace {name}")).unwrap_or_default())]
     Forbidden {
         /// The verb of the right.

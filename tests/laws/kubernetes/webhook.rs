@@ -110,7 +110,8 @@ fn answer(stream: TcpStream, config: Arc<ServerConfig>, denial: &Mutex<Option<St
         "response": {
             "uid": review["request"]["uid"],
             "allowed": denial.is_none(),
-            "status": { "message": denial.unwrap_or_default() },
+            // As most webhooks do.
+            "status": { "code": 403, "reason": "Forbidden", "message": denial.unwrap_or_default() },
         },
     });
     let body = response.to_string();
