@@ -13,6 +13,7 @@ pub(super) use connection::Connection;
 
 use super::Error;
 use super::discovery::Discovery;
+use super::hold::Hold;
 use super::kind::{Kind, Target};
 use super::live::Live;
 use super::ownership::Ledger;
@@ -100,6 +101,11 @@ impl Client {
 
     pub(super) fn watches(&self) -> &Watches {
         &self.inner.watches
+    }
+
+    /// Whether the lock of the run is ours.
+    pub(super) fn hold(&self) -> &Hold {
+        self.inner.connection.hold()
     }
 
     /// What this run has seen of the objects that it owns.

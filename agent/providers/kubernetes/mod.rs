@@ -29,6 +29,7 @@ mod fields;
 mod fingerprint;
 mod flight;
 mod generated_secret;
+mod hold;
 mod job_event;
 mod kind;
 mod lease;
