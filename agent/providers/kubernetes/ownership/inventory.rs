@@ -33,6 +33,10 @@ impl Inventory {
         }
     }
 
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Everything on record; what the steps of this client see is compared with it from now on.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod inventory;
 mod ledger;
 mod parts;
 mod prune;
+mod rights;
 mod stamp;
 mod turn;
 
