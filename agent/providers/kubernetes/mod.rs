@@ -17,6 +17,7 @@
 //! | the record of the last run | [`RunRecord::new`]`(client, bundle)`, then `write(json, `[`Fence`]`)`, `read()` |
 //! | an Event on the Job that we run in | [`JobEvent::new`]`(client, Option<`[`Job`]`>)`, then `send(..)` |
 
+mod claim_templates;
 mod client;
 mod comparison;
 mod config_sum;
