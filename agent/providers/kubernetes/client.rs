@@ -108,6 +108,11 @@ impl Client {
         self.inner.connection.hold()
     }
 
+    /// A text that others wrote, without values of Secrets that this process has read.
+    pub(super) fn mask(&self, text: &str) -> String {
+        self.inner.connection.known().mask(text)
+    }
+
     /// What this run has seen of the objects that it owns.
     pub(super) fn ledger(&self) -> &Ledger {
         &self.inner.ledger

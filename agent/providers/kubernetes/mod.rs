@@ -33,6 +33,7 @@ mod generated_secret;
 mod hold;
 mod job_event;
 mod kind;
+mod known_values;
 mod lease;
 mod live;
 mod object;

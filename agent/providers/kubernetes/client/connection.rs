@@ -16,6 +16,7 @@ use tracing::field::{Empty, display};
 use tracing::{Instrument, Span};
 
 use super::super::hold::Hold;
+use super::super::known_values::KnownValues;
 use super::super::request::{Request, Selection};
 use super::super::{Error, refusal};
 use crate::engine::Failure as _;
@@ -43,6 +44,7 @@ struct Line {
     rest: Mutex<Option<Instant>>,
     /// Of the lock of the run.
     hold: Hold,
+    known: KnownValues,
 }
 
 impl Connection {
@@ -64,6 +66,7 @@ impl Connection {
             permits: Semaphore::new(AT_ONCE),
             rest: Mutex::default(),
             hold: Hold::default(),
+            known: KnownValues::default(),
         })))
     }
 
@@ -75,6 +78,11 @@ impl Connection {
     /// Whether the lock of the run is ours.
     pub(in crate::providers::kubernetes) fn hold(&self) -> &Hold {
         &self.0.hold
+    }
+
+    /// What was read of Secrets, so that it is not shown.
+    pub(in crate::providers::kubernetes) fn known(&self) -> &KnownValues {
+        &self.0.known
     }
 
     fn server(&self) -> String {
@@ -108,6 +116,11 @@ impl Connection {
                     after: ANSWER,
                 })
             });
+        if let Ok(answer) = &answer
+            && request.is_of_secret()
+        {
+            self.0.known.learn(answer);
+        }
         if let Err(error) = &answer
             && !request.expects(error)
         {
