@@ -84,7 +84,10 @@ async fn begin(session: &Session, settings: &Settings, task: &Task) -> Result<He
     let acquire = async || Ok(Lease::acquire(&session.client, &name, holder.clone()).await?);
     let lease = session.insist(acquire).await?;
     let fence = lease.fence();
-    if let Err(error) = session.insist(async || task.begin(session, fence).await).await {
+    if let Err(error) = session
+        .insist(async || task.begin(session, fence).await)
+        .await
+    {
         // The error says more than that the lock could not be given back.
         let _ = lease.release().await;
         return Err(error);

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::session::Session;
 use super::rights::{self, Leaving};
+use super::session::Session;
 use super::{CliError, pruning};
 use crate::assemble::{Doomed, Pruning, dismantle, owned};
 use crate::engine::{Class, Graph, Report};
@@ -67,12 +67,12 @@ impl Task {
         let inventory = pruning::inventory(session);
         match self {
             Self::Run(_) => {
-                inventory.settle(&pruning::desired(session), fence).await?;
-                record.left = pruning::left(session).await?;
+                let settled = inventory.settle(&pruning::desired(session), fence).await?;
+                record.left = pruning::shown(session, &settled.left);
                 Ok(true)
             }
             Self::Uninstall { .. } => {
-                let kept = inventory.settle(&[], fence).await?;
+                let kept = inventory.settle(&[], fence).await?.left;
                 record.left = kept.iter().map(ToString::to_string).collect();
                 if !kept.is_empty() {
                     return Ok(true);

@@ -48,10 +48,15 @@ mod tests {
     async fn asked(failures: u32, passes: bool, stop: &CancellationToken) -> (bool, u32, Duration) {
         let (mut count, began) = (0, Instant::now());
         let pacing = Pacing::default();
-        let answer = again((&pacing, stop), PATIENCE, |()| passes, async || {
-            count += 1;
-            if count > failures { Ok(()) } else { Err(()) }
-        });
+        let answer = again(
+            (&pacing, stop),
+            PATIENCE,
+            |()| passes,
+            async || {
+                count += 1;
+                if count > failures { Ok(()) } else { Err(()) }
+            },
+        );
         (answer.await.is_ok(), count, began.elapsed())
     }
 

@@ -112,7 +112,10 @@ mod tests {
             ("/0/spec/volumeMode", json!("Block")),
             ("/0/spec/storageClassName", json!("fast")),
             ("/0/spec/accessModes", json!(["ReadWriteMany"])),
-            ("/0/spec/resources", json!({ "requests": { "storage": "2Gi" } })),
+            (
+                "/0/spec/resources",
+                json!({ "requests": { "storage": "2Gi" } }),
+            ),
             ("/0/spec/resources", json!({})),
         ] {
             let changed = change(pointer, value);

@@ -264,9 +264,9 @@ impl Failure for Error {
             }
             Self::TooLarge { .. } => Class::Bug,
             Self::Owned { .. } | Self::Foreign { .. } | Self::Failed { .. } => Class::Diverged,
-            Self::Unauthenticated { .. }
-            | Self::Forbidden { .. }
-            | Self::MayNotDelete { .. } => Class::Forbidden,
+            Self::Unauthenticated { .. } | Self::Forbidden { .. } | Self::MayNotDelete { .. } => {
+                Class::Forbidden
+            }
             Self::NoConfig { .. }
             | Self::BadConfig { .. }
             | Self::Untrusted { .. }

@@ -108,7 +108,10 @@ mod tests {
         known.learn(&json!({ "metadata": { "name": "no data" } }));
         for (line, expected) in [
             ("lens logs in with s3cret", "lens logs in with (sensitive)"),
-            ("to postgres://lens:s3cret@db/lens at 12", "to (sensitive) at 12"),
+            (
+                "to postgres://lens:s3cret@db/lens at 12",
+                "to (sensitive) at 12",
+            ),
             ("read MIIBVQ==", "read (sensitive)"),
             ("-----BEGIN KEY-----", "-----BEGIN KEY-----"),
         ] {

@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 pub use held::Held;
 
 use super::fence::Fence;
-use super::kind::{LEASE, POD, Target};
 use super::hold::not_renewed;
+use super::kind::{LEASE, POD, Target};
 use super::live::Live;
 use super::time::{parse, rfc3339_micros};
 use super::{Client, Error, MANAGER, fence};

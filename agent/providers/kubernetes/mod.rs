@@ -63,7 +63,8 @@ pub use lease::{Held, Holder, Lease};
 pub use object::{Object, ObjectChange, ObjectObserved, ObjectOptions};
 pub use operator::{Operator, OperatorObserved};
 pub use ownership::{
-    Deletion, DeletionChange, DeletionObserved, Entry, Inventory, Key, Prune, PruneObserved, Turn,
+    Deletion, DeletionChange, DeletionObserved, Entry, Inventory, Key, Prune, PruneObserved,
+    Settled, Turn,
 };
 pub use rights::{Right, missing as missing_rights};
 pub use run_record::RunRecord;

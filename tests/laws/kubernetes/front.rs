@@ -27,6 +27,7 @@ struct Script {
 
 struct Came {
     at: Instant,
+    method: String,
     /// Without the query.
     path: String,
     /// Whether it was told to come again later.
@@ -83,6 +84,14 @@ impl Front {
         };
     }
 
+    /// Every request that came: `GET /api/v1/namespaces/lens/configmaps/a`; a watch is one too.
+    pub(super) fn came(&self) -> Vec<String> {
+        let script = self.script.lock().expect("the script");
+        let came = script.came.iter();
+        came.map(|came| format!("{} {}", came.method, came.path))
+            .collect()
+    }
+
     /// How many of the requests came that are counted.
     pub(super) fn counted(&self) -> usize {
         self.script.lock().expect("the script").count
@@ -117,6 +126,7 @@ async fn answer(mut client: TcpStream, bed: Arc<Bed>, script: Arc<Mutex<Script>>
         let refusal = refusals.find(|(at, ..)| counts && *at == count).copied();
         script.came.push(Came {
             at: Instant::now(),
+            method: method.clone(),
             path: path.split('?').next().unwrap_or_default().to_owned(),
             turned_away: refusal.is_some_and(|(_, _, after)| after.is_some()),
         });

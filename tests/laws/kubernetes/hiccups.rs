@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::json;
 
@@ -89,6 +90,47 @@ async fn a_moment_without_an_answer_does_not_fail_a_run() {
         let this = this.and_then(|rest| rest.split(' ').next()).unwrap_or("?");
         assert!(record.contains(this), "{this} is not on record: {record}");
         let lease = bed.get(&lease).await;
-        assert_eq!(lease["spec"].get("holderIdentity"), None, "{method} {about}");
+        assert_eq!(
+            lease["spec"].get("holderIdentity"),
+            None,
+            "{method} {about}"
+        );
+    }
+}
+
+/// How many of the requests are of this kind.
+fn count(came: &[String], method: &str, part: &str) -> usize {
+    let begins = format!("{method} ");
+    let of_it = |line: &&String| line.starts_with(&begins) && line.contains(part);
+    came.iter().filter(of_it).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_with_nothing_to_do_asks_little() {
+    let bed = Arc::new(Bed::new().await);
+    let front = Front::start(Arc::clone(&bed)).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    prepare(folder.path(), &front);
+    let first = run(folder.path(), &bed.namespace).await;
+    assert!(first.status.success(), "{first:?}");
+    front.turn_away("GET", &[]);
+    let began = Instant::now();
+    let second = run(folder.path(), &bed.namespace).await;
+    let took = began.elapsed();
+    assert!(second.status.success(), "{second:?}");
+    let came = front.came();
+    println!("{} requests in {took:?}:\n{}", came.len(), came.join("\n"));
+    for (method, part, most) in [
+        ("POST", "/selfsubjectaccessreviews", 12),
+        // Once before the first step, once after the last one.
+        ("GET", "/configmaps/firstlight-lens-inventory-0", 2),
+        ("GET", "/configmaps/colours", 1),
+        ("PATCH", "/configmaps/", 1),
+        ("PATCH", "/leases/", 2),
+    ] {
+        assert!(
+            count(&came, method, part) <= most,
+            "{method} {part}: {came:#?}"
+        );
     }
 }

@@ -190,6 +190,7 @@ async fn whoever_has_lost_it_writes_nothing_more() {
     inventory.announce(&one, Fence(0)).await.expect("written");
     law::changes(object(earlier, config("one"), false, false)).await;
     let known = inventory.settle(&one, Fence(0)).await.expect("written");
+    let known = known.entries;
 
     let held = acquire(&bed, "a", None).await.expect("it is free");
     steal(&bed).await;
@@ -210,8 +211,9 @@ async fn whoever_has_lost_it_writes_nothing_more() {
     let announced = announced.announce(&two, held.fence()).await;
     let announced = announced.expect_err("the lock is lost");
     assert_eq!(announced.kind(), "kubernetes.lost", "{announced}");
-    let record = RunRecord::new(client(), "lens").write("{}", held.fence());
-    let record = record.await.expect_err("the lock is lost");
+    let record = RunRecord::new(client(), "lens");
+    let record = record.write("{}", held.fence()).await;
+    let record = record.expect_err("the lock is lost");
     assert_eq!(record.kind(), "kubernetes.lost", "{record}");
     assert_eq!(bed.get(all.trim_end_matches('/')).await["items"], before);
 
@@ -279,10 +281,16 @@ async fn lost_in_the_middle_it_is_the_end_of_all_writes() {
     run.abort();
     assert!(left > 0, "it was lost too late");
     let late = heard.began.lock().expect("no panic").clone();
-    assert!(late.iter().all(|began| *began <= known), "{late:?} {known:?}");
+    assert!(
+        late.iter().all(|began| *began <= known),
+        "{late:?} {known:?}"
+    );
     let path = bed.core("configmaps", "?labelSelector=");
     let there = bed.get(&path).await["items"].as_array().map_or(0, Vec::len);
     // The namespace has one of its own (kube-root-ca.crt) where a controller runs.
     assert!(there <= made() + 1, "{there} of {}", made());
-    println!("{} of {COUNT} were made before, {left} not any more", made());
+    println!(
+        "{} of {COUNT} were made before, {left} not any more",
+        made()
+    );
 }

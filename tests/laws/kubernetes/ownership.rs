@@ -286,7 +286,7 @@ async fn what_others_have_made_is_never_deleted_after_a_run_that_was_cut_short()
     }
     let settled = inventory.settle(&entries, Fence(0)).await;
     let settled = settled.expect("written");
-    let adopted: Vec<bool> = settled.iter().map(|entry| entry.adopted).collect();
+    let adopted: Vec<bool> = settled.entries.iter().map(|entry| entry.adopted).collect();
     assert_eq!(adopted, [true, true, false]);
 
     let client = run_of(&bed, "lens").await.0;
@@ -333,9 +333,7 @@ async fn what_may_not_be_deleted_is_named_and_the_others_go() {
     settled.expect("written");
 
     let all = |verbs: Value| json!({ "apiGroups": ["*"], "resources": ["*"], "verbs": verbs });
-    let delete = |resources: Value, names: Value| {
-        json!({ "apiGroups": [""], "resources": resources, "resourceNames": names, "verbs": ["delete"] })
-    };
+    let delete = |resources: Value, names: Value| json!({ "apiGroups": [""], "resources": resources, "resourceNames": names, "verbs": ["delete"] });
     let limited = bed.user_with(json!([
         all(json!(["get", "list", "watch"])),
         delete(json!(["configmaps"]), json!(["two"])),
@@ -365,7 +363,9 @@ async fn what_may_not_be_deleted_is_named_and_the_others_go() {
     bed.get(&bed.core("serviceaccounts", "four")).await;
     for (kind, name) in [("configmaps", "two"), ("secrets", "three")] {
         let path = bed.core(kind, name);
-        let gone = bed.ask(http::Method::GET, &path, "application/json", None).await;
+        let gone = bed
+            .ask(http::Method::GET, &path, "application/json", None)
+            .await;
         assert!(gone.is_err(), "{name} is still there");
     }
 }

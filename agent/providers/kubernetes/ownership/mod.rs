@@ -21,7 +21,7 @@ const AT_ONCE: usize = 16;
 
 pub use deletion::{Deletion, DeletionChange, DeletionObserved};
 pub use entry::{Entry, Key};
-pub use inventory::Inventory;
+pub use inventory::{Inventory, Settled};
 pub use prune::{Prune, PruneObserved};
 pub use turn::Turn;
 

@@ -197,7 +197,10 @@ mod tests {
         let alone = format!("not allowed to delete what has left the bundle: {names}");
         let after = |stay| format!("{alone}; {stay}, which is deleted only after that");
         let two = format!("{alone}; 2 more stay, which are deleted only after that");
-        assert_eq!(planned(&found, false), Ok(vec!["Deployment lens/b".to_owned()]));
+        assert_eq!(
+            planned(&found, false),
+            Ok(vec!["Deployment lens/b".to_owned()])
+        );
         assert_eq!(planned(&found, true), Err(two));
         found.remove(1);
         assert_eq!(planned(&found, false), Err(after("1 more stays")));

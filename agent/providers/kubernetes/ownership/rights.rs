@@ -61,10 +61,8 @@ impl Inventory {
             .iter()
             .map(|entry| entry.target_of_any_version(self.client()))
             .collect();
-        let places: Vec<Option<Target>> = stream::iter(places)
-            .buffered(AT_ONCE)
-            .try_collect()
-            .await?;
+        let places: Vec<Option<Target>> =
+            stream::iter(places).buffered(AT_ONCE).try_collect().await?;
         let places: Vec<&Target> = places.iter().flatten().collect();
         let mut lacking = Vec::new();
         for (at, right) in missing(self.client(), &places).await? {

@@ -124,7 +124,9 @@ pub(super) fn nowhere(live: &Live) -> Option<String> {
     let labels = selector.iter().map(|(key, value)| format!("{key}={value}"));
     let labels: Vec<String> = labels.collect();
     let why = match labels.as_slice() {
-        [] => "it has no node selector, so its affinity or the taints of the nodes decide".to_owned(),
+        [] => {
+            "it has no node selector, so its affinity or the taints of the nodes decide".to_owned()
+        }
         labels => format!("its node selector is {}", labels.join(",")),
     };
     Some(format!("ready, but it is to run on no node: {why}"))
@@ -155,13 +157,18 @@ mod tests {
     #[test]
     fn a_daemon_set_that_runs_nowhere_says_so() {
         let set = |desired: u64, selector: Value| {
-            Live::new(json!({ "spec": { "template": { "spec": { "nodeSelector": selector } } },
-                "status": { "desiredNumberScheduled": desired } }))
+            Live::new(
+                json!({ "spec": { "template": { "spec": { "nodeSelector": selector } } },
+                "status": { "desiredNumberScheduled": desired } }),
+            )
         };
         let gpu = json!({ "gpu": "yes", "zone": "a" });
         assert_eq!(nowhere(&set(1, gpu.clone())), None);
         let selected = nowhere(&set(0, gpu)).expect("a warning");
-        assert!(selected.ends_with("its node selector is gpu=yes,zone=a"), "{selected}");
+        assert!(
+            selected.ends_with("its node selector is gpu=yes,zone=a"),
+            "{selected}"
+        );
         let all = nowhere(&set(0, Value::Null)).expect("a warning");
         assert!(all.contains("it has no node selector"), "{all}");
     }
