@@ -142,6 +142,30 @@ impl Client {
         self.inner.watches.look(target).await
     }
 
+    /// The objects of a kind in a namespace that have these labels (`a=b,c=d`): from what the shared
+    /// list and watch of the kind know, as far as it may be followed.
+    pub(super) async fn look_among(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        labels: &str,
+    ) -> Result<Vec<Live>, Error> {
+        let Some(all) = self.inner.watches.all(kind, namespace).await? else {
+            return self.list(kind, namespace, labels, "").await;
+        };
+        let labels: Vec<(&str, &str)> = labels
+            .split(',')
+            .filter_map(|label| label.split_once('='))
+            .collect();
+        let matches = all.iter().filter(|live| {
+            let has = live.texts("/metadata/labels");
+            labels
+                .iter()
+                .all(|(key, value)| has.get(key) == Some(value))
+        });
+        Ok(matches.map(|live| live.as_ref().clone()).collect())
+    }
+
     /// The objects of a kind in a namespace that match both selectors; an empty one matches all.
     pub(super) async fn list(
         &self,
