@@ -10,6 +10,7 @@
 //! | the reader of Secrets | `Arc::new(client) as Arc<dyn `[`Secrets`](crate::secret::Secrets)`>` |
 //! | what we may not do | [`missing_rights`]`(&client, &[`[`Right`]`]).await?` |
 //! | what runs, a question | [`RunningCheck::new`]`(client, kind, namespace: Option<String>, name, `[`Ask`]`)` |
+//! | whether objects are still so, a question | [`Drift::of`]`(objects)` |
 //! | what a bundle owns | [`Inventory::new`]`(client, bundle)`, of [`Entry`]s |
 //! | what has left the bundle, a resource | [`Prune::new`]`(client, bundle, entries, with_data)` |
 //! | an object that is to go, a resource | [`Deletion::new`]`(client, entry)` |
@@ -24,6 +25,7 @@ mod config_sum;
 mod diagnosis;
 mod discovery;
 mod document;
+mod drift;
 mod error;
 mod fence;
 mod fields;
@@ -55,6 +57,7 @@ mod watches;
 pub use client::Client;
 pub use config_sum::{Configs, config_names};
 pub use diagnosis::Controller;
+pub use drift::{Drift, DriftObserved};
 pub use error::Error;
 pub use fence::Fence;
 pub use generated_secret::{GeneratedSecret, SecretChange, SecretObserved};

@@ -25,6 +25,6 @@ pub use inventory::{Inventory, Settled};
 pub use prune::{Prune, PruneObserved};
 pub use turn::Turn;
 
-pub(super) use claim::{claim, made};
+pub(super) use claim::{MANAGED, claim, made};
 pub(super) use ledger::Ledger;
 pub(super) use stamp::put as stamp;
