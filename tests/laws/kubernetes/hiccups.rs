@@ -120,6 +120,10 @@ async fn a_run_with_nothing_to_do_asks_little() {
     assert!(second.status.success(), "{second:?}");
     let came = front.came();
     println!("{} requests in {took:?}:\n{}", came.len(), came.join("\n"));
+    assert!(
+        !came.contains(&"GET /api/v1".to_owned()),
+        "every server has ConfigMaps"
+    );
     for (method, part, most) in [
         ("POST", "/selfsubjectaccessreviews", 12),
         // Once before the first step, once after the last one.
