@@ -200,6 +200,35 @@ fn the_bundle_may_say_that_it_prunes_and_which_kinds_it_keeps() {
 }
 
 #[test]
+fn what_another_bundle_applies_too_stays_and_is_named() {
+    let bed = Bed::new(
+        "shared",
+        &BOTH.replace(
+            "secret: { name: keys, generate: { password: 16 } }",
+            "apply: { path: manifests/three.yaml }",
+        ),
+    );
+    for name in ["one", "two", "three"] {
+        bed.object(name);
+    }
+    assert_eq!(bed.agent.run(&["run"]).code, 0);
+    let namespace = &bed.agent.namespace;
+    let mark = format!("firstlight.dev/owner={namespace}.other,{namespace}.shared");
+    bed.kubectl(&["annotate", "--overwrite", "configmap/two", &mark])
+        .expect("marked");
+    bed.rewrite(ONE, "");
+    let run = bed.agent.run(&["run", "--prune"]);
+    assert_eq!(run.code, 0, "{run}");
+    let word = format!(
+        "ConfigMap {namespace}/two is left as it is, because others apply it too ({namespace}.other); "
+    );
+    assert_eq!(run.stdout.matches(&word).count(), 1, "{run}");
+    assert!(bed.get("configmap/two").is_some());
+    assert!(bed.get("configmap/three").is_none());
+    assert_eq!(bed.names(), ["one"]);
+}
+
+#[test]
 fn what_others_have_made_is_taken_over_only_when_told_and_never_deleted() {
     let bed = Bed::new("foreign", ONE);
     bed.object("one");

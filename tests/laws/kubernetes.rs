@@ -7,6 +7,7 @@
 mod bed;
 mod front;
 mod gate;
+mod hiccups;
 mod lease;
 mod many;
 mod object;

@@ -120,13 +120,18 @@ impl Bed {
 
     /// A client with the rights of a new service account: these verbs on everything.
     pub(super) async fn user(&self, verbs: &[&str]) -> Client {
+        let rules = json!([{ "apiGroups": ["*"], "resources": ["*"], "verbs": verbs }]);
+        self.user_with(rules).await
+    }
+
+    /// A client with the rights of a new service account, by these rules.
+    pub(super) async fn user_with(&self, rules: Value) -> Client {
         let name = unique("user");
         let namespace = &self.namespace;
         let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
         self.post(&accounts, json!({ "metadata": { "name": name } }))
             .await;
         let rights = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
-        let rules = json!([{ "apiGroups": ["*"], "resources": ["*"], "verbs": verbs }]);
         self.post(
             rights,
             json!({ "metadata": { "name": name }, "rules": rules }),

@@ -270,3 +270,52 @@ async fn the_end_of_a_wait_follows_the_change_at_once() {
     assert!(median < Duration::from_millis(500), "{median:?}");
     assert!(most < Duration::from_secs(2), "{most:?}");
 }
+
+/// How often the API server was asked for a list of endpoint slices, by anybody.
+async fn slice_lists(bed: &Bed) -> u64 {
+    let metrics = bed.text("/metrics").await;
+    let of_slices = |line: &&str| {
+        line.starts_with("apiserver_request_total{")
+            && line.contains("resource=\"endpointslices\"")
+            && line.contains("verb=\"LIST\"")
+    };
+    let counts = metrics.lines().filter(of_slices);
+    let counts = counts.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+    counts.sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn services_that_wait_share_one_look_at_what_is_behind_them() {
+    const COUNT: usize = 100;
+    let _alone = ALONE.lock().await;
+    let bed = Bed::new().await;
+    let ends = Arc::new(Ends::default());
+    let mut many = Many::new();
+    for name in names(COUNT) {
+        let service = json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": name },
+            "spec": { "clusterIP": "None", "selector": { "app": name }, "ports": [{ "port": 80 }] } });
+        many.step(&name, object(bed.client.clone(), service, false, true));
+    }
+    let before = slice_lists(&bed).await;
+    let reporters = Reporters::new().with(Arc::clone(&ends) as Arc<dyn Reporter>);
+    let run = tokio::spawn(many.run(Mode::Apply, reporters));
+    all_wait(&ends, COUNT).await;
+    let slices = format!(
+        "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices",
+        bed.namespace
+    );
+    for name in names(COUNT) {
+        let labels = json!({ "kubernetes.io/service-name": name });
+        let endpoint = json!({ "addresses": ["10.0.0.1"], "conditions": { "ready": true } });
+        let slice = json!({ "metadata": { "name": name, "labels": labels },
+            "addressType": "IPv4", "endpoints": [endpoint] });
+        bed.post(&slices, slice).await;
+    }
+    let report = run.await.expect("it ends");
+    assert_eq!(outcomes(&report), BTreeMap::from([("changed", COUNT)]));
+    let looks: u32 = report.steps.iter().map(|step| step.attempts).sum();
+    let lists = slice_lists(&bed).await - before;
+    println!("{looks} looks at {COUNT} services asked for {lists} lists of what is behind them");
+    // Other tests look at slices too.
+    assert!(lists <= 20, "{lists} lists for {looks} looks");
+}
