@@ -1,8 +1,11 @@
 //! The laws on Postgres: roles, databases and extensions here; migrations, and what can go wrong,
 //! in files of their own.
 
+mod connecting;
 mod errors;
+mod failover;
 mod migrations;
+mod poolers;
 
 use std::time::Duration;
 
