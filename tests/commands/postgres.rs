@@ -7,7 +7,9 @@ use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use testbed::{Attempt, Env, Otelcol, PostgresServer, eventually, unique};
+use testbed::{
+    Attempt, Env, Otelcol, Postgres, PostgresServer, Proxy, Shutdown, eventually, unique,
+};
 use tokio_postgres::{Client, Config, NoTls};
 
 use crate::agent::Agent;
@@ -23,9 +25,12 @@ struct Bed {
 impl Bed {
     /// With these steps after the database, whose name stands for `DATABASE`.
     fn new(name: &str, steps: &str) -> Self {
-        let server = Env::load()
-            .and_then(|env| env.postgres())
-            .expect("a Postgres");
+        let server = Env::load().and_then(|env| env.postgres());
+        Self::on(server.expect("a Postgres"), name, steps)
+    }
+
+    /// The same on a server of the test's own.
+    fn on(server: PostgresServer, name: &str, steps: &str) -> Self {
         let database = unique(name);
         let pem = std::fs::read_to_string(&server.ca_file).expect("the authority is readable");
         let pem = Value::from(pem);
@@ -165,6 +170,41 @@ async fn the_server_stops_what_a_run_that_was_killed_has_begun() {
         sleepers(&client, &bed.database, 0).await
     });
     gone.await.expect("the server stops it");
+}
+
+/// The proxy works on while the test reads what the run says.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_follows_its_server_to_the_standby() {
+    const FILES: usize = 12;
+    let mut first = Postgres::start().await.expect("a Postgres of its own");
+    let second = first.standby().await.expect("a standby");
+    let address = |of: &Postgres| format!("{}:{}", of.server().host, of.server().port);
+    let name = Proxy::start(address(&first)).await.expect("a proxy");
+    let by_name = PostgresServer {
+        port: name.address().port(),
+        ..first.server().clone()
+    };
+    let bed = Bed::on(by_name, "followed", &format!("  {SLEEPING}"));
+    for version in 1..=FILES {
+        let sql = format!("create table t{version} ();\nselect pg_sleep(0.2);\n");
+        bed.agent
+            .write(&format!("sql/V{version:04}__t{version}.sql"), &sql);
+    }
+    let (mut run, mut lines) = bed.start();
+    let fourth = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("V0004")));
+    assert!(fourth.is_some(), "the fourth file is told");
+    first.stop(Shutdown::Immediate).await.expect("it crashes");
+    name.redirect(address(&second));
+    second.promote().await.expect("it takes over");
+    let rest: Vec<String> = lines.map_while(Result::ok).collect();
+    let code = run.wait().expect("it ends").code();
+    assert_eq!(code, Some(0), "{rest:#?}");
+    let count = "SELECT (SELECT count(*) FROM pg_tables WHERE schemaname = 'public'), \
+                        (SELECT count(*) FROM firstlight.schema_history)";
+    let row = bed.client(&bed.database).await.query_one(count, &[]).await;
+    let row = row.expect("the tables and the history");
+    let expected = i64::try_from(FILES).expect("a small number");
+    assert_eq!((row.get(0), row.get(1)), (expected, expected));
 }
 
 const TOLD: &str = "      - migrate: { path: sql, database: DATABASE }
