@@ -21,6 +21,11 @@ pub(super) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
+    /// The step's.
+    pub(super) fn id(&self) -> &str {
+        &self.node.id
+    }
+
     pub(super) fn action(&self) -> &'a Action {
         &self.step.action
     }
@@ -256,6 +261,7 @@ impl Assembly<'_> {
                 self.add(place, "check.trace", resource);
             }
             Check::Running { workload, ask } => self.running(place, workload, ask),
+            Check::Drift { objects, .. } => self.drift(place, objects)?,
             Check::Sql {
                 database,
                 query,

@@ -80,3 +80,72 @@ fn questions_of_the_bundle_are_read_and_mistakes_are_named() {
     );
     assert!(lint.stderr.contains("`names` names nothing"), "{lint}");
 }
+
+#[test]
+fn an_object_that_somebody_changes_is_told_by_its_fields() {
+    let cluster = Env::load().and_then(|env| env.api_server());
+    let cluster = cluster.expect("an API server");
+    let phases = "  - name: first
+    steps:
+      - apply: { path: manifests/colours.yaml }
+  - name: validation
+    timeout: 1s
+    steps:
+      - check: { drift: { of: first } }
+";
+    let agent = Agent::on(&cluster, "drifts", "", phases);
+    let colours =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: colours }\ndata: { sky: blue }\n";
+    agent.write("manifests/colours.yaml", colours);
+    let run = agent.run(&["run"]);
+    assert_eq!(run.code, 0, "{run}");
+    let namespace = &agent.namespace;
+    let change = |sky: &str| {
+        let patch = format!(r#"{{"data":{{"sky":"{sky}"}}}}"#);
+        let arguments = [
+            "-n",
+            namespace,
+            "patch",
+            "configmap",
+            "colours",
+            "-p",
+            &patch,
+        ];
+        let mut kubectl = cluster.kubectl().expect("kubectl");
+        let output = kubectl.args(arguments).output().expect("kubectl runs");
+        assert!(output.status.success(), "{output:?}");
+    };
+    change("red");
+    let alone = agent.run(&["run", "--only", "validation"]);
+    assert_eq!(alone.code, 1, "{alone}");
+    let expected =
+        format!("ConfigMap {namespace}/colours: others own fields that are to change: .data.sky");
+    assert!(alone.sentence().contains(&expected), "{alone}");
+    change("blue");
+    let again = agent.run(&["run", "--only", "validation"]);
+    assert_eq!(again.code, 0, "{again}");
+
+    agent.write(
+        "manifests/colours.yaml",
+        &colours.replace("sky: blue", "sky: blue, sea: green"),
+    );
+    let behind = agent.run(&["run", "--only", "validation"]);
+    assert_eq!(behind.code, 1, "{behind}");
+    let expected = format!("ConfigMap {namespace}/colours: data.sea is not green");
+    assert!(behind.sentence().contains(&expected), "{behind}");
+
+    let wrong = Agent::on(
+        &cluster,
+        "nodrift",
+        "",
+        &phases.replace("of: first", "of: second"),
+    );
+    wrong.write("manifests/colours.yaml", colours);
+    let lint = wrong.run(&["lint"]);
+    assert_eq!(lint.code, 78, "{lint}");
+    assert!(
+        lint.stderr
+            .contains("no step of `second` applies an object"),
+        "{lint}"
+    );
+}

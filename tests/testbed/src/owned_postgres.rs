@@ -2,26 +2,14 @@
 
 use crate::address::PostgresServer;
 use crate::error::InFile;
-use crate::launch::Launch;
+use crate::owned::{self, spawn};
 use crate::{Attempt, Error, eventually, place, ports, postgres, unique};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
 const READY: Duration = Duration::from_mins(1);
-
-/// Starts the program of its arguments and ends it with SIGINT as soon as its own stdin closes,
-/// which happens also when the process that holds the other end is killed.
-const UNTIL_STDIN_CLOSES: &str = r#"
-exec 3<&0
-"$@" </dev/null 3<&- & server=$!
-{ read -r _ <&3; kill -INT $server; } 2>/dev/null & reader=$!
-exec 3<&-
-wait $server; status=$?
-kill $reader 2>/dev/null
-exit $status
-"#;
 
 /// A Postgres for a test that must be alone with it: one that reads WAL positions, or stops it.
 ///
@@ -102,39 +90,13 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // Closing its stdin is what asks it to end.
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
+        owned::end(&mut self.child);
         let _ = fs::remove_dir_all(&self.data);
     }
 }
 
 fn failed(log: &Path, error: &Error) -> Error {
     crate::room::failed("postgres", log, error)
-}
-
-fn spawn(launch: &Launch, log: &Path) -> Result<Child, Error> {
-    let output = fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(log)
-        .file("open", log)?;
-    let inner = launch.command();
-    let mut command = Command::new("/bin/sh");
-    command
-        .args(["-c", UNTIL_STDIN_CLOSES, "sh"])
-        .arg(inner.get_program())
-        .args(inner.get_args());
-    launch.drop_rights(&mut command);
-    command
-        .stdin(Stdio::piped())
-        .stdout(output.try_clone().file("open", log)?)
-        .stderr(output)
-        .spawn()
-        .map_err(|source| Error::Program {
-            program: launch.program().to_path_buf(),
-            source,
-        })
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use crate::Error;
 use crate::error::InFile;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -18,13 +20,24 @@ pub struct Certificate {
     pub key: PathBuf,
 }
 
+impl Certificate {
+    /// The authority, as the `caBundle` of a webhook.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn authority(&self) -> Result<String, Error> {
+        let pem = fs::read(&self.ca).file("read", &self.ca)?;
+        Ok(STANDARD.encode(pem))
+    }
+}
+
 /// Makes an authority and a certificate for `localhost` and 127.0.0.1 in `folder`. The
 /// authority's own key is not kept.
 ///
 /// # Errors
 /// When they cannot be signed, or the files cannot be written.
 pub fn certify(folder: &Path) -> Result<Certificate, Error> {
-    let (ca, certificate, key) = sign().map_err(|source| Error::Certificate { source })?;
+    let (ca, certificate, key) = sign()?;
     let files = Certificate {
         ca: folder.join("ca.crt"),
         certificate: folder.join("server.crt"),
@@ -42,7 +55,12 @@ pub fn certify(folder: &Path) -> Result<Certificate, Error> {
     Ok(files)
 }
 
-fn sign() -> Result<(String, String, String), rcgen::Error> {
+/// The authority, the certificate and its key, each as PEM.
+pub(crate) fn sign() -> Result<(String, String, String), Error> {
+    chain().map_err(|source| Error::Certificate { source })
+}
+
+fn chain() -> Result<(String, String, String), rcgen::Error> {
     let ca_key = KeyPair::generate()?;
     let mut authority = CertificateParams::new(Vec::new())?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
