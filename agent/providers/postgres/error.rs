@@ -4,6 +4,7 @@ use crate::engine::{BoxError, Class, Failure};
 use crate::secret::SecretError;
 
 use super::client::{Distrust, LockWait};
+use super::conflict::Conflict;
 use super::fault::{Excerpt, Fault};
 use super::hints;
 
@@ -249,6 +250,9 @@ pub enum Error {
         /// The other.
         second: String,
     },
+    /// What is there and what the bundle says cannot be brought together.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
 }
 
 impl Error {
@@ -317,6 +321,7 @@ impl Failure for Error {
             Self::Login { source, .. } | Self::Statement { source, .. } => source.class(),
             Self::Text { fault, .. } => fault.class(),
             Self::Answer { .. } => Class::Bug,
+            Self::Conflict(conflict) => conflict.class(),
             Self::HalfDropped { .. }
             | Self::Edited { .. }
             | Self::Unknown { .. }
@@ -360,6 +365,7 @@ impl Failure for Error {
             Self::Unknown { .. } => "unknown_migration",
             Self::OutOfOrder { .. } => "out_of_order",
             Self::SameVersion { .. } => "same_version",
+            Self::Conflict(conflict) => conflict.kind(),
         }
     }
 

@@ -49,6 +49,7 @@ pub(super) fn own(error: &Error) -> Option<String> {
         Error::Unknown { .. } => "restore the file: an applied migration stays in the bundle",
         Error::OutOfOrder { .. } => "give it a version after the newest applied one",
         Error::SameVersion { .. } => "give one of them the next free version",
+        Error::Conflict(conflict) => return Some(conflict.hint()),
         _ => return None,
     };
     Some(hint.to_owned())

@@ -215,8 +215,7 @@ async fn three_reasons_against_an_extension_are_told_apart() {
     let database = bed.database("extended").await;
     let extension = |name: &str| Extension {
         server: server.clone(),
-        database: database.clone(),
-        name: name.to_owned(),
+        ..bed.extension(&database, name)
     };
     for (name, class, sentence) in [
         (
