@@ -1,7 +1,10 @@
 //! `firstlight check` asks every workload of the bundle what it runs, without being told to.
 
+use std::process::Stdio;
+use std::time::Duration;
+
 use serde_json::{Value, json};
-use testbed::Env;
+use testbed::{Attempt, Env, eventually};
 
 use crate::agent::{Agent, WEB};
 
@@ -148,4 +151,53 @@ fn an_object_that_somebody_changes_is_told_by_its_fields() {
             .contains("no step of `second` applies an object"),
         "{lint}"
     );
+}
+
+#[tokio::test]
+async fn a_daemon_set_that_is_to_run_nowhere_is_ready_with_a_warning() {
+    let cluster = Env::load().and_then(|env| env.api_server());
+    let cluster = cluster.expect("an API server");
+    let phases = "  - name: agents\n    steps:\n      - apply: { path: manifests/gpu.yaml }\n";
+    let agent = Agent::on(&cluster, "nowhere", "", phases);
+    let set = "apiVersion: apps/v1
+kind: DaemonSet
+metadata: { name: gpu }
+spec:
+  selector: { matchLabels: { app: gpu } }
+  template:
+    metadata: { labels: { app: gpu } }
+    spec:
+      nodeSelector: { gpu: \"yes\" }
+      containers: [{ name: gpu, image: example.com/gpu }]
+";
+    agent.write("manifests/gpu.yaml", set);
+    let mut command = agent.command(&["run"]);
+    let run = command.stdout(Stdio::piped()).spawn();
+    let run = run.expect("the program runs");
+    // As its controller does where no node has the label.
+    let status = r#"{"status":{"observedGeneration":1,"desiredNumberScheduled":0}}"#;
+    let patch = [
+        "patch",
+        "daemonset/gpu",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        status,
+    ];
+    let seen = eventually("it is there", Duration::from_secs(20), async || {
+        let mut kubectl = cluster.kubectl().expect("kubectl");
+        let output = kubectl.args(["-n", &agent.namespace]).args(patch).output();
+        let output = output.expect("kubectl runs");
+        if output.status.success() {
+            Attempt::Done(())
+        } else {
+            Attempt::NotYet(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
+    });
+    seen.await.expect("its status is written");
+    let ended = run.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&ended.stdout);
+    assert!(ended.status.success(), "{said}");
+    let warning = "WARN  agents/gpu: DaemonSet gpu: ready, but it is to run on no node: its node selector is gpu=yes";
+    assert_eq!(said.matches(warning).count(), 1, "{said}");
 }

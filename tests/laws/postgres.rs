@@ -1,11 +1,14 @@
 //! The laws on Postgres: roles, databases and extensions here; migrations, and what can go wrong,
 //! in files of their own.
 
+mod connecting;
 mod drift;
 mod errors;
 mod extensions;
+mod failover;
 mod grants;
 mod migrations;
+mod poolers;
 mod roles;
 
 use std::time::Duration;

@@ -26,8 +26,11 @@ use super::{Client, Error, MANAGER, fence};
 /// After so long without renewal others may take it; at once, if the holder's pod is gone.
 const DURATION: Duration = Duration::from_mins(1);
 const RENEWAL: Duration = Duration::from_secs(10);
-/// After so long without renewal we stop, early enough for a change under way to end before others begin.
-const GIVE_UP: Duration = Duration::from_secs(30);
+/// After a renewal that failed; an outage must not cost more than it lasts.
+const AGAIN: Duration = Duration::from_secs(2);
+/// After so long without renewal we stop, early enough for a change under way to end before others
+/// begin, and late enough for an outage of twenty seconds.
+const GIVE_UP: Duration = Duration::from_secs(40);
 
 /// No two looks at it are closer, however often it is written to.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
@@ -242,7 +245,10 @@ impl Lease {
                     tracing::debug!(lease = %self.target, "no answer to a renewal of the lease");
                 }
             }
-            if renewed.elapsed() + RENEWAL >= GIVE_UP {
+            if renewed != asked {
+                ticks.reset_after(AGAIN);
+            }
+            if renewed.elapsed() + AGAIN >= GIVE_UP {
                 return Some(not_renewed(renewed.elapsed()));
             }
         }

@@ -10,8 +10,10 @@ use super::client::{Interrupted, Server, Session};
 use super::error::Error;
 use super::fault::Excerpt;
 use super::history::{self, Applied, Entry, short};
+use super::locate::{self, Sent};
 use super::lock::Lock;
-use super::{quote, statements};
+use super::quote;
+use super::statements::{self, Statement};
 
 /// Everything that a database is to have had.
 #[derive(Debug, Clone)]
@@ -204,25 +206,18 @@ async fn settle(session: &mut Session, file: &File) -> Result<(), Error> {
         })
 }
 
-/// Where in the file it happened: where the server says, else at the statement that failed.
+/// Where in the file it happened.
 fn locate(file: &File, interrupted: Interrupted) -> Error {
     let Error::Statement { source, .. } = interrupted.error else {
         return interrupted.error;
     };
-    let end = file.sql.trim_end().chars().count();
-    let offset = source.position.map_or_else(
-        || {
-            let failed = statements::split(&file.sql);
-            failed
-                .get(interrupted.after)
-                .map_or(end, |found| found.start)
-        },
-        |position| position.saturating_sub(1),
-    );
-    Error::Text {
-        excerpt: Box::new(file.excerpt(offset)),
-        fault: source,
-    }
+    let sent = Sent {
+        file: &file.path,
+        text: &file.sql,
+        from: 0,
+        after: interrupted.after,
+    };
+    locate::error(sent, source)
 }
 
 fn check_same(file: &File, row: &Applied) -> Result<(), Error> {
@@ -249,16 +244,16 @@ fn check_order(file: &File, observed: &[Applied]) -> Result<(), Error> {
 }
 
 fn check_statements(file: &File) -> Result<(), Error> {
-    for statement in statements::split(&file.sql) {
-        if let Some(refusal) = statement.refusal() {
-            return Err(Error::Refused {
-                excerpt: Box::new(file.excerpt(statement.start)),
-                why: refusal.why,
-                instead: refusal.instead,
-            });
-        }
-    }
-    Ok(())
+    let found = statements::split(&file.sql);
+    let refused =
+        statements::null_byte(&file.sql).or_else(|| found.iter().find_map(Statement::refusal));
+    refused.map_or(Ok(()), |refusal| {
+        Err(Error::Refused {
+            excerpt: Box::new(file.excerpt(refusal.at)),
+            why: refusal.why,
+            instead: refusal.instead,
+        })
+    })
 }
 
 impl From<Change> for Difference {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use firstlight::engine::{
     Class, Event, EventKind, Failure as _, Mode, Plan, Reporter, Reporters, Resource,
@@ -11,7 +11,7 @@ use firstlight::providers::kubernetes::{
     Deletion, Entry, Error, Fence, GeneratedSecret, Held, Holder, Inventory, Lease, RunRecord,
 };
 use serde_json::{Value, json};
-use testbed::{Attempt, eventually};
+use testbed::{Attempt, Proxy, eventually};
 
 use super::bed::{Bed, object};
 use super::widgets::Many;
@@ -154,6 +154,43 @@ async fn it_is_renewed_while_it_is_held() {
     held.release().await.expect("released");
     let lease = bed.get(&path(&bed)).await;
     assert_eq!(lease["spec"].get("holderIdentity"), None);
+}
+
+#[tokio::test]
+async fn an_outage_of_twenty_seconds_does_not_lose_it() {
+    // The longest time from a renewal to the outage, and the outage.
+    const AWAY: Duration = Duration::from_secs(10 + 20);
+    let bed = Bed::new().await;
+    let mut proxy = Proxy::start(bed.address()).await.expect("a proxy");
+    let client = bed.at(&format!("https://{}", proxy.address())).await;
+    let held = Lease::acquire(&client, "firstlight-lens", holder("a", None)).await;
+    let held = held.expect("it is free");
+    let before = bed.get(&path(&bed)).await["spec"]["renewTime"].clone();
+    let began = Instant::now();
+    proxy.refuse().await;
+    proxy.cut().await;
+    let passed = eventually(
+        "the outage is long enough",
+        2 * AWAY,
+        async || match began.elapsed() {
+            passed if passed >= AWAY => Attempt::Done(()),
+            passed => Attempt::NotYet(format!("{passed:?}")),
+        },
+    );
+    passed.await.expect("time passes");
+    assert!(held.loss().is_none(), "{:?}", held.loss());
+    proxy.allow().await.expect("the port is still ours");
+    let renewed = eventually("a renewal", Duration::from_secs(10), async || {
+        let renewed = bed.get(&path(&bed)).await["spec"]["renewTime"].clone();
+        if renewed == before {
+            Attempt::NotYet(format!("last renewed {before}"))
+        } else {
+            Attempt::Done(())
+        }
+    });
+    renewed.await.expect("it goes on");
+    assert!(held.loss().is_none(), "{:?}", held.loss());
+    law::changes(object(client, config("after"), false, false)).await;
 }
 
 const THIEF: &str = "thief";

@@ -10,7 +10,7 @@ use testbed::{Attempt, eventually};
 use super::{Bed, connect, settings};
 use crate::law;
 
-fn migrations(server: Server, database: &str, files: Vec<File>) -> Migrations {
+pub(super) fn migrations(server: Server, database: &str, files: Vec<File>) -> Migrations {
     Migrations {
         server,
         database: database.to_owned(),
@@ -20,12 +20,12 @@ fn migrations(server: Server, database: &str, files: Vec<File>) -> Migrations {
     }
 }
 
-fn file(version: u64, sql: &str) -> File {
+pub(super) fn file(version: u64, sql: &str) -> File {
     File::new(version, "test", format!("sql/V{version:04}__test.sql"), sql)
 }
 
 /// Files that count how often each was applied.
-fn counting(count: u64) -> Vec<File> {
+pub(super) fn counting(count: u64) -> Vec<File> {
     let first = "CREATE TABLE applied (version bigint NOT NULL);\n";
     (1..=count)
         .map(|version| {
@@ -37,7 +37,7 @@ fn counting(count: u64) -> Vec<File> {
 }
 
 /// Each file was applied exactly once, and the history says so.
-async fn applied_once(bed: &Bed, database: &str, count: u64) {
+pub(super) async fn applied_once(bed: &Bed, database: &str, count: u64) {
     let sql = "SELECT format('%s files, %s versions, %s rows of history', \
                              count(*), count(DISTINCT version), \
                              (SELECT count(*) FROM firstlight.schema_history)) FROM applied";
@@ -239,14 +239,15 @@ async fn an_error_in_a_file_is_shown_where_it_is() {
         sql/V0002__test.sql:5:1: duplicate key value violates unique constraint "nodes_pkey" (23505); Key (id)=(1) already exists.
         5 | INSERT INTO nodes VALUES (1);
           | ^
+        of table public.nodes, constraint nodes_pkey
         "#
     );
     insta::assert_snapshot!(
         fails("SELECT 1;\nDO $$\nBEGIN\n  PERFORM 1/0;\nEND\n$$;\n").await,
         @r#"
-        sql/V0002__test.sql:2:1: division by zero (22012)
-        2 | DO $$
-          | ^
+        sql/V0002__test.sql:4:3: division by zero (22012)
+        4 |   PERFORM 1/0;
+          |   ^
         in SQL statement "SELECT 1/0"
         in PL/pgSQL function inline_code_block line 3 at PERFORM
         "#
@@ -262,6 +263,7 @@ async fn an_error_in_a_file_is_shown_where_it_is() {
         sql/V0002__test.sql:2:26: insert or update on table "a" violates foreign key constraint "a_id_fkey" (23503); Key (id)=(2) is not present in table "nodes".
         2 | INSERT INTO a VALUES (2);
           |                          ^
+        of table public.a, constraint a_id_fkey
         "#
     );
     insta::assert_snapshot!(fails("CREATE INDEX CONCURRENTLY i ON nodes (id);").await, @r#"
