@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use testbed::{Attempt, Env, PostgresServer, eventually, unique};
+use testbed::{Attempt, Env, Otelcol, PostgresServer, eventually, unique};
 use tokio_postgres::{Client, Config, NoTls};
 
 use crate::agent::Agent;
@@ -17,6 +17,7 @@ struct Bed {
     server: PostgresServer,
     database: String,
     agent: Agent,
+    collector: Otelcol,
 }
 
 impl Bed {
@@ -51,10 +52,14 @@ impl Bed {
 {steps}"
         );
         let agent = Agent::new(name, &servers, &phases);
+        let collector = Env::load()
+            .and_then(|env| env.otelcol())
+            .expect("a collector");
         Self {
             server,
             database,
             agent,
+            collector,
         }
     }
 
@@ -73,12 +78,9 @@ impl Bed {
     }
 
     fn start(&self) -> (Child, Lines<BufReader<ChildStdout>>) {
-        let collector = Env::load()
-            .and_then(|env| env.otelcol())
-            .expect("a collector");
         let mut command = self.agent.command(&["run", "--log", "json"]);
         let mut run = command
-            .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.otlp_http)
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", &self.collector.otlp_http)
             .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -145,8 +147,9 @@ async fn the_server_stops_what_a_run_that_was_told_to_stop_has_begun() {
         },
     );
     assert_eq!(ended.await.expect("it ends").code(), Some(75));
-    // The change under way had its time to end.
-    assert!(since.elapsed() < Duration::from_secs(26), "{since:?}");
+    // The change under way had its time to end, and no more.
+    let took = since.elapsed();
+    assert!(took < Duration::from_secs(40), "{took:?}");
     let gone = eventually("the statement to end", SOON, async || {
         sleepers(&client, &bed.database, 0).await
     });
@@ -234,7 +237,7 @@ async fn statements_notices_and_waits_for_locks_are_told() {
         assert!(found["step"].is_string(), "{found}");
         trace = found["trace_id"].as_str().expect("a trace").to_owned();
     }
-    let spans = spans_of(&trace).await;
+    let spans = spans_of(&trace, &bed.collector).await;
     let statements = spans.values().filter(|span| span["kind"] == CLIENT);
     let statements: Vec<_> = statements
         .filter(|span| attribute(span, "db.system.name") == "postgresql")
@@ -257,12 +260,11 @@ async fn statements_notices_and_waits_for_locks_are_told() {
 const CLIENT: u64 = 3;
 
 /// The spans of a run, by their ids, when the collector has its root.
-async fn spans_of(trace: &str) -> BTreeMap<String, Value> {
-    let env = Env::load().expect("the test bed is up");
-    let file = env.otelcol().expect("the collector is up").received_file;
+async fn spans_of(trace: &str, collector: &Otelcol) -> BTreeMap<String, Value> {
+    let file = &collector.received_file;
     let what = format!("the spans of trace {trace} in {}", file.display());
     let found = eventually(&what, Duration::from_mins(1), async || {
-        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let text = std::fs::read_to_string(file).unwrap_or_default();
         let lines = text.lines().filter(|line| line.contains(trace));
         let spans: BTreeMap<String, Value> = lines
             .filter_map(|line| serde_json::from_str::<Value>(line).ok())

@@ -88,7 +88,6 @@ fn text_hint(fault: &Fault) -> Option<String> {
              or do less in one file"
         }
         "42501" => "let a role that may do this run the migrations (`servers.postgres.user`)",
-        "25006" => "a check may only read",
         _ => return None,
     };
     Some(hint.to_owned())
