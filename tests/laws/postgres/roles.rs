@@ -154,6 +154,41 @@ async fn many_roles_are_made_by_many_at_once() {
     assert_eq!(bed.value("postgres", &made).await, "8");
 }
 
+/// How a membership counts can be said from Postgres 16 on; before, saying it is a mistake.
+#[tokio::test]
+async fn the_options_of_a_membership_are_those_of_the_server() {
+    let bed = Bed::shared();
+    let (name, group) = (unique("role"), unique("group"));
+    law::settles(Role::new(bed.server(), &group)).await;
+    law::settles(Role::new(bed.server(), &name)).await;
+    let role = || Role {
+        member_of: vec![Membership {
+            role: group.clone(),
+            inherit: Some(false),
+            set: Some(true),
+            ..Membership::default()
+        }],
+        ..Role::new(bed.server(), &name)
+    };
+    let version = bed
+        .value("postgres", "SELECT current_setting('server_version_num')")
+        .await;
+    if version.as_str() < "160000" {
+        let (class, what, hints) = law::fails(role()).await;
+        assert_eq!(class, Class::Invalid);
+        let head = format!("role {name} cannot be a member of {group} with `inherit`: the server");
+        assert!(what.starts_with(&head), "{what}");
+        assert_eq!(hints, ["leave `inherit` out, or use a newer server"]);
+        return;
+    }
+    law::changes(role()).await;
+    law::unchanged(role()).await;
+    let drift = format!("GRANT {group} TO {name} WITH INHERIT TRUE, SET FALSE");
+    bed.execute("postgres", &drift).await;
+    law::changes(role()).await;
+    law::unchanged(role()).await;
+}
+
 /// An ordinary role that may create others, as an operator hands it out.
 #[tokio::test]
 async fn who_may_not_is_told_which_right_it_takes() {

@@ -12,6 +12,9 @@ use super::query;
 /// The pair of numbers that means "firstlight notes what the catalog is like" among advisory locks.
 const KEY: &str = "1179210836, 3";
 
+/// The right that all of this takes: nobody else is told what a database is like.
+const OURS: &str = "to own the tables of the schema firstlight";
+
 /// Notes that the catalog is being changed by us, in the transaction of that change. Without it
 /// the run that comes after a crash would take our own changes for those of others.
 pub(in crate::providers::postgres) const TOUCH: &str = "\
@@ -89,7 +92,7 @@ pub(super) async fn look(
         live = query::live(&patterns(ignored)),
     );
     let rows = session.script("SELECT catalog", &sql).await;
-    let rows = rows.map_err(|interrupted| interrupted.error)?;
+    let rows = rows.map_err(|interrupted| interrupted.error.needing(OURS))?;
     Ok(Known::Taken {
         pending,
         drifted: rows.into_iter().filter_map(Drifted::read).collect(),
@@ -114,7 +117,8 @@ async fn state(session: &mut Session) -> Result<Option<bool>, Error> {
     );
     let rows = session
         .query("SELECT firstlight.catalog_state", &sql, &[])
-        .await?;
+        .await
+        .map_err(|error| error.needing(OURS))?;
     rows.first().map(|row| row.get(0)).transpose()
 }
 
@@ -184,7 +188,7 @@ async fn write(server: &Server, database: &str, sql: &str) -> Result<(), Error> 
     let mut session = server.session(database).await?;
     let sql = format!("{TERMS}; SELECT pg_advisory_xact_lock({KEY}); {sql}");
     let done = session.batch("UPDATE firstlight.catalog", &sql).await;
-    done.map_err(|error| error.needing("to own the schema firstlight"))
+    done.map_err(|error| error.needing(OURS))
 }
 
 /// Definitions name everything with its schema. Compiling a question that is asked once takes
