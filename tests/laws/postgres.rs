@@ -1,9 +1,12 @@
 //! The laws on Postgres: roles, databases and extensions here; migrations, and what can go wrong,
 //! in files of their own.
 
+mod contention;
 mod errors;
+mod kill_matrix;
 mod migrations;
 mod stepwise;
+mod wire;
 
 use std::time::Duration;
 
