@@ -1,10 +1,13 @@
 //! The laws on Postgres: roles, databases and extensions here; migrations, and what can go wrong,
 //! in files of their own.
 
+mod connecting;
 mod contention;
 mod errors;
+mod failover;
 mod kill_matrix;
 mod migrations;
+mod poolers;
 mod stepwise;
 mod wire;
 

@@ -23,7 +23,7 @@ mod scram;
 mod statements;
 
 pub use check::{Answer, Expect, SqlCheck};
-pub use client::{Server, Settings, Tls};
+pub use client::{Blocker, Distrust, LockWait, Server, Settings, Tls};
 pub use database::Database;
 pub use error::Error;
 pub use extension::Extension;
