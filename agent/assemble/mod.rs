@@ -6,10 +6,12 @@ mod owned;
 mod postgres;
 mod running;
 mod servers;
+mod sql;
 mod step;
 
 pub use dismantle::{Doomed, dismantle};
 pub use owned::owned;
+pub use sql::read_sql;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -13,6 +13,7 @@ mod json;
 mod lines;
 mod load;
 mod manifest;
+mod migrations;
 mod mistakes;
 mod model;
 mod needs;
@@ -37,11 +38,11 @@ mod yaml;
 
 pub use load::Options;
 pub use manifest::{Foreign, Manifest, Restart, Terms};
+pub use migrations::{MigrationFile, MigrationOrder, Migrations, Placeholder};
 pub use mistakes::{Mistake, Mistakes, Origin, Place};
 pub use model::{
     Action, Body, Bundle, Dashboard, Datasource, Folder, GeneratedSecret, HttpServer, Location,
-    MigrationFile, Migrations, Node, OperatorGate, PostgresServer, PostgresTls, SearchKind,
-    SearchObject, Servers, Step,
+    Node, OperatorGate, PostgresServer, PostgresTls, SearchKind, SearchObject, Servers, Step,
 };
 pub use postgres::{
     Database, Drift, Extension, Grants, GrantsDefault, GrantsOn, Membership, OnDrift, Role, Schema,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::question::Check;
-use super::{Database, Drift, Extension, Grants, Manifest, Role, Schema};
+use super::{Database, Extension, Grants, Manifest, Migrations, Role, Schema};
 use crate::secret::Credential;
 
 /// A place in a file of the bundle, for messages.
@@ -197,32 +197,6 @@ pub struct GeneratedSecret {
     pub generate: BTreeMap<String, usize>,
     /// The keys with given values, like a user's name.
     pub values: BTreeMap<String, String>,
-}
-
-/// The migrations of a folder.
-#[derive(Debug, Clone)]
-pub struct Migrations {
-    /// The database they are for.
-    pub database: String,
-    /// The role that owns what they make; the connecting one unless given.
-    pub owner: Option<String>,
-    /// In the order of their versions.
-    pub files: Vec<MigrationFile>,
-    /// What becomes of changes that somebody else has made; none if nobody looks for them.
-    pub drift: Option<Drift>,
-}
-
-/// One file `V…__name.sql`.
-#[derive(Debug, Clone)]
-pub struct MigrationFile {
-    /// The number after `V`.
-    pub version: u64,
-    /// The words after `__`, with spaces.
-    pub description: String,
-    /// Relative to the bundle's root.
-    pub file: PathBuf,
-    /// Its content.
-    pub sql: String,
 }
 
 /// An object of OpenSearch, from a file in a folder of its kind.

@@ -39,7 +39,10 @@ pub use extension::Extension;
 pub use fault::{Excerpt, Fault, Position};
 pub use gate::{Gate, Observed as GateObserved};
 pub use grants::{Grantee, Grants, Kind, Later, Place};
-pub use migrations::{File, Migrations};
+pub use migrations::{
+    File, FileMistake, MigrationError, Migrations, Observed as MigrationsObserved, Order,
+    Placeholder, Placeholders,
+};
 pub use role::{Attributes, Flag, Membership, Role};
 pub use schema::Schema;
 pub use statements::{Control, Head, Refusal, Statement, split};

@@ -5,7 +5,7 @@
 //! those that would end the transaction around the file, or wait for data that never comes.
 
 mod head;
-mod lexer;
+pub(super) mod lexer;
 mod splitter;
 mod transaction;
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use firstlight::engine::{Class, Plan, Resource};
-use firstlight::providers::postgres::{Gate, Migrations};
+use firstlight::providers::postgres::{Gate, Migrations, MigrationsObserved};
 use testbed::{Attempt, PgBouncer, PoolMode, Postgres, eventually};
 
 use super::migrations::{applied_once, counting, file, migrations};
@@ -38,7 +38,7 @@ async fn a_transaction_pooler_is_refused_and_nothing_is_left_in_its_sessions() {
         assert!(hints[0].contains("CLUSTER-primary"), "{hints:?}");
         // Without a gate before it, too.
         let run = migrations(server(), "postgres", counting(1));
-        let Ok(Plan::Change(mut changes)) = run.plan(&Vec::new()) else {
+        let Ok(Plan::Change(mut changes)) = run.plan(&MigrationsObserved::default()) else {
             panic!("it is pending");
         };
         let error = run.apply(changes.remove(0)).await.expect_err("refused");
@@ -66,7 +66,7 @@ async fn a_session_pooler_does_no_harm() {
 
 /// A statement of somebody who is gone is stopped through the pooler too.
 async fn ends_with_us(bed: &Bed, run: Migrations) {
-    let Ok(Plan::Change(mut changes)) = run.plan(&Vec::new()) else {
+    let Ok(Plan::Change(mut changes)) = run.plan(&MigrationsObserved::default()) else {
         panic!("it is pending");
     };
     let change = changes.remove(0);

@@ -4,7 +4,7 @@ use squawk_lexer::{LiteralKind, TokenKind, tokenize};
 
 /// What a token is to a reader that looks for statements and their first words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::providers::postgres) enum Kind {
     /// White space, or a comment.
     Blank,
     /// A bare word: a keyword or a name.
@@ -21,11 +21,11 @@ pub(super) enum Kind {
 
 /// One token, and where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Token<'a> {
-    pub(super) kind: Kind,
-    pub(super) text: &'a str,
+pub(in crate::providers::postgres) struct Token<'a> {
+    pub(in crate::providers::postgres) kind: Kind,
+    pub(in crate::providers::postgres) text: &'a str,
     /// In bytes, from 0.
-    pub(super) start: usize,
+    pub(in crate::providers::postgres) start: usize,
     /// In characters, from 0.
     pub(super) at: usize,
 }
@@ -41,7 +41,7 @@ impl Token<'_> {
 }
 
 /// The tokens of a text, one after the other, with nothing left out.
-pub(super) struct Lexer<'a> {
+pub(in crate::providers::postgres) struct Lexer<'a> {
     sql: &'a str,
     start: usize,
     at: usize,
@@ -49,7 +49,7 @@ pub(super) struct Lexer<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    pub(super) fn new(sql: &'a str) -> Self {
+    pub(in crate::providers::postgres) fn new(sql: &'a str) -> Self {
         Self {
             sql,
             start: 0,
