@@ -3,6 +3,7 @@
 
 mod errors;
 mod migrations;
+mod schema;
 
 use std::time::Duration;
 
