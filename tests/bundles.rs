@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use firstlight::assemble::read_sql;
 use firstlight::bundle::{Action, Body, Bundle, Node, Options, render};
 
 fn options(case: &str) -> Options {
@@ -27,8 +28,9 @@ fn good() -> Bundle {
 
 /// The mistakes of a bundle, as a person reads them.
 fn mistakes(options: &Options) -> String {
-    match Bundle::load(options) {
-        Ok(bundle) => panic!("the bundle {} has no mistake", bundle.name),
+    let read = |bundle: Bundle| read_sql(&bundle).map(|()| bundle.name);
+    match Bundle::load(options).and_then(read) {
+        Ok(name) => panic!("the bundle {name} has no mistake"),
         Err(mistakes) => mistakes.to_string(),
     }
 }

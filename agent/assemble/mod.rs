@@ -4,10 +4,12 @@ mod dismantle;
 mod owned;
 mod running;
 mod servers;
+mod sql;
 mod step;
 
 pub use dismantle::{Doomed, dismantle};
 pub use owned::owned;
+pub use sql::read_sql;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

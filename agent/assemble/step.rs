@@ -1,6 +1,5 @@
 //! One step: from what the bundle says to the provider's resource.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::servers::Server;
@@ -169,20 +168,13 @@ impl Assembly<'_> {
         server: postgres::Server,
         migrations: &Migrations,
     ) -> postgres::Migrations {
-        let files = migrations.files.iter().map(|file| {
-            let path = text(&file.file);
-            postgres::File::new(file.version, file.description.clone(), path, &file.sql)
-        });
-        postgres::Migrations {
-            server,
-            database: migrations.database.clone(),
-            owner: migrations.owner.clone(),
-            files: files.collect(),
-            trace_id: match &self.backends.trace {
-                Trace::Own(id) => id.clone(),
-                Trace::Last(_) => None,
-            },
+        let files = super::sql::files(migrations);
+        let mut resource = postgres::Migrations::new(server, &migrations.database, files);
+        resource.owner.clone_from(&migrations.owner);
+        if let Trace::Own(id) = &self.backends.trace {
+            resource.trace_id.clone_from(id);
         }
+        resource
     }
 
     fn search(&mut self, place: Place<'_>, object: &SearchObject) -> Result<(), AssembleError> {
@@ -352,9 +344,4 @@ impl Assembly<'_> {
             .clone()
             .ok_or_else(|| Server::Grafana.missing(&place.node.id))
     }
-}
-
-/// The path as the bundle's user writes it.
-fn text(path: &Path) -> String {
-    path.display().to_string()
 }

@@ -12,6 +12,7 @@ mod json;
 mod lines;
 mod load;
 mod manifest;
+mod migrations;
 mod mistakes;
 mod model;
 mod needs;
@@ -35,11 +36,12 @@ mod yaml;
 
 pub use load::Options;
 pub use manifest::{Foreign, Manifest, Restart, Terms};
+pub use migrations::{MigrationFile, MigrationOrder, Migrations, Placeholder};
 pub use mistakes::{Mistake, Mistakes, Origin, Place};
 pub use model::{
     Action, Body, Bundle, Dashboard, Database, Datasource, Extension, Folder, GeneratedSecret,
-    HttpServer, Location, MigrationFile, Migrations, Node, OperatorGate, PostgresServer,
-    PostgresTls, Role, SearchKind, SearchObject, Servers, Step,
+    HttpServer, Location, Node, OperatorGate, PostgresServer, PostgresTls, Role, SearchKind,
+    SearchObject, Servers, Step,
 };
 pub use question::{Check, Expect, RunningAsk, Workload};
 pub use servers::{GRAFANA_GATE, OPENSEARCH_GATE, POSTGRES_GATE};

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Manifest;
 use super::question::Check;
+use super::{Manifest, Migrations};
 use crate::secret::Credential;
 
 /// A place in a file of the bundle, for messages.
@@ -224,30 +224,6 @@ pub struct Extension {
     pub database: String,
     /// Its name.
     pub name: String,
-}
-
-/// The migrations of a folder.
-#[derive(Debug, Clone)]
-pub struct Migrations {
-    /// The database they are for.
-    pub database: String,
-    /// The role that owns what they make; the connecting one unless given.
-    pub owner: Option<String>,
-    /// In the order of their versions.
-    pub files: Vec<MigrationFile>,
-}
-
-/// One file `V…__name.sql`.
-#[derive(Debug, Clone)]
-pub struct MigrationFile {
-    /// The number after `V`.
-    pub version: u64,
-    /// The words after `__`, with spaces.
-    pub description: String,
-    /// Relative to the bundle's root.
-    pub file: PathBuf,
-    /// Its content.
-    pub sql: String,
 }
 
 /// An object of OpenSearch, from a file in a folder of its kind.

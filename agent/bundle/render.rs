@@ -4,8 +4,9 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Action, Body, Bundle, Check, Expect, GeneratedSecret, HttpServer, Node, PostgresServer,
-    PostgresTls, Role, RunningAsk, SearchKind, SearchObject, Servers, Step, Workload, duration,
+    Action, Body, Bundle, Check, Expect, GeneratedSecret, HttpServer, Node, Placeholder,
+    PostgresServer, PostgresTls, Role, RunningAsk, SearchKind, SearchObject, Servers, Step,
+    Workload, duration,
 };
 use crate::secret::Credential;
 
@@ -108,8 +109,18 @@ fn content(action: &Action) -> Value {
         Action::Migrations(migrations) => {
             let files = migrations.files.iter();
             let files = files.map(|file| json!(file.file.display().to_string()));
+            let placeholders = migrations.placeholders.iter();
+            let placeholders = placeholders.map(|(name, value)| {
+                let value = match value {
+                    Placeholder::Identifier(value) => json!({ "identifier": value }),
+                    Placeholder::Literal(value) => json!({ "literal": value }),
+                };
+                (name.clone(), value)
+            });
             json!({ "migrate": {
-                "database": migrations.database, "files": files.collect::<Value>(),
+                "database": migrations.database, "owner": migrations.owner,
+                "files": files.collect::<Value>(),
+                "placeholders": Value::Object(placeholders.collect()),
             } })
         }
         Action::Search(object) => search(object),

@@ -4,6 +4,7 @@
 mod errors;
 mod migrations;
 mod schema;
+mod stepwise;
 
 use std::time::Duration;
 
@@ -63,6 +64,22 @@ impl Bed {
         let client = self.client(database).await;
         let row = client.query_one(sql, &[]).await;
         row.expect("the test's own question").get(0)
+    }
+
+    /// Does something behind the provider's back that may well fail.
+    async fn attempt(&self, database: &str, sql: &str) {
+        let _ = self.client(database).await.batch_execute(sql).await;
+    }
+
+    /// Waits until a value is what it should be.
+    async fn until(&self, database: &str, sql: &str, expected: &str) {
+        let reached = eventually(sql, Duration::from_mins(1), async || {
+            match self.value(database, sql).await {
+                found if found == expected => Attempt::Done(()),
+                found => Attempt::NotYet(found),
+            }
+        });
+        reached.await.expect("it comes to that");
     }
 
     /// A new database.

@@ -96,7 +96,10 @@ impl<'a> Context<'a> {
 
     /// What the `path` of a step leads to, and its stem.
     fn path(&self, fields: &Fields<'_>) -> Option<(Entry, Option<String>)> {
-        let node = fields.need("path")?;
+        self.entry(fields.need("path")?)
+    }
+
+    fn entry(&self, node: &Yaml) -> Option<(Entry, Option<String>)> {
         let text = self.reader.text(node, "path")?;
         let entry = self
             .files()
@@ -110,12 +113,12 @@ impl<'a> Context<'a> {
         Some((entry, stem))
     }
 
-    /// The folder that the `path` of a step leads to, and its name.
-    fn folder(&self, fields: &Fields<'_>) -> Option<(std::path::PathBuf, Option<String>)> {
-        match self.path(fields)? {
+    /// The folder that a path leads to, and its name.
+    fn folder(&self, node: &Yaml) -> Option<(std::path::PathBuf, Option<String>)> {
+        match self.entry(node)? {
             (Entry::Folder(path), stem) => Some((path, stem)),
             (Entry::File(path), _) => {
-                let at = fields.need("path")?.at;
+                let at = node.at;
                 let what = format!("`{}` is a file; a folder is needed", path.display());
                 self.reader.add(at, what);
                 None
@@ -210,7 +213,12 @@ pub(super) fn plain_name(step: &Yaml) -> Option<String> {
     if let Some(name) = content.get("name") {
         return name.as_text().map(str::to_owned);
     }
-    let path = Path::new(content.get("path")?.as_text()?);
+    let path = content.get("path")?;
+    let path = match &path.content {
+        Content::Sequence(paths) => paths.first()?,
+        _ => path,
+    };
+    let path = Path::new(path.as_text()?);
     Some(path.file_stem()?.to_str()?.to_owned())
 }
 

@@ -22,8 +22,8 @@ use crate::engine::BoxError;
 use crate::secret::{Credential, Secrets, Sensitive};
 
 use super::error::Error;
+pub(super) use connection::{Carried, Interrupted, Row, Texts};
 use connection::{Connection, fault, record};
-pub(super) use connection::{Interrupted, Row, Texts};
 pub(super) use session::Session;
 pub use tls::Tls;
 use tls::{Connector, Names};

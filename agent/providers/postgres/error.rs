@@ -5,6 +5,7 @@ use crate::secret::SecretError;
 
 use super::fault::{Excerpt, Fault};
 use super::hints;
+use super::migrations::MigrationError;
 
 /// Why Postgres could not be read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -172,68 +173,9 @@ pub enum Error {
         /// The connected role.
         user: String,
     },
-    /// Another run migrates the same database.
-    #[error("another run migrates database {database}: {holder}")]
-    Locked {
-        /// Which one.
-        database: String,
-        /// Who.
-        holder: String,
-    },
-    /// The history moved between the look and the lock.
-    #[error("the history of database {database} has changed since it was read")]
-    Moved {
-        /// Which one.
-        database: String,
-    },
-    /// A migration was edited after it had been applied.
-    #[error(
-        "{file} was changed after it was applied: its checksum is {now}, applied was {applied}"
-    )]
-    Edited {
-        /// Which one.
-        file: String,
-        /// The short checksum of the file.
-        now: String,
-        /// The short checksum in the history.
-        applied: String,
-    },
-    /// A migration was applied that the bundle has not.
-    #[error(
-        "database {database} has migration {file}, checksum {applied}, which the bundle does not have"
-    )]
-    Unknown {
-        /// Which database.
-        database: String,
-        /// Which migration.
-        file: String,
-        /// The short checksum in the history.
-        applied: String,
-        /// Whether it is newer than everything in the bundle.
-        newer: bool,
-    },
-    /// A pending migration is older than an applied one.
-    #[error(
-        "{file} (checksum {now}) is not applied, and {newest} (checksum {applied}) after it is"
-    )]
-    OutOfOrder {
-        /// The pending one.
-        file: String,
-        /// Its short checksum.
-        now: String,
-        /// The newest applied one.
-        newest: String,
-        /// The short checksum in the history.
-        applied: String,
-    },
-    /// Two files have one version.
-    #[error("{first} and {second} have the same version")]
-    SameVersion {
-        /// One.
-        first: String,
-        /// The other.
-        second: String,
-    },
+    /// The migrations of a database cannot go on.
+    #[error(transparent)]
+    Migration(#[from] MigrationError),
 }
 
 impl Error {
@@ -245,6 +187,7 @@ impl Error {
             | Self::Statement { source, .. }
             | Self::Faster { source, .. } => Some(source),
             Self::Text { fault, .. } => Some(fault),
+            Self::Migration(error) => error.fault(),
             _ => None,
         }
     }
@@ -280,14 +223,12 @@ impl Failure for Error {
             Self::Unreachable { .. } | Self::Silent { .. } | Self::Lost { .. } => {
                 Class::Unavailable
             }
-            Self::Faster { .. } | Self::Locked { .. } | Self::Moved { .. } => Class::Busy,
+            Self::Faster { .. } => Class::Busy,
+            Self::Migration(error) => error.class(),
             Self::Login { source, .. } | Self::Statement { source, .. } => source.class(),
             Self::Text { fault, .. } => fault.class(),
             Self::Answer { .. } => Class::Bug,
-            Self::HalfDropped { .. }
-            | Self::Edited { .. }
-            | Self::Unknown { .. }
-            | Self::OutOfOrder { .. } => Class::Diverged,
+            Self::HalfDropped { .. } => Class::Diverged,
             Self::NotTrusted { .. } | Self::NoCreate { .. } => Class::Forbidden,
             Self::Authority { .. }
             | Self::Plaintext { .. }
@@ -295,8 +236,7 @@ impl Failure for Error {
             | Self::Authentication { .. }
             | Self::Refused { .. }
             | Self::Name { .. }
-            | Self::NotInstalled { .. }
-            | Self::SameVersion { .. } => Class::Invalid,
+            | Self::NotInstalled { .. } => Class::Invalid,
         }
     }
 
@@ -319,12 +259,7 @@ impl Failure for Error {
             Self::NotInstalled { .. } => "extension_not_installed",
             Self::NotTrusted { .. } => "extension_not_trusted",
             Self::NoCreate { .. } => "extension_no_create",
-            Self::Locked { .. } => "locked",
-            Self::Moved { .. } => "moved",
-            Self::Edited { .. } => "checksum",
-            Self::Unknown { .. } => "unknown_migration",
-            Self::OutOfOrder { .. } => "out_of_order",
-            Self::SameVersion { .. } => "same_version",
+            Self::Migration(error) => error.kind(),
         }
     }
 
@@ -337,12 +272,17 @@ impl Failure for Error {
                 Some(lines.join("\n"))
             }
             Self::Refused { excerpt, .. } => Some(excerpt.to_string()),
+            Self::Migration(error) => error.excerpt(),
             _ => None,
         }
     }
 
     fn hints(&self) -> Vec<String> {
         let advice = self.fault().and_then(|fault| fault.hint.clone());
-        hints::own(self).into_iter().chain(advice).collect()
+        let own = match self {
+            Self::Migration(error) => error.hints(),
+            other => hints::own(other).into_iter().collect(),
+        };
+        own.into_iter().chain(advice).collect()
     }
 }

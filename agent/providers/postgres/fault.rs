@@ -109,6 +109,12 @@ impl Excerpt {
         }
     }
 
+    /// The whole line that the place is in.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
     /// `file:line:column`
     #[must_use]
     pub fn place(&self) -> String {

@@ -36,15 +36,6 @@ pub(super) fn own(error: &Error) -> Option<String> {
         Error::NoCreate { database, user, .. } => {
             return Some(format!("GRANT CREATE ON DATABASE {database} TO {user}"));
         }
-        Error::Edited { .. } => {
-            "restore the file as it was applied, and put the change into a new migration"
-        }
-        Error::Unknown { newer: true, .. } => {
-            "the schema is newer than the bundle: run the newer bundle"
-        }
-        Error::Unknown { .. } => "restore the file: an applied migration stays in the bundle",
-        Error::OutOfOrder { .. } => "give it a version after the newest applied one",
-        Error::SameVersion { .. } => "give one of them the next free version",
         _ => return None,
     };
     Some(hint.to_owned())
@@ -75,8 +66,8 @@ fn right_hint(fault: &Fault, needs: Option<&str>) -> Option<String> {
 fn text_hint(fault: &Fault) -> Option<String> {
     let hint = match fault.code.as_str() {
         "25001" => {
-            "each file runs in one transaction, and this statement cannot: take it out of the \
-             migrations for now"
+            "each file runs in one transaction, and this statement cannot: give it a file of its \
+             own with `-- firstlight: transaction=none` above it"
         }
         "57014" => {
             "it took longer than the step's timeout, or somebody cancelled it: raise the timeout, \

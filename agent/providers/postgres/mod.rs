@@ -28,5 +28,8 @@ pub use error::Error;
 pub use extension::Extension;
 pub use fault::{Excerpt, Fault};
 pub use gate::{Gate, Observed as GateObserved};
-pub use migrations::{File, Migrations};
+pub use migrations::{
+    File, FileMistake, MigrationError, Migrations, Observed as MigrationsObserved, Order,
+    Placeholder, Placeholders,
+};
 pub use role::Role;

@@ -4,11 +4,12 @@
 //! next begins, as `psql` does: to name the one that failed, and to keep out those that would
 //! end the transaction around the file, or wait for data that never comes.
 
-/// One statement: where it begins, and its bare words.
+/// One statement: where it begins, its text, and its bare words.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Statement<'a> {
     /// In characters, from 0.
     pub(super) start: usize,
+    text: &'a str,
     words: Vec<&'a str>,
 }
 
@@ -21,7 +22,11 @@ pub(super) struct Refusal {
 
 /// The statements of a text, without the empty ones.
 pub(super) fn split(sql: &str) -> Vec<Statement<'_>> {
-    let mut lexer = Lexer { rest: sql, at: 0 };
+    let mut lexer = Lexer {
+        whole: sql,
+        rest: sql,
+        at: 0,
+    };
     let mut statements = Vec::new();
     while let Some(statement) = lexer.statement() {
         statements.push(statement);
@@ -29,7 +34,12 @@ pub(super) fn split(sql: &str) -> Vec<Statement<'_>> {
     statements
 }
 
-impl Statement<'_> {
+impl<'a> Statement<'a> {
+    /// Its text, without the semicolon.
+    pub(super) fn sql(&self) -> &'a str {
+        self.text
+    }
+
     /// Why this must not be sent inside a transaction of ours.
     pub(super) fn refusal(&self) -> Option<Refusal> {
         if self.controls_transaction() {
@@ -49,7 +59,8 @@ impl Statement<'_> {
         })
     }
 
-    fn controls_transaction(&self) -> bool {
+    /// Whether it would begin or end a transaction.
+    pub(super) fn controls_transaction(&self) -> bool {
         let Some(first) = self.words.first() else {
             return false;
         };
@@ -65,7 +76,8 @@ impl Statement<'_> {
         }
     }
 
-    fn is(&self, index: usize, word: &str) -> bool {
+    /// Whether one of its bare words is this one.
+    pub(super) fn is(&self, index: usize, word: &str) -> bool {
         self.words
             .get(index)
             .is_some_and(|found| found.eq_ignore_ascii_case(word))
@@ -83,6 +95,7 @@ impl Statement<'_> {
 }
 
 struct Lexer<'a> {
+    whole: &'a str,
     rest: &'a str,
     /// How many characters are behind.
     at: usize,
@@ -92,19 +105,25 @@ impl<'a> Lexer<'a> {
     fn statement(&mut self) -> Option<Statement<'a>> {
         let mut statement = None;
         let (mut parentheses, mut bodies) = (0_usize, 0_usize);
+        let mut from = 0;
         while let Some(next) = self.rest.chars().next() {
             if self.skip_blank(next) {
                 continue;
             }
             if next == ';' && parentheses == 0 && bodies == 0 {
+                let to = self.offset();
                 self.take(1);
-                if statement.is_some() {
-                    return statement;
+                if let Some(statement) = statement {
+                    return Some(self.ended(statement, from, to));
                 }
                 continue;
             }
+            if statement.is_none() {
+                from = self.offset();
+            }
             let current = statement.get_or_insert(Statement {
                 start: self.at,
+                text: "",
                 words: Vec::new(),
             });
             match next {
@@ -118,7 +137,18 @@ impl<'a> Lexer<'a> {
             }
             self.token(next);
         }
-        statement
+        let to = self.offset();
+        statement.map(|statement| self.ended(statement, from, to))
+    }
+
+    fn ended(&self, statement: Statement<'a>, from: usize, to: usize) -> Statement<'a> {
+        let text = self.whole[from..to].trim_end();
+        Statement { text, ..statement }
+    }
+
+    /// How many bytes are behind.
+    fn offset(&self) -> usize {
+        self.whole.len() - self.rest.len()
     }
 
     /// White space and comments.
@@ -183,12 +213,12 @@ impl<'a> Lexer<'a> {
     }
 }
 
-fn is_word_start(c: char) -> bool {
+pub(super) fn is_word_start(c: char) -> bool {
     c.is_ascii_alphabetic() || c == '_' || !c.is_ascii()
 }
 
 /// Comments nest.
-fn comment_end(text: &str) -> usize {
+pub(super) fn comment_end(text: &str) -> usize {
     let (mut depth, mut at) = (0_usize, 0);
     while at < text.len() {
         let rest = &text.as_bytes()[at..];
@@ -209,11 +239,11 @@ fn comment_end(text: &str) -> usize {
 }
 
 /// A doubled quote is read as the end of one and the start of the next, which comes to the same.
-fn quoted_end(text: &str, quote: char) -> usize {
+pub(super) fn quoted_end(text: &str, quote: char) -> usize {
     text[1..].find(quote).map_or(text.len(), |end| end + 2)
 }
 
-fn escaped_string_end(text: &str) -> usize {
+pub(super) fn escaped_string_end(text: &str) -> usize {
     let mut escaped = false;
     for (index, c) in text.char_indices().skip(1) {
         match c {
@@ -227,7 +257,7 @@ fn escaped_string_end(text: &str) -> usize {
 }
 
 /// `$$ … $$` or `$tag$ … $tag$`; none if this `$` begins no such string.
-fn dollar_quoted_end(text: &str) -> Option<usize> {
+pub(super) fn dollar_quoted_end(text: &str) -> Option<usize> {
     let tag_end = text[1..].find('$')? + 2;
     let tag = &text[..tag_end];
     let name = &tag[1..tag_end - 1];

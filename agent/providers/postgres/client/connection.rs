@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio_postgres::error::{DbError, ErrorPosition, Severity};
 use tokio_postgres::types::{FromSql, ToSql, Type};
-use tokio_postgres::{AsyncMessage, Client, SimpleQueryMessage};
+use tokio_postgres::{AsyncMessage, Client, SimpleQueryMessage, SimpleQueryRow};
 use tracing::{Instrument, Span, debug, field, info, info_span, warn};
 
 use crate::engine::{Chain, Class, Failure};
@@ -131,6 +131,16 @@ impl Connection {
             .map_err(|error| Interrupted { after, error })
     }
 
+    /// One statement of the bundle.
+    pub(super) async fn statement(&mut self, summary: &str, sql: &str) -> Result<Carried, Error> {
+        let span = self.begin(summary);
+        let mut carried = Carried::default();
+        let answer = carry(&self.client, sql, &mut carried);
+        let answer = answer.instrument(span.clone()).await;
+        span.record("db.response.returned_rows", carried.rows.len());
+        self.end(&span, summary, answer).map(|()| carried)
+    }
+
     fn begin(&mut self, summary: &str) -> Span {
         self.settled = false;
         let span = info_span!(
@@ -143,6 +153,7 @@ impl Connection {
             db.namespace = self.database,
             db.query.summary = summary,
             db.response.status_code = field::Empty,
+            db.response.returned_rows = field::Empty,
             server.address = self.host,
             server.port = self.port,
             error.type = field::Empty,
@@ -202,6 +213,27 @@ impl Drop for Connection {
     }
 }
 
+async fn carry(
+    client: &Client,
+    sql: &str,
+    carried: &mut Carried,
+) -> Result<(), tokio_postgres::Error> {
+    let mut answers = pin!(client.simple_query_raw(sql).await?);
+    while let Some(answer) = answers.try_next().await? {
+        match answer {
+            SimpleQueryMessage::CommandComplete(affected) => carried.affected += affected,
+            SimpleQueryMessage::Row(row) => carried.rows.push(texts(&row)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn texts(row: &SimpleQueryRow) -> Texts {
+    let values = (0..row.len()).map(|column| row.get(column).map(str::to_owned));
+    values.collect()
+}
+
 async fn run(
     client: &Client,
     sql: &str,
@@ -212,10 +244,7 @@ async fn run(
     while let Some(answer) = answers.try_next().await? {
         match answer {
             SimpleQueryMessage::CommandComplete(_) => *after += 1,
-            SimpleQueryMessage::Row(row) => {
-                let values = (0..row.len()).map(|column| row.get(column).map(str::to_owned));
-                rows.push(values.collect());
-            }
+            SimpleQueryMessage::Row(row) => rows.push(texts(&row)),
             _ => {}
         }
     }
@@ -284,6 +313,15 @@ fn is_io(error: &tokio_postgres::Error) -> bool {
 
 /// A row of an answer in text, none where it is null.
 pub(in crate::providers::postgres) type Texts = Vec<Option<String>>;
+
+/// What a statement has done.
+#[derive(Debug, Default)]
+pub(in crate::providers::postgres) struct Carried {
+    /// How many rows it has read or written.
+    pub(in crate::providers::postgres) affected: u64,
+    /// What it answered.
+    pub(in crate::providers::postgres) rows: Vec<Texts>,
+}
 
 /// A text of statements that was not carried out to its end.
 #[derive(Debug)]

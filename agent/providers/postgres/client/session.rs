@@ -6,7 +6,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::super::error::Error;
 use super::Pool;
-use super::connection::{Connection, Interrupted, Row, Texts};
+use super::connection::{Carried, Connection, Interrupted, Row, Texts};
 
 /// Exclusive use of a connection; dropped, it goes back to where it was taken from if it is whole.
 pub(in crate::providers::postgres) struct Session {
@@ -79,6 +79,15 @@ impl Session {
         sql: &str,
     ) -> Result<Vec<Texts>, Interrupted> {
         self.connection().script(summary, sql).await
+    }
+
+    /// Carries out one statement of the bundle.
+    pub(in crate::providers::postgres) async fn statement(
+        &mut self,
+        summary: &str,
+        sql: &str,
+    ) -> Result<Carried, Error> {
+        self.connection().statement(summary, sql).await
     }
 
     /// Begins a transaction: until it has ended, this session serves nobody else.
