@@ -1,6 +1,6 @@
 -- Who may do what now: the API asks this and nothing else.
 
-CREATE VIEW effective_permissions AS
+CREATE OR REPLACE VIEW effective_permissions AS
 SELECT users.id AS user_id,
        users.subject,
        granted.permission,
@@ -16,7 +16,7 @@ WHERE users.disabled_at IS NULL
 COMMENT ON VIEW effective_permissions IS
     'What users may do now, and by which role. No cluster means all of them, no namespace as well.';
 
-CREATE FUNCTION may(subject text, permission text, cluster_id bigint DEFAULT NULL, namespace text DEFAULT NULL)
+CREATE OR REPLACE FUNCTION may(subject text, permission text, cluster_id bigint DEFAULT NULL, namespace text DEFAULT NULL)
     RETURNS boolean
     LANGUAGE sql
     STABLE AS

@@ -1,6 +1,6 @@
 -- What people ask most, as views: the API and Grafana read these and need not know how to join.
 
-CREATE VIEW device_overview AS
+CREATE OR REPLACE VIEW device_overview AS
 SELECT devices.id AS device_id,
        clusters.id AS cluster_id,
        clusters.name AS cluster,
@@ -33,7 +33,7 @@ WHERE devices.removed_at IS NULL;
 
 COMMENT ON VIEW device_overview IS 'The accelerators that are there, and who has them now.';
 
-CREATE VIEW node_overview AS
+CREATE OR REPLACE VIEW node_overview AS
 SELECT nodes.id AS node_id,
        clusters.id AS cluster_id,
        clusters.name AS cluster,
@@ -68,7 +68,7 @@ WHERE nodes.deleted_at IS NULL;
 
 COMMENT ON VIEW node_overview IS 'The nodes that are there, with their accelerators and what is wrong with them.';
 
-CREATE VIEW workload_overview AS
+CREATE OR REPLACE VIEW workload_overview AS
 SELECT workloads.id AS workload_id,
        clusters.id AS cluster_id,
        clusters.name AS cluster,
@@ -101,7 +101,7 @@ CROSS JOIN LATERAL (
 
 COMMENT ON VIEW workload_overview IS 'Workloads with their pods and accelerators counted.';
 
-CREATE VIEW cluster_overview AS
+CREATE OR REPLACE VIEW cluster_overview AS
 SELECT clusters.id AS cluster_id,
        clusters.name AS cluster,
        count(nodes.node_id) AS nodes,
@@ -120,7 +120,7 @@ GROUP BY clusters.id;
 
 COMMENT ON VIEW cluster_overview IS 'One line for each cluster.';
 
-CREATE VIEW gpu_usage_days AS
+CREATE OR REPLACE VIEW gpu_usage_days AS
 SELECT clusters.id AS cluster_id,
        clusters.name AS cluster,
        devices.model,
