@@ -36,7 +36,9 @@ mod yaml;
 
 pub use load::Options;
 pub use manifest::{Foreign, Manifest, Restart, Terms};
-pub use migrations::{MigrationFile, MigrationOrder, Migrations, Placeholder};
+pub use migrations::{
+    Adoption, ImportFrom, MigrationFile, MigrationOrder, Migrations, Placeholder,
+};
 pub use mistakes::{Mistake, Mistakes, Origin, Place};
 pub use model::{
     Action, Body, Bundle, Dashboard, Database, Datasource, Extension, Folder, GeneratedSecret,

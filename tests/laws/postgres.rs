@@ -1,6 +1,7 @@
 //! The laws on Postgres: roles, databases and extensions here; migrations, and what can go wrong,
 //! in files of their own.
 
+mod adoption;
 mod errors;
 mod migrations;
 mod schema;

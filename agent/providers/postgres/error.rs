@@ -3,6 +3,7 @@
 use crate::engine::{BoxError, Class, Failure};
 use crate::secret::SecretError;
 
+use super::adoption::{AdoptionError, RepairError};
 use super::fault::{Excerpt, Fault};
 use super::hints;
 use super::migrations::MigrationError;
@@ -176,6 +177,12 @@ pub enum Error {
     /// The migrations of a database cannot go on.
     #[error(transparent)]
     Migration(#[from] MigrationError),
+    /// What a database had before us cannot be taken over.
+    #[error(transparent)]
+    Adoption(#[from] AdoptionError),
+    /// A history is not set right as it was asked for.
+    #[error(transparent)]
+    Repair(#[from] RepairError),
 }
 
 impl Error {
@@ -225,6 +232,8 @@ impl Failure for Error {
             }
             Self::Faster { .. } => Class::Busy,
             Self::Migration(error) => error.class(),
+            Self::Adoption(error) => error.class(),
+            Self::Repair(error) => error.class(),
             Self::Login { source, .. } | Self::Statement { source, .. } => source.class(),
             Self::Text { fault, .. } => fault.class(),
             Self::Answer { .. } => Class::Bug,
@@ -260,6 +269,8 @@ impl Failure for Error {
             Self::NotTrusted { .. } => "extension_not_trusted",
             Self::NoCreate { .. } => "extension_no_create",
             Self::Migration(error) => error.kind(),
+            Self::Adoption(error) => error.kind(),
+            Self::Repair(error) => error.kind(),
         }
     }
 
@@ -281,6 +292,8 @@ impl Failure for Error {
         let advice = self.fault().and_then(|fault| fault.hint.clone());
         let own = match self {
             Self::Migration(error) => error.hints(),
+            Self::Adoption(error) => error.hints(),
+            Self::Repair(error) => error.hints(),
             other => hints::own(other).into_iter().collect(),
         };
         own.into_iter().chain(advice).collect()

@@ -5,6 +5,7 @@
 //! Everything but a schema can be read back from the catalog, and is. What SQL files have done
 //! cannot, so the migrations keep a history in the table `firstlight.schema_history`.
 
+mod adoption;
 mod check;
 mod client;
 mod database;
@@ -21,6 +22,7 @@ mod role;
 mod scram;
 mod statements;
 
+pub use adoption::{Adoption, AdoptionError, Mend, Mended, RepairError, Tool, Which};
 pub use check::{Answer, Expect, SqlCheck};
 pub use client::{Server, Settings, Tls};
 pub use database::Database;
