@@ -278,6 +278,7 @@ impl Failure for Error {
         match self {
             Self::Text { excerpt, fault } => {
                 let mut lines = vec![excerpt.to_string()];
+                lines.extend(fault.object.iter().map(|object| format!("of {object}")));
                 let context = fault.context.iter().flat_map(|context| context.lines());
                 lines.extend(context.take(5).map(|line| format!("in {line}")));
                 Some(lines.join("\n"))

@@ -15,6 +15,7 @@ mod fault;
 mod gate;
 mod hints;
 mod history;
+mod locate;
 mod lock;
 mod migrations;
 mod quote;
@@ -28,10 +29,11 @@ pub use client::{Server, Settings, Tls};
 pub use database::Database;
 pub use error::Error;
 pub use extension::Extension;
-pub use fault::{Excerpt, Fault};
+pub use fault::{Excerpt, Fault, Position};
 pub use gate::{Gate, Observed as GateObserved};
 pub use migrations::{
     File, FileMistake, MigrationError, Migrations, Observed as MigrationsObserved, Order,
     Placeholder, Placeholders,
 };
 pub use role::Role;
+pub use statements::{Control, Head, Refusal, Statement, split};

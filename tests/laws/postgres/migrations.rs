@@ -243,14 +243,15 @@ async fn an_error_in_a_file_is_shown_where_it_is() {
         sql/V0002__test.sql:5:1: duplicate key value violates unique constraint "nodes_pkey" (23505); Key (id)=(1) already exists.
         5 | INSERT INTO nodes VALUES (1);
           | ^
+        of table public.nodes, constraint nodes_pkey
         "#
     );
     insta::assert_snapshot!(
         fails("SELECT 1;\nDO $$\nBEGIN\n  PERFORM 1/0;\nEND\n$$;\n").await,
         @r#"
-        sql/V0002__test.sql:2:1: division by zero (22012)
-        2 | DO $$
-          | ^
+        sql/V0002__test.sql:4:3: division by zero (22012)
+        4 |   PERFORM 1/0;
+          |   ^
         in SQL statement "SELECT 1/0"
         in PL/pgSQL function inline_code_block line 3 at PERFORM
         "#
@@ -266,6 +267,7 @@ async fn an_error_in_a_file_is_shown_where_it_is() {
         sql/V0002__test.sql:2:26: insert or update on table "a" violates foreign key constraint "a_id_fkey" (23503); Key (id)=(2) is not present in table "nodes".
         2 | INSERT INTO a VALUES (2);
           |                          ^
+        of table public.a, constraint a_id_fkey
         "#
     );
     let tables = "SELECT string_agg(tablename, ' ') FROM pg_tables WHERE schemaname = 'public'";

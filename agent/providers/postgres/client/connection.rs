@@ -1,5 +1,6 @@
 //! One connection: its socket, its notices, and the only place where an answer becomes an error.
 
+use std::fmt::Write;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +17,7 @@ use tracing::{Instrument, Span, debug, field, info, info_span, warn};
 use crate::engine::{Chain, Class, Failure};
 
 use super::super::error::Error;
-use super::super::fault::Fault;
+use super::super::fault::{Fault, Position};
 use super::Settings;
 
 /// An open connection, and the task that moves its bytes.
@@ -299,12 +300,35 @@ pub(super) fn fault(said: &DbError) -> Fault {
         message: said.message().to_owned(),
         detail: said.detail().map(str::to_owned),
         hint: said.hint().map(str::to_owned),
-        position: match said.position() {
-            Some(ErrorPosition::Original(position)) => usize::try_from(*position).ok(),
-            Some(ErrorPosition::Internal { .. }) | None => None,
-        },
+        position: said.position().map(|position| match position {
+            ErrorPosition::Original(at) => Position::Sent(*at as usize),
+            ErrorPosition::Internal { position, query } => Position::Inner {
+                at: *position as usize,
+                query: query.clone(),
+            },
+        }),
         context: said.where_().map(str::to_owned),
+        object: object(said),
     }
+}
+
+/// What an error is about, where the server names it beside its message.
+fn object(said: &DbError) -> Option<String> {
+    let (kind, name) = match (said.table(), said.datatype()) {
+        (Some(table), _) => ("table", table),
+        (None, Some(datatype)) => ("type", datatype),
+        (None, None) => return said.constraint().map(|name| format!("constraint {name}")),
+    };
+    let schema = said
+        .schema()
+        .map_or_else(String::new, |schema| format!("{schema}."));
+    let mut object = format!("{kind} {schema}{name}");
+    for (part, name) in [("column", said.column()), ("constraint", said.constraint())] {
+        if let Some(name) = name {
+            let _ = write!(object, ", {part} {name}");
+        }
+    }
+    Some(object)
 }
 
 fn is_io(error: &tokio_postgres::Error) -> bool {

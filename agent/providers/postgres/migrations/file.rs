@@ -145,6 +145,11 @@ impl File {
         Box::new(self.excerpt(piece.start))
     }
 
+    /// All of it.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Its end.
     pub(super) fn end(&self) -> usize {
         self.text.trim_end().chars().count()

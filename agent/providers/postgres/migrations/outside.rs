@@ -29,7 +29,8 @@ pub(super) enum Outside {
     Drop(Shared, String),
     /// What does no harm a second time.
     Repeatable,
-    /// A procedure, which may end transactions itself: nobody else can tell what it has done.
+    /// A procedure, which may end transactions itself, or another statement of which nobody can tell
+    /// what it has done.
     Call,
 }
 
@@ -77,9 +78,13 @@ impl Outside {
         }
     }
 
-    /// Whether it is an error inside a transaction; a procedure may well be called in one.
-    pub(super) fn must_be_outside(&self) -> bool {
-        *self != Self::Call
+    /// The same for a statement of which is known whether the server takes it in no transaction.
+    pub(super) fn find(sql: &str, alone: bool) -> Option<Self> {
+        match Self::of(sql) {
+            Some(Self::Call) => Some(Self::Call),
+            known if alone => Some(known.unwrap_or(Self::Call)),
+            _ => None,
+        }
     }
 }
 

@@ -89,10 +89,9 @@ impl Running<'_> {
     /// An error of something that a file has put off to its end.
     fn put_off(&self, interrupted: Interrupted) -> Error {
         match interrupted.error {
-            Error::Statement { source, .. } if interrupted.after == 0 => Error::Text {
-                excerpt: Box::new(self.file.excerpt(self.file.end())),
-                fault: source,
-            },
+            Error::Statement { source, .. } if interrupted.after == 0 => {
+                self.in_file(self.file.end(), source)
+            }
             error => error,
         }
     }

@@ -1,11 +1,11 @@
 //! A migration as it will be run: its header, its statements, and the questions at its end.
 
 use super::super::history;
-use super::super::statements::{self, Statement};
+use super::super::statements::{self, Control, Statement};
 use super::header::{Header, directive};
 use super::outside::Outside;
 use super::placeholders::{Placeholders, Resolved, resolve};
-use super::tokens::{Parts, Token, summary, tokens};
+use super::tokens::{Parts, Token, tokens};
 
 /// What is wrong with a file, before any server has seen it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,14 +49,17 @@ impl Script {
     pub(super) fn read(sql: &str, placeholders: &Placeholders) -> Result<Self, Vec<Flaw>> {
         let statements = statements::split(sql);
         let mut reader = Reader::default();
+        if let Some(refusal) = statements::null_byte(sql) {
+            reader.flaw(refusal.at, refusal.why, refusal.instead);
+        }
         let mut place = Place::default();
         let mut questions = Vec::new();
         let mut changes = Vec::new();
         for statement in &statements {
-            let gap = place.go_to(sql, statement.start);
+            let gap = place.go_to(sql, statement.start());
             reader.gap(gap, changes.is_empty());
             reader.inside(place, statement.sql());
-            if reader.verifying {
+            if reader.verifying.is_some() {
                 questions.push(statement);
             } else {
                 changes.push(statement);
@@ -114,7 +117,8 @@ impl Place {
 #[derive(Default)]
 struct Reader {
     header: Header,
-    verifying: bool,
+    /// Where the questions are announced.
+    verifying: Option<usize>,
     flaws: Vec<Flaw>,
 }
 
@@ -140,8 +144,8 @@ impl Reader {
     fn directive(&mut self, offset: usize, said: &str, at_the_top: bool) {
         if at_the_top {
             self.header.read(offset, said, &mut self.flaws);
-        } else if said.trim() == "verify" && !self.verifying {
-            self.verifying = true;
+        } else if said.trim() == "verify" && self.verifying.is_none() {
+            self.verifying = Some(offset);
         } else {
             self.flaw(
                 offset,
@@ -170,18 +174,14 @@ impl Reader {
         let [first, .., last] = &statements[..] else {
             return None;
         };
-        let begins = ["BEGIN", "START"].iter().any(|word| first.is(0, word));
-        let ends = ["COMMIT", "END"].iter().any(|word| last.is(0, word));
-        let plainly = !["CHAIN", "PREPARED"]
-            .iter()
-            .any(|word| Parts::of(last.sql()).has(word));
-        if !(begins && ends && plainly && first.controls_transaction()) {
+        let around = (first.control(), last.control());
+        if around != (Some(Control::Begin), Some(Control::Commit)) {
             return None;
         }
         if !self.header.transaction {
             let hint = "leave out BEGIN and COMMIT, or `transaction=none`";
             self.flaw(
-                first.start,
+                first.start(),
                 "the file is to run outside a transaction",
                 hint,
             );
@@ -200,19 +200,21 @@ impl Reader {
                 "write one, or remove the file",
             );
         }
+        if let Some(at) = self.verifying.filter(|_| questions.is_empty()) {
+            let hint = "write queries below it that must be answered with true";
+            self.flaw(at, "no question follows", hint);
+        }
         for statement in changes.iter().chain(questions) {
             if let Some(refusal) = statement.refusal() {
-                self.flaw(statement.start, refusal.why, refusal.instead);
+                self.flaw(refusal.at, refusal.why, refusal.instead);
             } else {
                 self.bounds(statement);
             }
         }
         for question in questions {
-            let asks = ["SELECT", "WITH", "VALUES", "TABLE"];
-            let first = Parts::of(question.sql());
-            if !asks.iter().any(|word| question.is(0, word)) && !first.is_query() {
+            if !Parts::of(question.sql()).ask() {
                 self.flaw(
-                    question.start,
+                    question.start(),
                     "this is no question",
                     "below `-- firstlight: verify` are queries that must be answered with true",
                 );
@@ -222,37 +224,40 @@ impl Reader {
 
     /// Whether a statement may be where it is: inside a transaction, or outside.
     fn bounds(&mut self, statement: &Statement<'_>) {
-        let sql = statement.sql();
-        let outside = Outside::of(sql);
-        let must = outside.as_ref().is_some_and(Outside::must_be_outside);
-        if self.header.transaction && must {
+        let (start, words) = (statement.start(), statement.words(3));
+        let is = |at: usize, word: &str| {
+            let found: Option<&&str> = words.get(at);
+            found.is_some_and(|found| found.eq_ignore_ascii_case(word))
+        };
+        let alone = statement.stands_alone();
+        if let Some(alone) = alone.filter(|_| self.header.transaction) {
             self.flaw(
-                statement.start,
-                format!("{} cannot run inside a transaction", summary(sql)),
+                start,
+                format!("{alone} cannot run inside a transaction"),
                 "give it a file of its own with `-- firstlight: transaction=none` above it",
             );
         }
+        let outside = Outside::of(statement.sql());
         if matches!(outside, Some(Outside::CreateIndex { index: None, .. })) {
             self.flaw(
-                statement.start,
+                start,
                 "the index has no name",
                 "name it: after an interruption it could not be found again",
             );
         }
-        if statement.is(0, "DISCARD") && !statement.is(1, "TEMP") && !statement.is(1, "PLANS") {
+        if is(0, "DISCARD") && is(1, "ALL") {
             self.flaw(
-                statement.start,
+                start,
                 "this would free the lock that keeps other runs out",
                 "leave it out: what one file sets the next does not see",
             );
         }
-        let is_temporary = |at| statement.is(at, "TEMP") || statement.is(at, "TEMPORARY");
-        if !self.header.transaction
-            && statement.is(0, "CREATE")
-            && (is_temporary(1) || is_temporary(2))
-        {
+        let temporary = ["TEMP", "TEMPORARY"]
+            .iter()
+            .any(|word| is(1, word) || is(2, word));
+        if !self.header.transaction && is(0, "CREATE") && temporary {
             self.flaw(
-                statement.start,
+                start,
                 "a temporary table ends with the session, and the file may be finished by another",
                 "make a plain table, and drop it in the end",
             );
@@ -264,26 +269,37 @@ impl Reader {
         let mut flaws = Vec::new();
         let resolved = resolve(sql, placeholders, &mut flaws);
         self.flaws.extend(flaws.into_iter().map(|flaw| Flaw {
-            offset: statement.start + flaw.offset,
+            offset: statement.start() + flaw.offset,
             ..flaw
         }));
-        let local = ["LOCAL", "TRANSACTION", "CONSTRAINTS"];
-        let is_set = statement.is(0, "SET") && !local.iter().any(|word| statement.is(1, word));
+        let alone = statement.stands_alone().is_some();
         Piece {
-            start: statement.start,
-            summary: summary(sql),
+            start: statement.start(),
+            summary: statement.summary(),
             checksum: history::checksum(sql),
-            outside: Outside::of(&resolved.sql),
-            is_setting: is_set || statement.is(0, "RESET"),
+            outside: Outside::find(&resolved.sql, alone),
+            is_setting: is_setting(statement),
             resolved,
         }
     }
 }
 
+/// Whether a statement only sets something for the session.
+fn is_setting(statement: &Statement<'_>) -> bool {
+    let words = statement.words(2);
+    let is = |at: usize, word: &str| {
+        let found: Option<&&str> = words.get(at);
+        found.is_some_and(|found| found.eq_ignore_ascii_case(word))
+    };
+    let local = ["LOCAL", "TRANSACTION", "CONSTRAINTS"];
+    is(0, "RESET") || (is(0, "SET") && !local.iter().any(|word| is(1, word)))
+}
+
 impl Parts<'_> {
-    /// Whether this is a query in parentheses.
-    fn is_query(mut self) -> bool {
-        self.eat("(")
+    /// Whether this is a query.
+    fn ask(mut self) -> bool {
+        let asks = ["SELECT", "WITH", "VALUES", "TABLE", "("];
+        asks.iter().any(|word| self.at(word))
     }
 }
 
@@ -374,7 +390,7 @@ mod tests {
             (
                 "SELECT 1; VACUUM t",
                 10,
-                "VACUUM t cannot run inside a transaction",
+                "VACUUM cannot run inside a transaction",
             ),
             (
                 "-- firstlight: transaction=none\nCREATE INDEX CONCURRENTLY ON t (x)",
@@ -392,8 +408,8 @@ mod tests {
                 "a temporary table ends with the session, and the file may be finished by another",
             ),
             (
-                "DISCARD ALL",
-                0,
+                "-- firstlight: transaction=none\nDISCARD ALL",
+                32,
                 "this would free the lock that keeps other runs out",
             ),
             (
@@ -402,9 +418,14 @@ mod tests {
                 "`lock_timeout=1s` is not at its place",
             ),
             (
-                "SELECT 1\n-- firstlight: verify\n;",
-                9,
+                "SELECT\n-- firstlight: verify\n1;",
+                7,
                 "this line stands inside a statement",
+            ),
+            (
+                "SELECT 1\n-- firstlight: verify\n;",
+                23,
+                "no question follows",
             ),
             (
                 "SELECT 1;\n-- firstlight: verify\nDELETE FROM t",

@@ -9,10 +9,12 @@ use tracing::{debug, info};
 
 use super::super::client::{Carried, Server};
 use super::super::error::Error;
+use super::super::fault::{Fault, Position};
+use super::super::locate::{self, Sent};
+use super::super::statements;
 use super::error::MigrationError;
 use super::running::Running;
 use super::script::Piece;
-use super::tokens::summary;
 
 /// A statement that takes longer is looked after.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
@@ -62,20 +64,34 @@ impl Running<'_> {
         Ok(carried)
     }
 
-    /// Where in the file it happened: where the server says, else at the statement that failed.
+    /// Where in the file it happened.
     fn locate(&self, piece: &Piece, error: Error, by: Vec<String>) -> Error {
-        let Error::Statement { source: fault, .. } = error else {
+        let Error::Statement {
+            source: mut fault, ..
+        } = error
+        else {
             return error;
         };
-        let sent = fault
-            .position
-            .map_or(0, |position| position.saturating_sub(1));
-        let place = self.file.excerpt(piece.start + piece.resolved.origin(sent));
-        let excerpt = Box::new(place);
-        if fault.code == "55P03" {
-            return MigrationError::Blocked { excerpt, fault, by }.into();
+        if let Some(Position::Sent(at)) = &mut fault.position {
+            *at = piece.resolved.origin(at.saturating_sub(1)) + 1;
         }
-        Error::Text { excerpt, fault }
+        match self.in_file(piece.start, fault) {
+            Error::Text { excerpt, fault } if fault.code == "55P03" => {
+                MigrationError::Blocked { excerpt, fault, by }.into()
+            }
+            error => error,
+        }
+    }
+
+    /// An error of what begins at a character of the file.
+    pub(super) fn in_file(&self, from: usize, fault: Box<Fault>) -> Error {
+        let sent = Sent {
+            file: &self.file.path,
+            text: self.file.text(),
+            from,
+            after: 0,
+        };
+        locate::error(sent, fault)
     }
 }
 
@@ -141,9 +157,11 @@ impl Watch<'_> {
             } else {
                 ""
             };
-            let doing = query
-                .as_deref()
-                .map_or_else(|| "something".to_owned(), summary);
+            let query = query.unwrap_or_default();
+            let doing = statements::split(&query)
+                .first()
+                .map(statements::Statement::summary);
+            let doing = doing.unwrap_or_else(|| "something".to_owned());
             found.push(format!("{who}: {idle}{doing}"));
         }
         Ok(found)
