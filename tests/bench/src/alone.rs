@@ -7,7 +7,7 @@ use std::time::Duration;
 use firstlight::engine::{
     self, Graph, Mode, Outcome, Pacing, Reporters, Run, RunInfo, StepId, StepOptions,
 };
-use firstlight::providers::postgres::{File, Migrations, Server, Settings, Tls};
+use firstlight::providers::postgres::{File, Migrations, Placeholders, Server, Settings, Tls};
 use firstlight::secret::{Credential, ReadSecret, SecretError, SecretRef, Secrets, Sensitive};
 use testbed::Env;
 
@@ -26,13 +26,7 @@ impl Secrets for NoSecrets {
 
 /// Migrates a database of the test bed's server by the files of a folder.
 pub(crate) async fn migrate(folder: &Path, database: &str) -> Result<(), Failure> {
-    let resource = Migrations {
-        server: server()?,
-        database: database.to_owned(),
-        owner: None,
-        files: files(folder)?,
-        trace_id: None,
-    };
+    let resource = Migrations::new(server()?, database, files(folder)?);
     let mut graph = Graph::builder();
     let options = StepOptions {
         kind: "postgres.migrations",
@@ -91,12 +85,9 @@ fn files(folder: &Path) -> Result<Vec<File>, Failure> {
             .split_once("__")
             .ok_or("a name without a version")?;
         let sql = std::fs::read_to_string(&path)?;
-        Ok(File::new(
-            version.parse::<u64>()?,
-            description,
-            name.as_ref(),
-            &sql,
-        ))
+        let version = version.parse::<u64>()?;
+        let none = Placeholders::new();
+        Ok(File::new(version, description, name.as_ref(), &sql, &none))
     };
     std::fs::read_dir(folder)?.map(file).collect()
 }

@@ -325,7 +325,10 @@ mod tests {
             ..row(version, "a", "")
         };
         let one = noted("20240501120000");
-        assert_eq!(told(Tool::Sqlx, &names, std::slice::from_ref(&one)), Ok(vec![0]));
+        assert_eq!(
+            told(Tool::Sqlx, &names, std::slice::from_ref(&one)),
+            Ok(vec![0])
+        );
         let two = Noted {
             checksum: Some("00".to_owned()),
             ..noted("20240501120100")

@@ -125,11 +125,6 @@ impl File {
         })
     }
 
-    /// Its text, normalised.
-    pub(in super::super) fn text(&self) -> &str {
-        &self.text
-    }
-
     /// Its name without its folder, which is what the history knows it by.
     pub(in super::super) fn name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or(&self.path)
@@ -146,7 +141,7 @@ impl File {
     }
 
     /// All of it.
-    pub(super) fn text(&self) -> &str {
+    pub(in super::super) fn text(&self) -> &str {
         &self.text
     }
 
