@@ -2,10 +2,13 @@
 //! in files of their own.
 
 mod adoption;
+mod contention;
 mod errors;
+mod kill_matrix;
 mod migrations;
 mod schema;
 mod stepwise;
+mod wire;
 
 use std::time::Duration;
 

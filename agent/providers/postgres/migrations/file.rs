@@ -136,8 +136,8 @@ impl File {
     }
 
     /// The start of one of its statements.
-    pub(super) fn at(&self, piece: &Piece) -> Box<Excerpt> {
-        Box::new(self.excerpt(piece.start))
+    pub(super) fn at(&self, piece: &Piece) -> Excerpt {
+        self.excerpt(piece.start)
     }
 
     /// All of it.

@@ -1,5 +1,6 @@
 //! A file being run: as one transaction, or statement by statement.
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use super::super::client::Interrupted;
@@ -114,7 +115,7 @@ impl Running<'_> {
                 }
             };
             return Err(Error::from(MigrationError::NotVerified {
-                excerpt: self.file.at(question),
+                excerpt: Box::new(self.file.at(question)),
                 answer: answer.to_owned(),
             }));
         }
@@ -141,7 +142,8 @@ impl Running<'_> {
         let lock = header.lock_timeout.map_or(usual, Duration::from_millis);
         let mut sql = format!("{set} lock_timeout = {}", lock.as_millis());
         if let Some(millis) = header.statement_timeout {
-            sql.push_str(&format!("; {set} statement_timeout = {millis}"));
+            // Writing to a text does not fail.
+            let _ = write!(sql, "; {set} statement_timeout = {millis}");
         }
         sql
     }

@@ -92,13 +92,13 @@ impl Running<'_> {
             }
             Found::Unknown if state == Some(State::Started) => {
                 return Err(Error::from(MigrationError::InDoubt {
-                    excerpt: self.file.at(piece),
+                    excerpt: Box::new(self.file.at(piece)),
                     file: self.file.name().to_owned(),
                     number,
                 }));
             }
             Found::Building(by) => {
-                let excerpt = self.file.at(piece);
+                let excerpt = Box::new(self.file.at(piece));
                 return Err(Error::from(MigrationError::Building { excerpt, by }));
             }
             Found::Leftovers(indexes) => {
@@ -135,7 +135,7 @@ impl Running<'_> {
         // With IF NOT EXISTS the server takes what is not valid for what is there.
         match catalog::look(&mut self.holder.session, outside, true).await? {
             Found::Leftovers(_) => Err(Error::from(MigrationError::NotValid {
-                excerpt: self.file.at(piece),
+                excerpt: Box::new(self.file.at(piece)),
             })),
             _ => Ok(()),
         }
