@@ -76,12 +76,12 @@ struct GolangMigrate {
 impl GolangMigrate {
     fn new(bed: &Bed, database: &str) -> Self {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-        let build = root.join("tests/testbed/build/migrate/build.sh");
-        let built = Command::new(build).output().expect("a script");
+        let script = root.join("tests/testbed/build/migrate/build.sh");
+        let ended = Command::new(script).output().expect("a script");
         assert!(
-            built.status.success(),
+            ended.status.success(),
             "{}",
-            String::from_utf8_lossy(&built.stderr)
+            String::from_utf8_lossy(&ended.stderr)
         );
         let at = &bed.at;
         Self {
