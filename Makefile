@@ -14,7 +14,7 @@ demo-down: ## End the demo and remove its data
 test: ## Everything: lints, all tests, on real servers that are brought up and ended here
 	@tests/run.sh
 
-bench: ## Measure beside other tools: make bench WHAT=kubernetes
+bench: ## Measure beside other tools: make bench WHAT=kubernetes or WHAT=postgres
 	@tests/bench/run.sh $(WHAT)
 
 check: ## Formatting and lints only

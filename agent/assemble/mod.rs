@@ -11,7 +11,7 @@ mod step;
 
 pub use dismantle::{Doomed, dismantle};
 pub use owned::owned;
-pub use sql::read_sql;
+pub use sql::{migrations, read_sql};
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -114,7 +114,7 @@ pub fn assemble(bundle: &Bundle, backends: &Backends) -> Result<Graph, AssembleE
     let mut assembly = Assembly {
         bundle,
         backends,
-        opened: Opened::new(bundle, backends),
+        opened: Opened::new(bundle, &backends.kubernetes),
         probe: probe::Client::new(None).map_err(AssembleError::Probe)?,
         graph: Graph::builder(),
         gates: Vec::new(),

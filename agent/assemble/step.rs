@@ -135,9 +135,7 @@ impl Assembly<'_> {
         server: postgres::Server,
         migrations: &Migrations,
     ) -> postgres::Migrations {
-        let files = super::sql::files(migrations);
-        let mut resource = postgres::Migrations::new(server, &migrations.database, files);
-        resource.owner.clone_from(&migrations.owner);
+        let mut resource = super::sql::resource(server, migrations);
         if let Trace::Own(id) = &self.backends.trace {
             resource.trace_id.clone_from(id);
         }

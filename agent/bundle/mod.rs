@@ -38,7 +38,9 @@ mod yaml;
 
 pub use load::Options;
 pub use manifest::{Foreign, Manifest, Restart, Terms};
-pub use migrations::{MigrationFile, MigrationOrder, Migrations, Placeholder};
+pub use migrations::{
+    Adoption, ImportFrom, MigrationFile, MigrationOrder, Migrations, Placeholder,
+};
 pub use mistakes::{Mistake, Mistakes, Origin, Place};
 pub use model::{
     Action, Body, Bundle, Dashboard, Datasource, Folder, GeneratedSecret, HttpServer, Location,

@@ -6,7 +6,7 @@ mod postgres;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Action, Body, Bundle, Check, Expect, GeneratedSecret, HttpServer, Node, Placeholder,
+    Action, Adoption, Body, Bundle, Check, Expect, GeneratedSecret, HttpServer, Node, Placeholder,
     PostgresServer, PostgresTls, RunningAsk, SearchKind, SearchObject, Servers, Step, Workload,
     duration,
 };
@@ -117,8 +117,14 @@ fn content(action: &Action) -> Value {
                 };
                 (name.clone(), value)
             });
+            let (baseline, import) = match &migrations.adoption {
+                Some(Adoption::Baseline(last)) => (Some(last), None),
+                Some(Adoption::Import(tool)) => (None, Some(tool.name())),
+                None => (None, None),
+            };
             json!({ "migrate": {
                 "database": migrations.database, "owner": migrations.owner,
+                "baseline": baseline, "import": import,
                 "files": files.collect::<Value>(),
                 "placeholders": Value::Object(placeholders.collect()),
                 "drift": postgres::drift(migrations.drift.as_ref()),

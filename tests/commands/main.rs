@@ -8,6 +8,7 @@ mod lock;
 mod offline;
 mod ownership;
 mod postgres;
+mod repair;
 mod rights;
 mod run;
 mod running;

@@ -1,6 +1,7 @@
 //! The laws on Postgres: roles, databases and extensions here; migrations, and what can go wrong,
 //! in files of their own.
 
+mod adoption;
 mod connecting;
 mod contention;
 mod drift;
@@ -12,6 +13,7 @@ mod kill_matrix;
 mod migrations;
 mod poolers;
 mod roles;
+mod schema;
 mod stepwise;
 mod wire;
 

@@ -1,16 +1,26 @@
-//! `migrate: { path, database, owner?, placeholders?, drift? }`: the files `V<number>__<words>.sql` and
-//! `R__<words>.sql` of one or more folders. SQL is taken as it is; folders below are not looked into.
+//! `migrate: { path, database, owner?, placeholders?, order?, baseline?, import?, drift? }`: the files
+//! `V<number>__<words>.sql` and `R__<words>.sql` of one or more folders. SQL is taken as it is;
+//! folders below are not looked into.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Context, Made, drift};
+use super::{Context, Made, adoption, drift};
 use crate::bundle::mistakes::{Mistake, Place};
 use crate::bundle::reader::Fields;
 use crate::bundle::yaml::{Content, Key, Node};
 use crate::bundle::{Action, MigrationFile, MigrationOrder, Migrations, Placeholder};
 
-const KEYS: &[&str] = &["path", "database", "owner", "placeholders", "drift"];
+const KEYS: &[&str] = &[
+    "path",
+    "database",
+    "owner",
+    "placeholders",
+    "order",
+    "baseline",
+    "import",
+    "drift",
+];
 const FORM: &str = "V<number>__<words>.sql, as in V0001__clusters.sql, or R__<words>.sql";
 
 /// The longest name that Postgres keeps.
@@ -22,6 +32,7 @@ pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
     let placeholders = placeholders(&fields, context);
     let folders = folders(&fields, context)?;
     let (_, name) = folders.first()?.clone();
+    let by_name = adoption::by_name(&fields);
     let mut files: Vec<MigrationFile> = Vec::new();
     let mut any = false;
     for (folder, _) in &folders {
@@ -29,8 +40,11 @@ pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
             if is_folder || path.extension().is_none_or(|extension| extension != "sql") {
                 continue;
             }
+            if by_name && adoption::is_undo(&path) {
+                continue;
+            }
             any = true;
-            let Some(file) = file(&path, context) else {
+            let Some(file) = file(&path, by_name, context) else {
                 continue;
             };
             match same(&files, &file) {
@@ -42,11 +56,12 @@ pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
     if !any {
         nothing(&fields, &folders, context)?;
     }
-    files.sort_by(|a, b| (a.order, a.file.file_name()).cmp(&(b.order, b.file.file_name())));
+    files.sort_by(adoption::compare);
     let migrations = Migrations {
         database: database?,
         owner: fields.text("owner"),
         placeholders,
+        adoption: adoption::read(&fields, &files),
         files,
         drift: drift::read(&fields),
     };
@@ -85,11 +100,23 @@ fn nothing(
     Some(())
 }
 
+/// A mistake in one of the keys.
+pub(super) fn wrong(fields: &Fields<'_>, key: &str, what: String, hint: Option<&str>) {
+    let at = fields.get(key).map_or(fields.at(), |node| node.at);
+    let mistake = fields.reader.mistake(at, what);
+    fields
+        .reader
+        .found
+        .add(mistake.hint_if(hint.map(str::to_owned)));
+}
+
 /// What is wrong if two files are one for the history.
 fn same(files: &[MigrationFile], file: &MigrationFile) -> Option<Mistake> {
     let is_same = |other: &&MigrationFile| match file.order {
         MigrationOrder::Version(_) => other.order == file.order,
-        MigrationOrder::Repeatable => other.file.file_name() == file.file.file_name(),
+        MigrationOrder::Name | MigrationOrder::Repeatable => {
+            other.file.file_name() == file.file.file_name()
+        }
     };
     let first = files.iter().find(is_same)?.file.display();
     let (what, hint) = match file.order {
@@ -97,7 +124,7 @@ fn same(files: &[MigrationFile], file: &MigrationFile) -> Option<Mistake> {
             format!("version {version} is also that of {first}"),
             "give the newer file the next free number",
         ),
-        MigrationOrder::Repeatable => (
+        MigrationOrder::Name | MigrationOrder::Repeatable => (
             format!("there is also {first}, and the history knows files by their names"),
             "give one of them another name",
         ),
@@ -149,10 +176,12 @@ fn placeholder(key: &Key, node: &Node, context: Context<'_>) -> Option<Placehold
     }
 }
 
-fn file(path: &Path, context: Context<'_>) -> Option<MigrationFile> {
+fn file(path: &Path, by_name: bool, context: Context<'_>) -> Option<MigrationFile> {
     let name = path.file_name()?.to_str()?;
     let whole = |what: String| Mistake::new(Place::whole(path), what);
     let (order, description) = match parse(name) {
+        Ok(parsed) if !by_name || parsed.0 == MigrationOrder::Repeatable => parsed,
+        _ if by_name => (MigrationOrder::Name, adoption::words(name)),
         Ok(parsed) => parsed,
         Err(hint) => {
             let what = "the name of a migration is ".to_owned() + FORM;

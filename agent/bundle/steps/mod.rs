@@ -1,5 +1,6 @@
 //! The steps of a phase: one file for each kind.
 
+mod adoption;
 mod apply;
 mod check;
 mod database;

@@ -3,6 +3,7 @@
 use crate::engine::{BoxError, Class, Failure};
 use crate::secret::SecretError;
 
+use super::adoption::{AdoptionError, RepairError};
 use super::client::{Distrust, LockWait};
 use super::conflict::Conflict;
 use super::fault::{Excerpt, Fault};
@@ -192,6 +193,12 @@ pub enum Error {
     /// The migrations of a database cannot go on.
     #[error(transparent)]
     Migration(#[from] MigrationError),
+    /// What a database had before us cannot be taken over.
+    #[error(transparent)]
+    Adoption(#[from] AdoptionError),
+    /// A history is not set right as it was asked for.
+    #[error(transparent)]
+    Repair(#[from] RepairError),
     /// What is there and what the bundle says cannot be brought together.
     #[error(transparent)]
     Conflict(#[from] Conflict),
@@ -261,6 +268,8 @@ impl Failure for Error {
             Self::Untrusted { source, .. } => source.class(),
             Self::Faster { .. } => Class::Busy,
             Self::Migration(error) => error.class(),
+            Self::Adoption(error) => error.class(),
+            Self::Repair(error) => error.class(),
             Self::Login { source, .. } | Self::Statement { source, .. } => source.class(),
             Self::Text { fault, .. } => fault.class(),
             Self::Answer { .. } => Class::Bug,
@@ -299,6 +308,8 @@ impl Failure for Error {
             Self::NotTrusted { .. } => "extension_not_trusted",
             Self::NoCreate { .. } => "extension_no_create",
             Self::Migration(error) => error.kind(),
+            Self::Adoption(error) => error.kind(),
+            Self::Repair(error) => error.kind(),
             Self::Conflict(conflict) => conflict.kind(),
         }
     }
@@ -322,6 +333,8 @@ impl Failure for Error {
         let advice = self.fault().and_then(|fault| fault.hint.clone());
         let own = match self {
             Self::Migration(error) => error.hints(),
+            Self::Adoption(error) => error.hints(),
+            Self::Repair(error) => error.hints(),
             other => hints::own(other).into_iter().collect(),
         };
         own.into_iter().chain(advice).collect()

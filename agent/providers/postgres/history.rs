@@ -10,7 +10,7 @@ use super::quote;
 /// A migration that a database has had.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Applied {
-    /// Its version; none if it is repeatable.
+    /// Its version; none if it is repeatable, or known by its name.
     pub(super) version: Option<u64>,
     /// The name of the file that it was.
     pub(super) file: String,
@@ -18,6 +18,13 @@ pub(super) struct Applied {
     pub(super) checksum: String,
     /// When, and by which agent: `2026-11-21 17:41:48 UTC by firstlight 0.1.0`.
     pub(super) when: String,
+}
+
+impl Applied {
+    /// Whether its file is run again when it has changed.
+    pub(super) fn is_repeatable(&self) -> bool {
+        self.version.is_none() && self.file.starts_with("R__")
+    }
 }
 
 /// What is written of a file.
@@ -30,11 +37,15 @@ pub(super) struct Entry<'a> {
     /// In milliseconds; none if the statements were timed one by one.
     pub(super) duration: Option<u128>,
     pub(super) trace_id: Option<&'a str>,
+    /// Who says that the database has had it, if it was not run by us.
+    pub(super) adopted_from: Option<&'a str>,
 }
 
 /// How many of [`SHAPES`] a database has.
 const SHAPE: &str = "\
 SELECT CASE WHEN history IS NULL THEN 0 \
+            WHEN EXISTS (SELECT FROM pg_catalog.pg_attribute \
+                         WHERE attrelid = history AND attname = 'adopted_from') THEN 3 \
             WHEN EXISTS (SELECT FROM pg_catalog.pg_attribute \
                          WHERE attrelid = history AND attname = 'statements') THEN 2 \
             ELSE 1 END \
@@ -44,7 +55,7 @@ FROM (SELECT to_regclass('firstlight.schema_history') AS history) AS found";
 /// agent has worked on gets the rest.
 ///
 /// They have a schema of their own, so that no migration and no `search_path` meets it by accident.
-const SHAPES: [&str; 2] = [
+const SHAPES: [&str; 3] = [
     "\
 CREATE SCHEMA IF NOT EXISTS firstlight;
 CREATE TABLE firstlight.schema_history (
@@ -75,7 +86,7 @@ ALTER TABLE firstlight.schema_history
     ADD COLUMN id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     ADD COLUMN statements integer CHECK (statements >= 0);
 COMMENT ON COLUMN firstlight.schema_history.version IS
-    'None for a repeatable migration, which has a row for each time that it was run.';
+    'None for a repeatable migration, which has a row for each time that it was run, and for one that is known by its name.';
 COMMENT ON COLUMN firstlight.schema_history.statements IS
     'How many statements the file had; none where an older agent did not count.';
 CREATE TABLE firstlight.schema_statements (
@@ -92,6 +103,10 @@ CREATE TABLE firstlight.schema_statements (
 COMMENT ON TABLE firstlight.schema_statements IS
     'The statements of migrations that run outside a transaction and are not finished.';
 GRANT SELECT ON firstlight.schema_statements TO PUBLIC;",
+    "\
+ALTER TABLE firstlight.schema_history ADD COLUMN adopted_from text;
+COMMENT ON COLUMN firstlight.schema_history.adopted_from IS
+    'Who says that the database has had this: baseline, repair, or another tool; none where it was run.';",
 ];
 
 /// All of the history, oldest first; empty where there is none.
@@ -153,17 +168,21 @@ pub(super) fn insert(entry: &Entry<'_>) -> String {
     );
     format!(
         "INSERT INTO firstlight.schema_history \
-         (version, description, file, checksum, statements, duration_ms, agent_version, trace_id) \
-         VALUES ({version}, {}, {file}, {}, {}, {duration}, {}, {}) \
+         (version, description, file, checksum, statements, duration_ms, agent_version, trace_id, \
+          adopted_from) \
+         VALUES ({version}, {}, {file}, {}, {}, {duration}, {}, {}, {}) \
          RETURNING transaction_id",
         quote::literal(entry.description),
         quote::literal(entry.checksum),
         entry.statements,
         quote::literal(env!("CARGO_PKG_VERSION")),
-        entry
-            .trace_id
-            .map_or_else(|| "NULL".to_owned(), quote::literal),
+        optional(entry.trace_id),
+        optional(entry.adopted_from),
     )
+}
+
+fn optional(text: Option<&str>) -> String {
+    text.map_or_else(|| "NULL".to_owned(), quote::literal)
 }
 
 async fn shape(session: &mut Session) -> Result<usize, Error> {

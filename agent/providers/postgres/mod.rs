@@ -6,6 +6,7 @@
 //! cannot, so the migrations keep a history in the table `firstlight.schema_history`; and what the
 //! catalog was like after a run is kept too, so that [`Drift`] can name what others have changed.
 
+mod adoption;
 mod catalog;
 mod check;
 mod client;
@@ -29,6 +30,7 @@ mod scram;
 mod statements;
 mod turn;
 
+pub use adoption::{Adoption, AdoptionError, Mend, Mended, RepairError, Tool, Which};
 pub use catalog::{Drift, Fingerprint, OnDrift, accept_drift};
 pub use check::{Answer, Expect, SqlCheck};
 pub use client::{Blocker, Distrust, LockWait, Server, Settings, Tls};

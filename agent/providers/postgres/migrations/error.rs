@@ -188,7 +188,8 @@ impl Failure for MigrationError {
             Self::Flawed { hints, .. } => return hints.clone(),
             Self::InDoubt { file, number, .. } => return in_doubt(file, *number),
             Self::Edited { .. } => {
-                "restore the file as it was applied, and put the change into a new migration"
+                "restore the file as it was applied, and put the change into a new migration; if \
+                 it does the same as before, say so with `firstlight repair`"
             }
             Self::Unknown { newer: true, .. } => {
                 "the schema is newer than the bundle: run the newer bundle"

@@ -1,6 +1,9 @@
 //! One file of a folder of migrations.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
+
+use crate::natural;
 
 use super::super::fault::Excerpt;
 use super::super::history;
@@ -13,6 +16,8 @@ use super::script::{Flaw, Piece, Script};
 pub enum Order {
     /// Once, after all of lower versions.
     Version(u64),
+    /// Once, after all whose names come before.
+    Name,
     /// After all versions, and again whenever it has changed.
     Repeatable,
 }
@@ -23,13 +28,13 @@ impl From<u64> for Order {
     }
 }
 
-/// One file `V…__name.sql` or `R__name.sql`.
+/// One file: `V…__name.sql`, `R__name.sql`, or one of any name where names are the order.
 #[derive(Debug, Clone)]
 pub struct File {
     pub(super) order: Order,
-    pub(super) description: String,
-    pub(super) path: String,
-    pub(super) checksum: String,
+    pub(in super::super) description: String,
+    pub(in super::super) path: String,
+    pub(in super::super) checksum: String,
     text: Arc<str>,
     script: Arc<Result<Script, Vec<Flaw>>>,
 }
@@ -99,15 +104,29 @@ impl File {
         })
     }
 
-    pub(super) fn version(&self) -> Option<u64> {
+    pub(in super::super) fn version(&self) -> Option<u64> {
         match self.order {
             Order::Version(version) => Some(version),
-            Order::Repeatable => None,
+            Order::Name | Order::Repeatable => None,
         }
     }
 
+    /// Whether it is run again when it has changed.
+    pub(in super::super) fn is_repeatable(&self) -> bool {
+        self.order == Order::Repeatable
+    }
+
+    /// Which of two is run first.
+    pub(in super::super) fn compare(&self, other: &Self) -> Ordering {
+        self.order.cmp(&other.order).then_with(|| match self.order {
+            Order::Version(_) => Ordering::Equal,
+            Order::Name => natural::compare(self.name(), other.name()),
+            Order::Repeatable => self.name().cmp(other.name()),
+        })
+    }
+
     /// Its name without its folder, which is what the history knows it by.
-    pub(super) fn name(&self) -> &str {
+    pub(in super::super) fn name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or(&self.path)
     }
 
@@ -122,7 +141,7 @@ impl File {
     }
 
     /// All of it.
-    pub(super) fn text(&self) -> &str {
+    pub(in super::super) fn text(&self) -> &str {
         &self.text
     }
 

@@ -4,6 +4,7 @@
 //! transaction, and [`stepwise`] runs one that cannot be in a transaction, so that it can be taken
 //! up where an earlier run has ended.
 
+mod adopting;
 mod catalog;
 mod doubt;
 mod error;
@@ -24,6 +25,7 @@ use tracing::{Instrument, info_span};
 
 use crate::engine::{Difference, Plan, Resource, Verb, Waiting};
 
+use super::adoption::{Adoption, Past};
 use super::client::Server;
 use super::error::Error;
 use super::history;
@@ -49,6 +51,8 @@ pub struct Migrations {
     pub files: Vec<File>,
     /// The trace that the history is to name.
     pub trace_id: Option<String>,
+    /// How a database comes by its first history; none for by running all files.
+    pub adoption: Option<Adoption>,
     doubt: Doubt,
 }
 
@@ -62,18 +66,32 @@ impl Migrations {
             owner: None,
             files,
             trace_id: None,
+            adoption: None,
             doubt: Doubt::default(),
         }
     }
 }
 
-/// Runs one file. All changes of one plan share the lock.
+/// Runs one file, or notes some that the database has had. All changes of one plan share the lock.
 #[derive(Debug, Clone)]
 pub struct Change {
-    file: File,
+    work: Work,
     lock: Arc<Lock>,
-    /// Which of the plan's files, from 1, and how many these are.
-    place: (usize, usize),
+}
+
+#[derive(Debug, Clone)]
+enum Work {
+    /// Once, before all else.
+    Adopt {
+        /// Where it is said what the database has had.
+        source: String,
+        files: Vec<File>,
+    },
+    Run {
+        file: File,
+        /// Which of the plan's files, from 1, and how many these are.
+        place: (usize, usize),
+    },
 }
 
 impl Resource for Migrations {
@@ -89,10 +107,19 @@ impl Resource for Migrations {
         };
         // Asked before the history is read: a COMMIT may end in between.
         let in_doubt = self.doubt.ask(&mut session).await?;
+        let applied = history::read(&mut session).await?;
+        let begun = progress::read(&mut session).await?;
+        let past = match &self.adoption {
+            Some(adoption) if applied.is_empty() && begun.is_empty() => {
+                adoption.look(&mut session).await?
+            }
+            _ => Past::Nothing,
+        };
         Ok(Observed {
+            applied,
+            begun,
             in_doubt,
-            applied: history::read(&mut session).await?,
-            begun: progress::read(&mut session).await?,
+            past,
         })
     }
 
@@ -100,24 +127,44 @@ impl Resource for Migrations {
         if let Some(what) = &observed.in_doubt {
             return Ok(Plan::InProgress(Waiting::unavailable(what.clone())));
         }
+        let adopted = self.adopted(&observed.past)?;
+        let observed = &observed.with(&adopted);
         let pending = pending::pending(&self.database, &self.files, observed)?;
-        if pending.is_empty() {
-            return Ok(Plan::Current);
-        }
-        let lock = Arc::new(Lock::default());
         let count = pending.len();
-        let change = |(index, file): (usize, &File)| Change {
+        let run = |(index, file): (usize, &File)| Work::Run {
             file: file.clone(),
-            lock: Arc::clone(&lock),
             place: (index + 1, count),
         };
-        let changes = pending.into_iter().enumerate().map(change);
-        Ok(Plan::Change(changes.collect()))
+        let adopt = self.adoption.as_ref().filter(|_| !adopted.is_empty());
+        let adopt = adopt.map(|adoption| Work::Adopt {
+            source: adoption.source(),
+            files: adopted,
+        });
+        let works = adopt
+            .into_iter()
+            .chain(pending.into_iter().enumerate().map(run));
+        let lock = Arc::new(Lock::default());
+        let change = |work| Change {
+            work,
+            lock: Arc::clone(&lock),
+        };
+        let changes: Vec<_> = works.map(change).collect();
+        if changes.is_empty() {
+            return Ok(Plan::Current);
+        }
+        Ok(Plan::Change(changes))
     }
 
     async fn apply(&self, change: Change) -> Result<(), Error> {
         let mut held = change.lock.take(&self.server, &self.database).await?;
-        let file = &change.file;
+        let (file, (place, count)) = match &change.work {
+            Work::Run { file, place } => (file, *place),
+            Work::Adopt { files, .. } => {
+                self.adopt(files, &mut held.holder).await?;
+                held.give_back();
+                return Ok(());
+            }
+        };
         if pending::is_pending(&self.database, file, &held.holder.applied)? {
             let script = file.script()?;
             let running = Running {
@@ -126,7 +173,6 @@ impl Resource for Migrations {
                 script,
                 holder: &mut held.holder,
             };
-            let (place, count) = change.place;
             let span = info_span!(
                 "migration",
                 otel.name = file.name(),
@@ -144,10 +190,17 @@ impl Resource for Migrations {
 
 impl From<Change> for Difference {
     fn from(change: Change) -> Self {
-        Self {
-            verb: Verb::Run,
-            target: change.file.path,
-            fields: Vec::new(),
+        match change.work {
+            Work::Run { file, .. } => Self {
+                verb: Verb::Run,
+                target: file.path,
+                fields: Vec::new(),
+            },
+            Work::Adopt { source, files } => Self {
+                verb: Verb::Create,
+                target: format!("history {source}"),
+                fields: files.into_iter().map(adopting::noted).collect(),
+            },
         }
     }
 }
@@ -325,7 +378,7 @@ mod tests {
                 std::slice::from_ref(&one),
                 &begun(&one, 1, "SELECT 1", State::Done)
             ),
-            [one.path.clone()]
+            std::slice::from_ref(&one.path)
         );
         let said = |state| {
             let observed = begun(&one, 2, "SELECT 3", state);

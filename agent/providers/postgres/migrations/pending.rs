@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 
+use crate::natural;
+
+use super::super::adoption::Past;
 use super::super::history::{Applied, short};
 use super::error::MigrationError;
-use super::file::File;
+use super::file::{File, Order};
 use super::progress::{Begun, State};
 use super::script::Script;
 
@@ -17,6 +20,23 @@ pub struct Observed {
     pub(super) begun: Vec<Begun>,
     /// A COMMIT that the server still works on.
     pub(super) in_doubt: Option<String>,
+    /// What it had before us, where it has no history of ours.
+    pub(super) past: Past,
+}
+
+impl Observed {
+    /// As it is once these are noted.
+    pub(super) fn with(&self, adopted: &[File]) -> Self {
+        let noted = adopted.iter().map(|file| Applied {
+            version: file.version(),
+            file: file.name().to_owned(),
+            checksum: file.checksum.clone(),
+            when: "before this run".to_owned(),
+        });
+        let mut with = self.clone();
+        with.applied.extend(noted);
+        with
+    }
 }
 
 /// The files that are to be run, in order.
@@ -26,15 +46,18 @@ pub(super) fn pending<'a>(
     observed: &Observed,
 ) -> Result<Vec<&'a File>, MigrationError> {
     let mut ordered: Vec<&File> = files.iter().collect();
-    ordered.sort_by_key(|file| (file.order, file.version().map_or(file.name(), |_| "")));
+    ordered.sort_by(|one, other| one.compare(other));
     check_unique(&ordered)?;
     check_applied(database, &ordered, observed)?;
-    let latest = latest(&observed.applied);
+    let by_name = files.iter().any(|file| file.order == Order::Name);
+    let rows = observed.applied.iter();
+    let latest: HashMap<Key<'_>, &Applied> = rows.map(|row| (Key::of(row, by_name), row)).collect();
     let is_begun = |file: &&&File| observed.begun.iter().any(|row| row.file == file.name());
     let begun = ordered.iter().rfind(is_begun).copied();
     let mut pending = Vec::new();
     for file in ordered {
-        if is_applied(file, &latest) {
+        let had = latest.get(&Key::new(file));
+        if had.is_some_and(|row| !file.is_repeatable() || row.checksum == file.checksum) {
             continue;
         }
         check_order(file, observed, begun)?;
@@ -50,47 +73,60 @@ pub(super) fn is_pending(
     file: &File,
     applied: &[Applied],
 ) -> Result<bool, MigrationError> {
-    let Some(version) = file.version() else {
-        let ours = |row: &&Applied| row.version.is_none() && row.file == file.name();
-        let last = applied.iter().rfind(ours);
-        return Ok(last.is_none_or(|row| row.checksum != file.checksum));
-    };
-    match applied.iter().find(|row| row.version >= Some(version)) {
-        None => Ok(true),
-        Some(row) if row.version == Some(version) => check_same(file, row).map(|()| false),
-        Some(_) => Err(MigrationError::Moved {
+    let is_its = |row: &&Applied| Key::of(row, file.order == Order::Name) == Key::new(file);
+    match applied.iter().rfind(is_its) {
+        Some(row) if file.is_repeatable() => Ok(row.checksum != file.checksum),
+        Some(row) => check_same(file, row).map(|()| false),
+        None if applied.iter().any(|row| is_after(row, file)) => Err(MigrationError::Moved {
             database: database.to_owned(),
         }),
+        None => Ok(true),
     }
 }
 
-/// What was applied last, by version or else by name.
-type Latest<'a> = HashMap<(Option<u64>, &'a str), &'a Applied>;
-
-fn latest(applied: &[Applied]) -> Latest<'_> {
-    let key = |row: &Applied| row.version.is_none();
-    let rows = applied.iter();
-    rows.map(|row| {
-        let name = if key(row) { row.file.as_str() } else { "" };
-        ((row.version, name), row)
-    })
-    .collect()
+/// What the history knows a file by.
+#[derive(PartialEq, Eq, Hash)]
+enum Key<'a> {
+    Version(u64),
+    Name(&'a str),
 }
 
-fn is_applied(file: &File, latest: &Latest<'_>) -> bool {
-    match file.version() {
-        Some(version) => latest.contains_key(&(Some(version), "")),
-        None => latest
-            .get(&(None, file.name()))
-            .is_some_and(|row| row.checksum == file.checksum),
+impl<'a> Key<'a> {
+    fn new(file: &'a File) -> Self {
+        match file.version() {
+            Some(version) => Self::Version(version),
+            None => Self::Name(file.name()),
+        }
+    }
+
+    fn of(row: &'a Applied, by_name: bool) -> Self {
+        match row.version {
+            Some(version) if !by_name => Self::Version(version),
+            _ => Self::Name(&row.file),
+        }
+    }
+}
+
+/// Whether a row is of a file that comes before this one.
+fn is_before(row: &Applied, file: &File) -> bool {
+    match file.order {
+        Order::Version(version) => row.version < Some(version),
+        Order::Name => natural::compare(&row.file, file.name()).is_lt(),
+        Order::Repeatable => true,
+    }
+}
+
+/// Whether a row is of a file that is run once, and after this one.
+fn is_after(row: &Applied, file: &File) -> bool {
+    match file.order {
+        Order::Version(version) => row.version > Some(version),
+        Order::Name => !row.is_repeatable() && natural::compare(&row.file, file.name()).is_gt(),
+        Order::Repeatable => false,
     }
 }
 
 fn check_unique(ordered: &[&File]) -> Result<(), MigrationError> {
-    let same = |pair: &&[&File]| {
-        pair[0].order == pair[1].order
-            && (pair[0].version().is_some() || pair[0].name() == pair[1].name())
-    };
+    let same = |pair: &&[&File]| Key::new(pair[0]) == Key::new(pair[1]);
     let Some(pair) = ordered.windows(2).find(same) else {
         return Ok(());
     };
@@ -112,22 +148,17 @@ fn check_applied(
     files: &[&File],
     observed: &Observed,
 ) -> Result<(), MigrationError> {
-    let versions: HashMap<u64, &File> = files
-        .iter()
-        .filter_map(|file| Some((file.version()?, *file)))
-        .collect();
-    let newest = versions.keys().max();
-    for row in &observed.applied {
-        let Some(version) = row.version else {
-            continue;
-        };
-        let Some(file) = versions.get(&version) else {
+    let by_name = files.iter().any(|file| file.order == Order::Name);
+    let known: HashMap<Key<'_>, &File> = files.iter().map(|file| (Key::new(file), *file)).collect();
+    let once = |file: &&&File| !file.is_repeatable();
+    for row in observed.applied.iter().filter(|row| !row.is_repeatable()) {
+        let Some(file) = known.get(&Key::of(row, by_name)) else {
             return Err(MigrationError::Unknown {
                 database: database.to_owned(),
                 file: row.file.clone(),
                 when: row.when.clone(),
                 applied: short(&row.checksum),
-                newer: newest.is_none_or(|newest| version > *newest),
+                newer: !files.iter().filter(once).any(|file| is_before(row, file)),
             });
         };
         check_same(file, row)?;
@@ -160,18 +191,19 @@ fn check_order(
     observed: &Observed,
     begun: Option<&File>,
 ) -> Result<(), MigrationError> {
-    let Some(version) = file.version() else {
+    if file.is_repeatable() {
         return Ok(());
-    };
-    let newer = observed
-        .applied
-        .iter()
-        .filter(|row| row.version > Some(version));
-    let applied = newer.max_by_key(|row| row.version).map(|newest| {
+    }
+    let newer = observed.applied.iter().filter(|row| is_after(row, file));
+    let newest = newer.max_by(|one, other| match (one.version, other.version) {
+        (None, None) => natural::compare(&one.file, &other.file),
+        versions => versions.0.cmp(&versions.1),
+    });
+    let applied = newest.map(|newest| {
         let (name, checksum) = (&newest.file, short(&newest.checksum));
         format!("{name} (checksum {checksum}, applied {})", newest.when)
     });
-    let begun = begun.filter(|begun| begun.version() > Some(version));
+    let begun = begun.filter(|begun| !begun.is_repeatable() && begun.compare(file).is_gt());
     let begun = begun.map(|begun| format!("{}, which is half done,", begun.name()));
     match applied.or(begun) {
         None => Ok(()),
@@ -190,7 +222,7 @@ pub(super) fn check_begun(
     script: &Script,
     begun: &[Begun],
 ) -> Result<(), MigrationError> {
-    if file.version().is_none() {
+    if file.is_repeatable() {
         return Ok(());
     }
     for row in begun.iter().filter(|row| row.file == file.name()) {

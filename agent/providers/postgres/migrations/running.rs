@@ -181,6 +181,7 @@ impl Running<'_> {
             statements: self.script.pieces.len(),
             duration: took.map(|took| took.as_millis()),
             trace_id: self.migrations.trace_id.as_deref(),
+            adopted_from: None,
         }
     }
 
