@@ -100,7 +100,8 @@ async fn an_index_whose_builder_was_killed_is_made_anew() {
         panic!("it is pending");
     };
     let waiting = "SELECT count(*)::text FROM pg_stat_progress_create_index \
-                   WHERE phase LIKE 'waiting for %' AND index_relid <> 0";
+                   WHERE phase LIKE 'waiting for %' AND index_relid <> 0 \
+                     AND datname = current_database()";
     tokio::select! {
         ended = first.apply(changes.remove(0)) => panic!("it waits: {ended:?}"),
         () = bed.until(&database, waiting, "1") => {}
