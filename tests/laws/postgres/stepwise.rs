@@ -230,7 +230,8 @@ async fn an_index_that_somebody_else_builds_is_left_to_them() {
             .batch_execute("CREATE INDEX CONCURRENTLY i ON t (id)")
             .await
     });
-    let begun = "SELECT count(*)::text FROM pg_stat_progress_create_index WHERE index_relid <> 0";
+    let begun = "SELECT count(*)::text FROM pg_stat_progress_create_index \
+                 WHERE index_relid <> 0 AND datname = current_database()";
     bed.until(&database, begun, "1").await;
     let files = [outside(
         1,
