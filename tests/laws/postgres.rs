@@ -1,8 +1,14 @@
 //! The laws on Postgres: roles, databases and extensions here; migrations, and what can go wrong,
 //! in files of their own.
 
+mod codes;
 mod errors;
+mod fuzz;
+mod grammar;
+mod hard;
+mod locks;
 mod migrations;
+mod syntax;
 
 use std::time::Duration;
 

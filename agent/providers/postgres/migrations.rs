@@ -12,8 +12,8 @@ use super::fault::Excerpt;
 use super::history::{self, Applied, Entry, short};
 use super::locate::{self, Sent};
 use super::lock::Lock;
-use super::quote;
 use super::statements::{self, Statement};
+use super::{preview, quote};
 
 /// Everything that a database is to have had.
 #[derive(Debug, Clone)]
@@ -260,8 +260,8 @@ impl From<Change> for Difference {
     fn from(change: Change) -> Self {
         Self {
             verb: Verb::Run,
+            fields: preview::fields(&change.file.sql),
             target: change.file.path,
-            fields: Vec::new(),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! Everything but a schema can be read back from the catalog, and is. What SQL files have done
 //! cannot, so the migrations keep a history in the table `firstlight.schema_history`.
 
+mod advice;
 mod check;
 mod client;
 mod database;
@@ -17,6 +18,7 @@ mod history;
 mod locate;
 mod lock;
 mod migrations;
+mod preview;
 mod quote;
 mod role;
 mod scram;
@@ -31,4 +33,4 @@ pub use fault::{Excerpt, Fault, Position};
 pub use gate::{Gate, Observed as GateObserved};
 pub use migrations::{File, Migrations};
 pub use role::Role;
-pub use statements::{Control, Head, Refusal, Statement, split};
+pub use statements::{Control, Head, Lock, Mode, Refusal, Statement, Work, split};
