@@ -5,6 +5,7 @@
 //! (merged as Helm merges them, checked by `schema`), `template`, `phases` with one file for each
 //! kind of step in `steps`, and `needs`.
 
+mod drift;
 mod duration;
 mod files;
 mod implied;
@@ -18,6 +19,7 @@ mod needs;
 mod objects;
 mod parse;
 mod phases;
+mod postgres;
 mod question;
 mod reader;
 pub mod render;
@@ -37,9 +39,12 @@ pub use load::Options;
 pub use manifest::{Foreign, Manifest, Restart, Terms};
 pub use mistakes::{Mistake, Mistakes, Origin, Place};
 pub use model::{
-    Action, Body, Bundle, Dashboard, Database, Datasource, Extension, Folder, GeneratedSecret,
-    HttpServer, Location, MigrationFile, Migrations, Node, OperatorGate, PostgresServer,
-    PostgresTls, Role, SearchKind, SearchObject, Servers, Step,
+    Action, Body, Bundle, Dashboard, Datasource, Folder, GeneratedSecret, HttpServer, Location,
+    MigrationFile, Migrations, Node, OperatorGate, PostgresServer, PostgresTls, SearchKind,
+    SearchObject, Servers, Step,
 };
-pub use question::{Check, Expect, RunningAsk, Workload};
+pub use postgres::{
+    Database, Drift, Extension, Grants, GrantsDefault, GrantsOn, Membership, OnDrift, Role, Schema,
+};
+pub use question::{Check, Drifting, Expect, RunningAsk, Workload};
 pub use servers::{GRAFANA_GATE, OPENSEARCH_GATE, POSTGRES_GATE};

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Context, Made};
+use super::{Context, Made, drift};
 use crate::bundle::mistakes::{Mistake, Place};
 use crate::bundle::yaml::Node;
 use crate::bundle::{Action, MigrationFile, Migrations};
@@ -12,9 +12,10 @@ use crate::bundle::{Action, MigrationFile, Migrations};
 const FORM: &str = "V<number>__<words>.sql, as in V0001__clusters.sql";
 
 pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
-    let fields = context
-        .reader
-        .fields(node, "a migration", &["path", "database", "owner"])?;
+    let fields =
+        context
+            .reader
+            .fields(node, "a migration", &["path", "database", "owner", "drift"])?;
     let database = fields.need_text("database");
     let (folder, name) = context.folder(&fields)?;
     let mut files: BTreeMap<u64, MigrationFile> = BTreeMap::new();
@@ -49,6 +50,7 @@ pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
         database: database?,
         owner: fields.text("owner"),
         files: files.into_values().collect(),
+        drift: drift::read(&fields),
     };
     let mut made = Made::step("", Action::Migrations(migrations));
     made.name = name;

@@ -91,7 +91,7 @@ const ADVICE: &[(&str, Of, &str)] = &[
     (
         "25006",
         Of::Text,
-        "a check may only read; if this is a migration, the server has become a standby: run again",
+        "the transaction may only read: remove what made it so; else the server has become a standby, and it is tried again",
     ),
     (
         "25P02",

@@ -3,6 +3,8 @@
 use crate::engine::{BoxError, Class, Failure};
 use crate::secret::SecretError;
 
+use super::client::{Distrust, LockWait};
+use super::conflict::Conflict;
 use super::fault::{Excerpt, Fault};
 use super::hints;
 
@@ -11,8 +13,10 @@ use super::hints;
 #[non_exhaustive]
 pub enum Error {
     /// A credential could not be read.
-    #[error("failed to read the credentials for {server}")]
+    #[error("failed to read {what} for {server}")]
     Secret {
+        /// What it was to say.
+        what: &'static str,
         /// `host:port`
         server: String,
         /// Why.
@@ -54,7 +58,19 @@ pub enum Error {
         /// `host:port`
         server: String,
         /// Why.
-        source: BoxError,
+        source: Box<Distrust>,
+    },
+    /// The server lets us in but takes no writes, as one that was demoted.
+    #[error("{server} takes no writes: it is a standby, or read-only by its settings")]
+    ReadOnly {
+        /// `host:port`
+        server: String,
+    },
+    /// What answers there gives our session to others between two transactions.
+    #[error("{server} is a transaction pooler: our session is not ours alone there")]
+    Pooler {
+        /// `host:port`
+        server: String,
     },
     /// Server and client have no way of logging in that both know, or the server is an impostor.
     #[error("{server} and firstlight cannot agree on how to log in as {user}")]
@@ -234,6 +250,9 @@ pub enum Error {
         /// The other.
         second: String,
     },
+    /// What is there and what the bundle says cannot be brought together.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
 }
 
 impl Error {
@@ -252,6 +271,22 @@ impl Error {
     /// Whether the database that was to be opened does not exist.
     pub(super) fn is_no_database(&self) -> bool {
         matches!(self, Self::Login { source, .. } if source.code == "3D000")
+    }
+
+    /// Whether the password was not the role's.
+    pub(super) fn is_wrong_password(&self) -> bool {
+        matches!(self, Self::Login { source, .. } if source.code == "28P01")
+    }
+
+    /// Says who was in the way of a statement that waited for a lock in vain: the server does not.
+    pub(super) fn after(mut self, wait: Option<LockWait>) -> Self {
+        if let Self::Statement { source, .. } = &mut self
+            && source.code == "55P03"
+            && source.detail.is_none()
+        {
+            source.detail = wait.map(|wait| wait.to_string());
+        }
+        self
     }
 
     /// Names the right that the statement needed.
@@ -277,13 +312,16 @@ impl Failure for Error {
     fn class(&self) -> Class {
         match self {
             Self::Secret { source, .. } => source.class(),
-            Self::Unreachable { .. } | Self::Silent { .. } | Self::Lost { .. } => {
-                Class::Unavailable
-            }
+            Self::Unreachable { .. }
+            | Self::Silent { .. }
+            | Self::Lost { .. }
+            | Self::ReadOnly { .. } => Class::Unavailable,
+            Self::Untrusted { source, .. } => source.class(),
             Self::Faster { .. } | Self::Locked { .. } | Self::Moved { .. } => Class::Busy,
             Self::Login { source, .. } | Self::Statement { source, .. } => source.class(),
             Self::Text { fault, .. } => fault.class(),
             Self::Answer { .. } => Class::Bug,
+            Self::Conflict(conflict) => conflict.class(),
             Self::HalfDropped { .. }
             | Self::Edited { .. }
             | Self::Unknown { .. }
@@ -291,7 +329,7 @@ impl Failure for Error {
             Self::NotTrusted { .. } | Self::NoCreate { .. } => Class::Forbidden,
             Self::Authority { .. }
             | Self::Plaintext { .. }
-            | Self::Untrusted { .. }
+            | Self::Pooler { .. }
             | Self::Authentication { .. }
             | Self::Refused { .. }
             | Self::Name { .. }
@@ -307,6 +345,8 @@ impl Failure for Error {
             Self::Unreachable { .. } => "unreachable",
             Self::Silent { .. } => "silent",
             Self::Plaintext { .. } | Self::Untrusted { .. } => "tls",
+            Self::ReadOnly { .. } => "read_only",
+            Self::Pooler { .. } => "pooler",
             Self::Authentication { .. } => "authentication",
             Self::Lost { .. } => "connection",
             Self::Answer { .. } => "unexpected_answer",
@@ -325,6 +365,7 @@ impl Failure for Error {
             Self::Unknown { .. } => "unknown_migration",
             Self::OutOfOrder { .. } => "out_of_order",
             Self::SameVersion { .. } => "same_version",
+            Self::Conflict(conflict) => conflict.kind(),
         }
     }
 

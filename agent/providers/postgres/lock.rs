@@ -4,6 +4,7 @@ use std::fmt;
 
 use tokio::sync::Mutex;
 
+use super::catalog;
 use super::client::{Server, Session};
 use super::error::Error;
 use super::history;
@@ -70,6 +71,9 @@ async fn open(server: &Server, database: &str) -> Result<Session, Error> {
         });
     }
     history::create(&mut session).await?;
+    session
+        .batch("UPDATE firstlight.catalog_state", catalog::TOUCH)
+        .await?;
     Ok(session)
 }
 

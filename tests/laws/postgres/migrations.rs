@@ -10,7 +10,7 @@ use testbed::{Attempt, eventually};
 use super::{Bed, connect, settings};
 use crate::law;
 
-fn migrations(server: Server, database: &str, files: Vec<File>) -> Migrations {
+pub(super) fn migrations(server: Server, database: &str, files: Vec<File>) -> Migrations {
     Migrations {
         server,
         database: database.to_owned(),
@@ -20,12 +20,12 @@ fn migrations(server: Server, database: &str, files: Vec<File>) -> Migrations {
     }
 }
 
-fn file(version: u64, sql: &str) -> File {
+pub(super) fn file(version: u64, sql: &str) -> File {
     File::new(version, "test", format!("sql/V{version:04}__test.sql"), sql)
 }
 
 /// Files that count how often each was applied.
-fn counting(count: u64) -> Vec<File> {
+pub(super) fn counting(count: u64) -> Vec<File> {
     let first = "CREATE TABLE applied (version bigint NOT NULL);\n";
     (1..=count)
         .map(|version| {
@@ -37,7 +37,7 @@ fn counting(count: u64) -> Vec<File> {
 }
 
 /// Each file was applied exactly once, and the history says so.
-async fn applied_once(bed: &Bed, database: &str, count: u64) {
+pub(super) async fn applied_once(bed: &Bed, database: &str, count: u64) {
     let sql = "SELECT format('%s files, %s versions, %s rows of history', \
                              count(*), count(DISTINCT version), \
                              (SELECT count(*) FROM firstlight.schema_history)) FROM applied";

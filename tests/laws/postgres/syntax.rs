@@ -159,6 +159,6 @@ fn five_megabytes_are_taken_apart_in_linear_time() {
         let took = started.elapsed();
         assert!(summaries > 0 && refusals == 0);
         println!("{} bytes, {} statements: {took:?}", sql.len(), found.len());
-        assert!(took < Duration::from_secs(30), "{:.40}…: {took:?}", sql);
+        assert!(took < Duration::from_secs(30), "{sql:.40}…: {took:?}");
     }
 }
