@@ -2,19 +2,25 @@
 //! in files of their own.
 
 mod adoption;
+mod codes;
 mod connecting;
 mod contention;
 mod drift;
 mod errors;
 mod extensions;
 mod failover;
+mod fuzz;
+mod grammar;
 mod grants;
+mod hard;
 mod kill_matrix;
+mod locks;
 mod migrations;
 mod poolers;
 mod roles;
 mod schema;
 mod stepwise;
+mod syntax;
 mod wire;
 
 use std::time::Duration;

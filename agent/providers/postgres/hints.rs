@@ -1,5 +1,6 @@
 //! What the reader can do about an error of Postgres.
 
+use super::advice;
 use super::error::Error;
 use super::fault::Fault;
 
@@ -13,7 +14,7 @@ pub(super) fn own(error: &Error) -> Option<String> {
             ..
         } => return login_hint(source, password_from, user),
         Error::Statement { source, needs, .. } => return right_hint(source, needs.as_deref()),
-        Error::Text { fault, .. } => return text_hint(fault),
+        Error::Text { fault, .. } => return advice::of_text(&fault.code).map(str::to_owned),
         Error::Authority { .. } => "put the certificate of the authority there, as PEM",
         Error::Plaintext { .. } => {
             "turn TLS on in the server, or say `tls: { mode: disable }` in the bundle if plain \
@@ -56,7 +57,7 @@ fn login_hint(fault: &Fault, password_from: &str, user: &str) -> Option<String> 
              or the role may not log in; it comes with {password_from}"
         )),
         "42501" => Some(format!("GRANT CONNECT ON the database TO {user}")),
-        _ => None,
+        code => advice::of_ours(code).map(str::to_owned),
     }
 }
 
@@ -64,22 +65,6 @@ fn right_hint(fault: &Fault, needs: Option<&str>) -> Option<String> {
     match (fault.code.as_str(), needs) {
         ("42501", Some(needs)) => Some(format!("this needs {needs}")),
         ("42501", None) => Some("log in as a role that may do this".to_owned()),
-        _ => None,
+        (code, _) => advice::of_ours(code).map(str::to_owned),
     }
-}
-
-fn text_hint(fault: &Fault) -> Option<String> {
-    let hint = match fault.code.as_str() {
-        "25001" => {
-            "each file runs in one transaction, and this statement cannot: give it a file of its \
-             own with `-- firstlight: transaction=none` above it"
-        }
-        "57014" => {
-            "it took longer than the step's timeout, or somebody cancelled it: raise the timeout, \
-             or do less in one file"
-        }
-        "42501" => "let a role that may do this run the migrations (`servers.postgres.user`)",
-        _ => return None,
-    };
-    Some(hint.to_owned())
 }

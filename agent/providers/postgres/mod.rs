@@ -7,6 +7,7 @@
 //! catalog was like after a run is kept too, so that [`Drift`] can name what others have changed.
 
 mod adoption;
+mod advice;
 mod catalog;
 mod check;
 mod client;
@@ -23,6 +24,7 @@ mod locate;
 mod lock;
 mod migrations;
 mod parameters;
+mod preview;
 mod quote;
 mod role;
 mod schema;
@@ -47,5 +49,5 @@ pub use migrations::{
 };
 pub use role::{Attributes, Flag, Membership, Role};
 pub use schema::Schema;
-pub use statements::{Control, Head, Refusal, Statement, split};
+pub use statements::{Control, Head, Lock, Mode, Refusal, Statement, Work, split};
 pub use turn::Edit;

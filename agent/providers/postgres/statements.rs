@@ -4,12 +4,15 @@
 //! next begins, as the server's own parser does: to name the one that failed, and to keep out
 //! those that would end the transaction around the file, or wait for data that never comes.
 
+mod actions;
 mod head;
 pub(super) mod lexer;
+mod locks;
 mod splitter;
 mod transaction;
 
 pub use head::Head;
+pub use locks::{Lock, Mode, Work};
 pub use transaction::Control;
 
 use lexer::{Kind, Lexer, Token};

@@ -234,6 +234,7 @@ async fn an_error_in_a_file_is_shown_where_it_is() {
         sql/V0002__test.sql:2:27: relation "nodez" does not exist (42P01)
         2 | 	SELECT 'größer', id FROM nodez;
           | 	                         ^
+        create it in an earlier migration, or write its schema before it: schema.name
         "#
     );
     // Found while it runs: the server names no place, the statement is told by counting.
@@ -244,6 +245,7 @@ async fn an_error_in_a_file_is_shown_where_it_is() {
         5 | INSERT INTO nodes VALUES (1);
           | ^
         of table public.nodes, constraint nodes_pkey
+        the row is there already: say ON CONFLICT DO NOTHING, or remove the doubles before the index is made
         "#
     );
     insta::assert_snapshot!(
@@ -254,6 +256,7 @@ async fn an_error_in_a_file_is_shown_where_it_is() {
           |   ^
         in SQL statement "SELECT 1/0"
         in PL/pgSQL function inline_code_block line 3 at PERFORM
+        guard the divisor: nullif(divisor, 0)
         "#
     );
     // Put off to the end.
@@ -268,6 +271,7 @@ async fn an_error_in_a_file_is_shown_where_it_is() {
         2 | INSERT INTO a VALUES (2);
           |                          ^
         of table public.a, constraint a_id_fkey
+        the other table has no such row, or this one is still referred to: insert parents first, delete children first
         "#
     );
     let tables = "SELECT string_agg(tablename, ' ') FROM pg_tables WHERE schemaname = 'public'";

@@ -3,10 +3,11 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use crate::engine::FieldChange;
 use crate::natural;
 
 use super::super::fault::Excerpt;
-use super::super::history;
+use super::super::{history, preview};
 use super::error::MigrationError;
 use super::placeholders::Placeholders;
 use super::script::{Flaw, Piece, Script};
@@ -102,6 +103,15 @@ impl File {
             what,
             hints,
         })
+    }
+
+    /// Its statements, for who looks before they are run.
+    pub(super) fn preview(&self) -> Vec<FieldChange> {
+        let script = self.script.as_ref().as_ref().ok();
+        let pieces = script.into_iter().flat_map(|script| &script.pieces);
+        let statements: Vec<&str> = pieces.map(|piece| piece.resolved.sql.as_str()).collect();
+        // A piece may end in a comment.
+        preview::fields(&statements.join("\n;\n"))
     }
 
     pub(in super::super) fn version(&self) -> Option<u64> {

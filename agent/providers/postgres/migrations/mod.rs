@@ -193,8 +193,8 @@ impl From<Change> for Difference {
         match change.work {
             Work::Run { file, .. } => Self {
                 verb: Verb::Run,
+                fields: file.preview(),
                 target: file.path,
-                fields: Vec::new(),
             },
             Work::Adopt { source, files } => Self {
                 verb: Verb::Create,

@@ -114,6 +114,16 @@ impl Head {
     }
 }
 
+/// The name behind the first such word or sign; empty if there is none.
+pub(super) fn name_after(tokens: &[Token<'_>], word: &str) -> String {
+    let mut reader = Reader {
+        tokens: tokens.to_vec(),
+        at: 0,
+    };
+    reader.skip_to(word);
+    reader.name()
+}
+
 /// As OpenTelemetry advises for `db.query.summary`.
 const LONGEST: usize = 255;
 
@@ -142,7 +152,7 @@ impl Reader<'_> {
     fn is(&self, word: &str) -> bool {
         self.tokens
             .get(self.at)
-            .is_some_and(|token| token.is_word(word))
+            .is_some_and(|token| token.is_word(word) || token.is_sign(word))
     }
 
     fn word(&mut self) -> Option<String> {
@@ -196,6 +206,17 @@ impl Reader<'_> {
     }
 
     fn named(&mut self, verb: String, object: &str) -> Head {
+        let name = self.name();
+        // `CREATE INDEX ON nodes (id)` leaves the name to the server.
+        let unnamed = name.is_empty() || name.eq_ignore_ascii_case("ON");
+        Head {
+            verb,
+            object: object.to_owned(),
+            name: (!unnamed).then_some(name),
+        }
+    }
+
+    fn name(&mut self) -> String {
         self.skip(FILLERS);
         let mut name = String::new();
         while let Some(token) = self.tokens.get(self.at) {
@@ -206,12 +227,6 @@ impl Reader<'_> {
             name.push_str(token.text);
             self.at += 1;
         }
-        // `CREATE INDEX ON nodes (id)` leaves the name to the server.
-        let unnamed = name.is_empty() || name.eq_ignore_ascii_case("ON");
-        Head {
-            verb,
-            object: object.to_owned(),
-            name: (!unnamed).then_some(name),
-        }
+        name
     }
 }

@@ -120,22 +120,18 @@ fn kind(kind: TokenKind) -> Kind {
 /// How far it is to the quote with which a string goes on: only white space and comments of one
 /// line may stand between, with the end of a line among them.
 fn continuation(text: &str) -> Option<usize> {
+    let ends = ['\n', '\r'];
     let mut broken = false;
-    let mut at = 0;
-    for token in tokenize(text) {
-        let length = token.len as usize;
-        let found = &text[at..at + length];
-        match token.kind {
-            TokenKind::Whitespace => broken |= found.contains(['\n', '\r']),
-            TokenKind::LineComment => {}
-            TokenKind::Literal {
-                kind: LiteralKind::Str { .. },
-            } if broken => return Some(at),
-            _ => return None,
+    let mut rest = text;
+    loop {
+        let behind = rest.trim_start_matches([' ', '\t', '\u{b}', '\u{c}', '\n', '\r']);
+        broken |= rest[..rest.len() - behind.len()].contains(ends);
+        if behind.starts_with('\'') {
+            return broken.then_some(text.len() - behind.len());
         }
-        at += length;
+        let comment = behind.strip_prefix("--")?;
+        rest = &comment[comment.find(ends)?..];
     }
-    None
 }
 
 /// Behind the quote that ends a string with backslashes, which begins with a quote.

@@ -93,7 +93,7 @@ impl Statement<'_> {
     }
 
     /// Whether an option among parentheses is set: `REINDEX (VERBOSE, CONCURRENTLY) TABLE t`.
-    fn has_option(&self, option: &str) -> bool {
+    pub(super) fn has_option(&self, option: &str) -> bool {
         let mut tokens = self.tokens();
         let off = ["false", "off", "0"];
         tokens.any(|token| token.is_word(option))
