@@ -1,10 +1,12 @@
 //! Questions about what runs: those that the bundle asks, and those of a check after the run.
 
+use std::sync::Arc;
+
 use super::step::Place;
-use super::{Assembly, PATIENCE};
-use crate::bundle::{Action, RunningAsk, Workload};
+use super::{AssembleError, Assembly, PATIENCE};
+use crate::bundle::{Action, Drifting, RunningAsk, Workload};
 use crate::engine::{StepId, StepOptions};
-use crate::providers::kubernetes::{Ask, RunningCheck, WORKLOADS};
+use crate::providers::kubernetes::{Ask, Drift, Object, ObjectOptions, RunningCheck, WORKLOADS};
 
 /// The group of the questions that nobody has to write.
 const RUNNING: &str = "what-runs";
@@ -38,6 +40,34 @@ impl Assembly<'_> {
         } = workload;
         let resource = RunningCheck::new(client, of, namespace, &name, ask);
         self.add(place, kind, resource);
+    }
+
+    /// The same objects as those of the steps, to be looked at only.
+    pub(super) fn drift(
+        &mut self,
+        place: Place<'_>,
+        drifting: Vec<Drifting>,
+    ) -> Result<(), AssembleError> {
+        let mut objects = Vec::with_capacity(drifting.len());
+        for one in drifting {
+            let options = ObjectOptions {
+                force: one.force,
+                wait: false,
+            };
+            let client = self.backends.kubernetes.clone();
+            let object = Object::new(client, one.object, options);
+            let object = object.map_err(|source| AssembleError::Object {
+                step: place.id().to_owned(),
+                source,
+            })?;
+            objects.push(if one.restarts {
+                object.restart_with(Arc::clone(&self.configs))
+            } else {
+                object
+            });
+        }
+        self.add(place, "check.drift", Drift::of(objects));
+        Ok(())
     }
 
     /// For a check: of every workload that the bundle applies, whether its pods run what it says

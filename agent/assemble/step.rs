@@ -19,6 +19,13 @@ pub(super) struct Place<'a> {
     step: &'a Step,
 }
 
+impl Place<'_> {
+    /// The step's.
+    pub(super) fn id(&self) -> &str {
+        &self.node.id
+    }
+}
+
 impl Assembly<'_> {
     pub(super) fn step(
         &mut self,
@@ -284,6 +291,7 @@ impl Assembly<'_> {
                 self.add(place, "check.trace", resource);
             }
             Check::Running { workload, ask } => self.running(place, workload, ask),
+            Check::Drift { objects, .. } => self.drift(place, objects)?,
             Check::Sql {
                 database,
                 query,

@@ -14,7 +14,7 @@ use super::rendering::{Rendering, Source};
 use super::template::Templates;
 use super::values::Values;
 use super::yaml::Node as Yaml;
-use super::{Body, Bundle, Node, objects, servers};
+use super::{Body, Bundle, Node, drift, objects, servers};
 
 const BUNDLE: &str = "manifests/bundle.yaml";
 const API_VERSION: &str = "firstlight.dev/v1alpha1";
@@ -167,6 +167,7 @@ fn build(root: &Yaml, phases: &Phases<'_>, options: &Options, values: Value) -> 
         .map(|list| phases.read(list, &mut needs))
         .unwrap_or_default();
     needs.resolve(&mut nodes, reader.found);
+    drift::resolve(&mut nodes, &needs, reader.found);
     missing_servers(&nodes, &missing, reader.found);
     let keep = fields
         .get("keep")

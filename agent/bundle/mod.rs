@@ -5,6 +5,7 @@
 //! (merged as Helm merges them, checked by `schema`), `template`, `phases` with one file for each
 //! kind of step in `steps`, and `needs`.
 
+mod drift;
 mod duration;
 mod files;
 mod implied;
@@ -45,5 +46,5 @@ pub use model::{
     HttpServer, Location, Node, OperatorGate, PostgresServer, PostgresTls, Role, SearchKind,
     SearchObject, Servers, Step,
 };
-pub use question::{Check, Expect, RunningAsk, Workload};
+pub use question::{Check, Drifting, Expect, RunningAsk, Workload};
 pub use servers::{GRAFANA_GATE, OPENSEARCH_GATE, POSTGRES_GATE};

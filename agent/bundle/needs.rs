@@ -54,6 +54,12 @@ impl Needs {
             .extend(written);
     }
 
+    /// Whether a condition dropped this node, or one that it is in.
+    pub(super) fn has_dropped(&self, id: &str) -> bool {
+        let above = id.match_indices('/').map(|(at, _)| &id[..at]);
+        above.chain([id]).any(|id| self.dropped.contains_key(id))
+    }
+
     /// Gives the nodes their needs, and reports unknown ones, names that are there twice, and
     /// cycles.
     pub(super) fn resolve(&self, phases: &mut [Node], found: &Found) {
@@ -199,7 +205,7 @@ pub(super) fn flat(nodes: &[Node]) -> Box<dyn Iterator<Item = &Node> + '_> {
     }))
 }
 
-fn visit(nodes: &mut [Node], then: &mut impl FnMut(&mut Node)) {
+pub(super) fn visit(nodes: &mut [Node], then: &mut impl FnMut(&mut Node)) {
     for node in nodes {
         then(node);
         if let Body::Group(nodes) = &mut node.body {

@@ -58,6 +58,24 @@ pub enum Check {
         /// What is asked of it.
         ask: RunningAsk,
     },
+    /// Objects are still as the bundle has them.
+    Drift {
+        /// The id of the step or phase that applies them.
+        of: String,
+        /// Those, known once all steps are.
+        objects: Vec<Drifting>,
+    },
+}
+
+/// An object of the bundle that may have been changed since.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drifting {
+    /// The document.
+    pub object: Value,
+    /// Whether its step takes fields that another manager owns.
+    pub force: bool,
+    /// Whether it has a checksum of the configuration that its pods read.
+    pub restarts: bool,
 }
 
 /// A workload of the cluster.

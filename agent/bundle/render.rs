@@ -219,6 +219,7 @@ fn question(check: &Check) -> Value {
         Check::Trace { url, send } => json!({ "trace": { "url": url, "send": send } }),
         Check::Datasource { uid } => json!({ "datasource": { "uid": uid } }),
         Check::Running { workload, ask } => running(workload, ask),
+        Check::Drift { of, .. } => json!({ "drift": { "of": of } }),
     }
 }
 

@@ -64,6 +64,16 @@ impl CliError {
         }
     }
 
+    /// Whether the same may go well in a moment: the API server could not answer. That there is no
+    /// such namespace is an answer.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Kubernetes(kubernetes::Error::NotFound { .. }) => false,
+            Self::Kubernetes(error) => error.class() == Class::Unavailable,
+            _ => false,
+        }
+    }
+
     fn hints(&self) -> Vec<String> {
         match self {
             Self::NoSuchPhase { known, .. } => vec![format!("its phases are {}", known.join(", "))],

@@ -46,7 +46,12 @@ pub(super) fn inventory(session: &Session) -> Inventory {
 /// The objects on record that are not in the bundle any more, for people.
 pub(super) async fn left(session: &Session) -> Result<Vec<String>, CliError> {
     let orphans = inventory(session).orphans(&desired(session)).await?;
-    // Of one phase alone, nobody knows what has left the others.
+    Ok(shown(session, &orphans))
+}
+
+/// The same, as far as this session can tell: of one phase alone, nobody knows what has left the
+/// others.
+pub(super) fn shown(session: &Session, orphans: &[Entry]) -> Vec<String> {
     let shown = orphans.iter().filter(|_| session.whole);
-    Ok(shown.map(ToString::to_string).collect())
+    shown.map(ToString::to_string).collect()
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::CliError;
-use crate::bundle::Bundle;
+use super::session::Session;
+use super::{CliError, pruning};
 use crate::providers::kubernetes::{self, Right};
 use crate::rights::{self, Asked, Purpose, Subject};
 
@@ -33,22 +33,46 @@ impl MissingRights {
     }
 }
 
+/// What has left the bundle is to be deleted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Leaving {
+    /// Also what holds data.
+    pub(super) with_data: bool,
+}
+
 /// Asks the API server for everything that it takes.
 pub(super) async fn ask(
-    client: &kubernetes::Client,
-    bundle: &Bundle,
+    session: &Session,
     purpose: Purpose,
+    leaving: Option<Leaving>,
 ) -> Result<(), CliError> {
+    let (client, bundle) = (&session.client, &session.bundle);
     let asked = rights::asked(&rights::needs(bundle, purpose));
     let questions: Vec<Right> = asked.iter().map(right).collect();
     let missing = kubernetes::missing_rights(client, &questions).await?;
-    if missing.is_empty() {
-        return Ok(());
-    }
     let lines = missing
         .into_iter()
-        .map(|(at, right)| line(&asked[at], right));
-    Err(MissingRights(lines.collect()).into())
+        .map(|(at, right)| line(right, &rights::named(&asked[at].steps)));
+    let mut lines: Vec<String> = lines.collect();
+    if let Some(leaving) = leaving {
+        let missing = deletions(session, leaving).await?.into_iter();
+        lines.extend(missing.map(|right| line(right, "what has left the bundle")));
+    }
+    if lines.is_empty() {
+        return Ok(());
+    }
+    Err(MissingRights(lines).into())
+}
+
+/// The rights that only the inventory knows to be needed.
+async fn deletions(session: &Session, leaving: Leaving) -> Result<Vec<Right>, CliError> {
+    let desired = pruning::desired(session);
+    let inventory = pruning::inventory(session);
+    match inventory.missing_rights(&desired, leaving.with_data).await {
+        // That it may not be read is among the others already.
+        Err(kubernetes::Error::Forbidden { .. }) => Ok(Vec::new()),
+        missing => Ok(missing?),
+    }
 }
 
 fn right(asked: &Asked) -> Right {
@@ -70,13 +94,12 @@ fn right(asked: &Asked) -> Right {
 }
 
 /// `get secrets login in namespace lens, for schema/role`
-fn line(asked: &Asked, right: Right) -> String {
+fn line(right: Right, what_for: &str) -> String {
     let subject = Subject {
         namespace: right.namespace,
         group: right.group,
         resource: right.resource,
         name: right.name,
     };
-    let steps = rights::named(&asked.steps);
-    format!("{} {subject}, for {steps}", right.verb)
+    format!("{} {subject}, for {what_for}", right.verb)
 }

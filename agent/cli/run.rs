@@ -20,8 +20,10 @@ use crate::record::RunRecord;
 use crate::settings::{LogFormat, Otel, Settings};
 use crate::telemetry::LogTarget;
 
-/// How long each of the last words may take.
+/// How long the last words may take of a run that was told to stop.
 const LEAVING: Duration = Duration::from_secs(4);
+/// How long they may take where nobody waits for the end.
+const UNHURRIED: Duration = Duration::from_mins(1);
 
 pub(super) async fn run(
     settings: &Settings,
@@ -51,7 +53,9 @@ pub(super) async fn carry_out(
         Ok(lease) => lease,
         Err(error) => {
             let exit = error.class().exit_code();
-            in_time(tell_job(&session, settings, exit, &error.sentence())).await;
+            let sentence = error.sentence();
+            in_time(&session.stop, tell_job(&session, settings, exit, &sentence)).await;
+            signals.abort();
             session.close().await;
             return Err(error);
         }
@@ -61,10 +65,11 @@ pub(super) async fn carry_out(
     if let Some(tree) = tree {
         tree.finish();
     }
-    signals.abort();
     let lost = lease.loss().map(|lost| lost.to_string());
     let mut record = task.record(&report, lost);
-    in_time(keep(&session, settings, task, &mut record, lease)).await;
+    let kept = keep(&session, settings, task, &mut record, &lease);
+    in_time(&session.stop, kept).await;
+    signals.abort();
     session.close().await;
     tell(settings, &record)?;
     Ok(record.exit)
@@ -72,10 +77,17 @@ pub(super) async fn carry_out(
 
 /// Takes the lock, after it is known that nothing will end for lack of a right.
 async fn begin(session: &Session, settings: &Settings, task: &Task) -> Result<Held, CliError> {
-    task.ask(session).await?;
+    session.insist(async || task.ask(session).await).await?;
     let name = format!("firstlight-{}", session.bundle.name);
-    let lease = Lease::acquire(&session.client, &name, holder(settings)).await?;
-    if let Err(error) = task.begin(session, lease.fence()).await {
+    let holder = holder(settings);
+    // Whoever did not hear that it is ours finds that it is.
+    let acquire = async || Ok(Lease::acquire(&session.client, &name, holder.clone()).await?);
+    let lease = session.insist(acquire).await?;
+    let fence = lease.fence();
+    if let Err(error) = session
+        .insist(async || task.begin(session, fence).await)
+        .await
+    {
         // The error says more than that the lock could not be given back.
         let _ = lease.release().await;
         return Err(error);
@@ -139,7 +151,7 @@ async fn keep(
     settings: &Settings,
     task: &Task,
     record: &mut RunRecord,
-    lease: Held,
+    lease: &Held,
 ) {
     if let Some(path) = &settings.termination_log {
         leave_word(path, &record.sentence);
@@ -151,19 +163,23 @@ async fn keep(
         true
     };
     tell_job(session, settings, record.exit, &record.sentence).await;
-    let left = if is_kept {
-        lease.release().await
-    } else {
-        lease.remove().await
+    let give_back = async || {
+        if is_kept {
+            Ok(lease.release().await?)
+        } else {
+            Ok(lease.remove().await?)
+        }
     };
-    if let Err(error) = left {
-        warn!(error = %Chain(&error), "failed to release the Lease; it expires by itself");
+    if let Err(error) = session.insist(give_back).await {
+        let error = error.sentence();
+        warn!(error, "failed to release the Lease; it expires by itself");
     }
 }
 
 /// Writes inventory and record. Whether anything is on record then.
 async fn settle(session: &Session, task: &Task, record: &mut RunRecord, fence: Fence) -> bool {
-    let settled = task.settle(session, fence, record).await;
+    let settle = async || task.settle(session, fence, record).await;
+    let settled = session.insist(settle).await;
     let is_kept = settled.unwrap_or_else(|error| {
         warn!(error = error.sentence(), "failed to write the inventory");
         true
@@ -178,8 +194,9 @@ async fn write(session: &Session, record: &RunRecord, fence: Fence) {
     let stored = kubernetes::RunRecord::new(session.client.clone(), &record.bundle);
     match record.to_json(kubernetes::RunRecord::LIMIT) {
         Ok(text) => {
-            if let Err(error) = stored.write(&text, fence).await {
-                warn!(error = %Chain(&error), "failed to write the run record");
+            let written = session.insist(async || Ok(stored.write(&text, fence).await?));
+            if let Err(error) = written.await {
+                warn!(error = error.sentence(), "failed to write the run record");
             }
         }
         Err(error) => warn!(%error, "failed to write the run record as JSON"),
@@ -196,17 +213,31 @@ async fn tell_job(session: &Session, settings: &Settings, exit: u8, sentence: &s
         _ => (Severity::Warning, "Failed"),
     };
     let event = JobEvent::new(session.client.clone(), job);
-    let sent = event
-        .send(severity, reason, sentence, SystemTime::now())
-        .await;
-    if let Err(error) = sent {
-        warn!(error = %Chain(&error), "failed to send the Event about the Job");
+    let now = SystemTime::now();
+    let send = async || Ok(event.send(severity, reason, sentence, now).await?);
+    if let Err(error) = session.insist(send).await {
+        let error = error.sentence();
+        warn!(error, "failed to send the Event about the Job");
     }
 }
 
-/// Kubernetes kills a pod that takes too long to end, and then its sentence is not printed.
-async fn in_time(work: impl Future<Output = ()>) {
-    if timeout(LEAVING, work).await.is_err() {
+/// Kubernetes kills a pod that takes too long to end once it was told to, and then its sentence is
+/// not printed.
+async fn in_time(stop: &CancellationToken, work: impl Future<Output = ()>) {
+    let mut work = std::pin::pin!(work);
+    let unhurried = timeout(UNHURRIED, async {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => false,
+            () = &mut work => true,
+        }
+    });
+    let is_done = match unhurried.await {
+        Ok(false) => timeout(LEAVING, work).await.is_ok(),
+        Ok(true) => true,
+        Err(_) => false,
+    };
+    if !is_done {
         warn!("the API server did not answer at the end of the run");
     }
 }

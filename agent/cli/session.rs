@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +18,9 @@ use crate::telemetry::{LogTarget, RunIdentity, Telemetry};
 
 /// The most bytes of a container's end that Kubernetes keeps.
 const TERMINATION_LIMIT: usize = 4096;
+
+/// How long the API server may be away where nothing else is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is looked for without changing anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +74,25 @@ impl Session {
             identity,
             telemetry,
         })
+    }
+
+    /// Does what is no step, as often as it takes the API server to answer: a moment in which it
+    /// cannot must not fail a run.
+    pub(super) async fn insist<T>(
+        &self,
+        mut ask: impl AsyncFnMut() -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
+        let with = (&Pacing::default(), &self.stop);
+        let ask = async || {
+            let answer = ask().await;
+            if let Err(error) = &answer
+                && error.may_pass()
+            {
+                tracing::debug!(error = error.sentence(), "no answer; asking again");
+            }
+            answer
+        };
+        engine::again(with, PATIENCE, CliError::may_pass, ask).await
     }
 
     /// The graph of a run.

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::rights::{self, Leaving};
 use super::session::Session;
-use super::{CliError, pruning, rights};
+use super::{CliError, pruning};
 use crate::assemble::{Doomed, Pruning, dismantle, owned};
 use crate::engine::{Class, Graph, Report};
 use crate::providers::kubernetes::{self, Entry, Fence};
@@ -34,12 +35,13 @@ impl Task {
 
     /// Asks for the rights that it takes.
     pub(super) async fn ask(&self, session: &Session) -> Result<(), CliError> {
-        let purpose = match self {
-            Self::Run(Pruning::Off) => Purpose::Run,
-            Self::Run(Pruning::On { .. }) => Purpose::Prune,
-            Self::Uninstall { .. } => Purpose::Uninstall,
+        let leaving = |with_data| Some(Leaving { with_data });
+        let (purpose, leaving) = match self {
+            Self::Run(Pruning::Off) => (Purpose::Run, None),
+            Self::Run(Pruning::On { with_data }) => (Purpose::Prune, leaving(*with_data)),
+            Self::Uninstall { purge, .. } => (Purpose::Uninstall, leaving(*purge)),
         };
-        rights::ask(&session.client, &session.bundle, purpose).await
+        rights::ask(session, purpose, leaving).await
     }
 
     /// What is put on record before the first change.
@@ -65,12 +67,12 @@ impl Task {
         let inventory = pruning::inventory(session);
         match self {
             Self::Run(_) => {
-                inventory.settle(&pruning::desired(session), fence).await?;
-                record.left = pruning::left(session).await?;
+                let settled = inventory.settle(&pruning::desired(session), fence).await?;
+                record.left = pruning::shown(session, &settled.left);
                 Ok(true)
             }
             Self::Uninstall { .. } => {
-                let kept = inventory.settle(&[], fence).await?;
+                let kept = inventory.settle(&[], fence).await?.left;
                 record.left = kept.iter().map(ToString::to_string).collect();
                 if !kept.is_empty() {
                     return Ok(true);

@@ -30,7 +30,8 @@ pub(super) async fn uninstall(
         return Err(CliError::OnlyAll);
     }
     let session = run::open(settings, otel).await?;
-    let recorded = pruning::inventory(&session).read().await?;
+    let inventory = pruning::inventory(&session);
+    let recorded = session.insist(async || Ok(inventory.read().await?)).await?;
     if recorded.is_empty() {
         let namespace = session.client.namespace();
         let name = &session.bundle.name;

@@ -1,5 +1,6 @@
 //! The one loop, and the graph it runs over. Knows no backend and no telemetry library.
 
+mod again;
 mod chain;
 mod converge;
 mod diagnosis;
@@ -22,6 +23,7 @@ mod wait;
 )]
 mod tests;
 
+pub use again::again;
 pub use chain::Chain;
 pub use converge::{Mode, Pacing};
 pub use diagnosis::Diagnosis;

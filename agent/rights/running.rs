@@ -1,8 +1,8 @@
-//! What a question about a workload asks of the API server.
+//! What a question about what runs asks of the API server.
 
-use super::Verb::{Get, List, Watch};
+use super::Verb::{Get, List, Patch, Watch};
 use super::steps::{Found, Place, text};
-use crate::bundle::{Action, RunningAsk, Workload};
+use crate::bundle::{Action, Drifting, RunningAsk, Workload};
 
 impl Found<'_> {
     /// What a question about a workload reads.
@@ -24,6 +24,25 @@ impl Found<'_> {
         }
         if let RunningAsk::Environment { .. } = ask {
             self.read_by(workload);
+        }
+    }
+
+    /// What a comparison of an object with the bundle reads. A dry run, where only that can tell,
+    /// takes the right to write.
+    pub(super) fn drift(&mut self, drifting: &Drifting) {
+        let object = &drifting.object;
+        let (api_version, kind) = (text(object, "/apiVersion"), text(object, "/kind"));
+        let served = self.kinds.served(api_version, kind);
+        let place = self.place(&served, text(object, "/metadata/namespace"));
+        let is_secret = place.resource == "secrets" && place.group.is_empty();
+        let by_name = is_secret || place.namespace.is_none();
+        let name = by_name.then(|| text(object, "/metadata/name"));
+        let why = "whether it is as the bundle has it";
+        for verb in [Get, Patch] {
+            self.add(verb, &place, name, why);
+        }
+        if drifting.restarts {
+            self.configs(object, place.namespace.as_deref(), why);
         }
     }
 

@@ -104,6 +104,11 @@ impl Found<'_> {
             Action::Role(role) => self.credentials(role.password.iter()),
             Action::Datasource(datasource) => self.credentials(datasource.secrets.values()),
             Action::Check(Check::Running { workload, ask }) => self.running(workload, ask),
+            Action::Check(Check::Drift { objects, .. }) => {
+                for object in objects {
+                    self.drift(object);
+                }
+            }
             _ => {}
         }
         let server = action.server();

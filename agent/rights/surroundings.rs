@@ -106,7 +106,10 @@ fn rule(group: &str, plural: &str) -> &'static [Neighbour] {
         ("grafana.integreatly.org", "grafanas") => &[DEPLOYMENTS],
         ("grafana.integreatly.org", _) => &[GRAFANAS],
         ("fluentbit.fluent.io", _) => &[DAEMON_SETS],
-        ("fluentd.fluent.io", _) => &[STATEFUL_SETS, DAEMON_SETS],
+        ("fluentd.fluent.io", _) | ("monitoring.coreos.com", "prometheusagents") => {
+            &[STATEFUL_SETS, DAEMON_SETS]
+        }
+        ("monitoring.coreos.com", _) => &[STATEFUL_SETS],
         _ => &[],
     }
 }

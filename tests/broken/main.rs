@@ -52,7 +52,7 @@ fn a_namespace_that_forbids_the_pod() {
 
 #[test]
 fn a_webhook_that_denies() {
-    told("A webhook that denies", 77);
+    told("A webhook that denies", 78);
 }
 
 #[test]

@@ -1,8 +1,5 @@
 //! A namespace of a stack's own in the cluster.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
-
 use serde_json::{Value, json};
 use testbed::{Cluster, Env, unique};
 
@@ -40,27 +37,10 @@ impl Place {
 
     /// The same with a document on its standard input.
     pub(crate) fn kubectl_with(&self, arguments: &[&str], document: &str) -> String {
-        let mut command: Command = self.cluster.kubectl().expect("kubectl");
-        let mut child = command
-            .args(["--namespace", &self.namespace])
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("kubectl runs");
-        let mut input = child.stdin.take().expect("an input");
-        input.write_all(document.as_bytes()).expect("kubectl reads");
-        drop(input);
-        let output = child.wait_with_output().expect("kubectl ends");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        assert!(
-            output.status.success(),
-            "kubectl {arguments:?}: {}{}",
-            text(&output.stdout),
-            text(&output.stderr)
-        );
-        text(&output.stdout)
+        let mut all = vec!["--namespace", self.namespace.as_str()];
+        all.extend(arguments);
+        let said = self.cluster.kubectl_says(&all, document);
+        said.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Frees the node; a stack that is not told of as expected stays, to be looked at.

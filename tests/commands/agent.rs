@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Output};
 
 use tempfile::TempDir;
 use testbed::{Cluster, Env, PostgresServer, unique};
@@ -114,7 +114,15 @@ impl Agent {
 }
 
 pub(crate) fn ended(command: &mut Command) -> Ended {
-    let output = command.output().expect("the program runs");
+    told(&command.output().expect("the program runs"))
+}
+
+/// Waits for the end of one that runs, with its output in pipes.
+pub(crate) fn ended_child(child: Child) -> Ended {
+    told(&child.wait_with_output().expect("the program ends"))
+}
+
+fn told(output: &Output) -> Ended {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ended {
         code: output.status.code().unwrap_or(-1),

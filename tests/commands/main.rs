@@ -6,6 +6,7 @@ mod faults;
 mod lock;
 mod offline;
 mod ownership;
+mod postgres;
 mod repair;
 mod rights;
 mod run;

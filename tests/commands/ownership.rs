@@ -1,12 +1,13 @@
 //! What a bundle owns: on record, pruned, adopted, uninstalled.
 
-use std::process::{Child, Stdio};
+use std::io::Write as _;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 use testbed::{Attempt, Cluster, Env, eventually};
 
-use crate::agent::{Agent, WEB};
+use crate::agent::{Agent, Ended, WEB, ended_child};
 
 /// The agent, and the administrator beside it.
 struct Bed {
@@ -199,6 +200,35 @@ fn the_bundle_may_say_that_it_prunes_and_which_kinds_it_keeps() {
 }
 
 #[test]
+fn what_another_bundle_applies_too_stays_and_is_named() {
+    let bed = Bed::new(
+        "shared",
+        &BOTH.replace(
+            "secret: { name: keys, generate: { password: 16 } }",
+            "apply: { path: manifests/three.yaml }",
+        ),
+    );
+    for name in ["one", "two", "three"] {
+        bed.object(name);
+    }
+    assert_eq!(bed.agent.run(&["run"]).code, 0);
+    let namespace = &bed.agent.namespace;
+    let mark = format!("firstlight.dev/owner={namespace}.other,{namespace}.shared");
+    bed.kubectl(&["annotate", "--overwrite", "configmap/two", &mark])
+        .expect("marked");
+    bed.rewrite(ONE, "");
+    let run = bed.agent.run(&["run", "--prune"]);
+    assert_eq!(run.code, 0, "{run}");
+    let word = format!(
+        "ConfigMap {namespace}/two is left as it is, because others apply it too ({namespace}.other); "
+    );
+    assert_eq!(run.stdout.matches(&word).count(), 1, "{run}");
+    assert!(bed.get("configmap/two").is_some());
+    assert!(bed.get("configmap/three").is_none());
+    assert_eq!(bed.names(), ["one"]);
+}
+
+#[test]
 fn what_others_have_made_is_taken_over_only_when_told_and_never_deleted() {
     let bed = Bed::new("foreign", ONE);
     bed.object("one");
@@ -287,6 +317,57 @@ const THREE: &str = "  - name: first
         needs: [two]
         apply: { path: manifests/three.yaml }
 ";
+
+/// How `uninstall` ends at a terminal where somebody types this.
+fn typed(agent: &Agent, answer: &str) -> Ended {
+    let inner = agent.command(&["uninstall"]);
+    let mut command = Command::new("script");
+    // It runs the program at a terminal of its own, and types there what comes in.
+    command
+        .args(["--quiet", "--return", "--flush", "/dev/null"])
+        .arg("--command")
+        .arg(format!("{} uninstall", inner.get_program().display()))
+        .env_clear()
+        .envs(
+            inner
+                .get_envs()
+                .filter_map(|(key, value)| Some((key, value?))),
+        )
+        .env("PATH", "/usr/bin:/bin")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("script runs");
+    let mut keyboard = child.stdin.take().expect("an input");
+    writeln!(keyboard, "{answer}").expect("it is typed");
+    drop(keyboard);
+    ended_child(child)
+}
+
+#[test]
+fn uninstall_asks_at_a_terminal_and_takes_only_yes() {
+    let bed = Bed::new("asks", ONE);
+    bed.object("one");
+    assert_eq!(bed.agent.run(&["run"]).code, 0);
+    for answer in ["no", "y", ""] {
+        let kept = typed(&bed.agent, answer);
+        assert_eq!(kept.code, 78, "{answer:?}: {kept}");
+        let question = format!(
+            "these 1 objects are deleted:\r\n  ConfigMap {}/one\r\nType yes to go on: ",
+            bed.agent.namespace
+        );
+        assert!(kept.stdout.contains(&question), "{answer:?}: {kept}");
+        assert!(bed.get("configmap/one").is_some(), "{answer:?}: {kept}");
+    }
+    let gone = typed(&bed.agent, "yes");
+    assert_eq!(gone.code, 0, "{gone}");
+    assert!(
+        gone.stdout
+            .contains("asks is uninstalled: 1 objects deleted"),
+        "{gone}"
+    );
+    assert!(bed.get("configmap/one").is_none(), "{gone}");
+}
 
 #[test]
 fn uninstall_goes_backwards_explains_what_holds_and_keeps_data() {

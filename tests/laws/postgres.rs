@@ -2,10 +2,13 @@
 //! in files of their own.
 
 mod adoption;
+mod connecting;
 mod contention;
 mod errors;
+mod failover;
 mod kill_matrix;
 mod migrations;
+mod poolers;
 mod schema;
 mod stepwise;
 mod wire;

@@ -1,7 +1,7 @@
 //! The cluster, by the kubectl that a user has.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -38,35 +38,13 @@ impl Bed {
 
     /// What kubectl prints; its failure fails the test.
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
-        self.kubectl_with(arguments, None)
+        self.kubectl_with(arguments, "")
     }
 
     /// The same with a document on its standard input.
-    pub(crate) fn kubectl_with(&self, arguments: &[&str], document: Option<&str>) -> String {
-        let mut command = self.cluster.kubectl().expect("kubectl");
-        let input = if document.is_some() {
-            Stdio::piped()
-        } else {
-            Stdio::null()
-        };
-        command
-            .args(arguments)
-            .stdin(input)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().expect("kubectl runs");
-        if let (Some(document), Some(mut stdin)) = (document, child.stdin.take()) {
-            std::io::Write::write_all(&mut stdin, document.as_bytes()).expect("kubectl reads");
-        }
-        let output = child.wait_with_output().expect("kubectl ends");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        assert!(
-            output.status.success(),
-            "kubectl {arguments:?}: {}{}",
-            text(&output.stdout),
-            text(&output.stderr)
-        );
-        text(&output.stdout)
+    pub(crate) fn kubectl_with(&self, arguments: &[&str], document: &str) -> String {
+        let said = self.cluster.kubectl_says(arguments, document);
+        said.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// An object, or a list, of the installation's namespace.
@@ -79,7 +57,7 @@ impl Bed {
     /// The one Job of a rendering of the chart.
     pub(crate) fn job_of(&self, manifest: &str) -> String {
         let arguments = ["create", "--dry-run=client", "-o", "name", "-f", "-"];
-        let names = self.kubectl_with(&arguments, Some(manifest));
+        let names = self.kubectl_with(&arguments, manifest);
         let job = names
             .lines()
             .find_map(|line| line.strip_prefix("job.batch/"));

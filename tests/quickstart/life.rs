@@ -159,7 +159,7 @@ async fn a_second_run_writes_nothing(bed: &Bed) {
 async fn a_check_finds_everything_current(bed: &Bed) {
     let before = Stores::look(bed).await;
     let checking = bed.rerun_as("checking", "check");
-    bed.kubectl_with(&["apply", "-f", "-"], Some(&checking));
+    bed.kubectl_with(&["apply", "-f", "-"], &checking);
     bed.succeeded("checking", RERUN).await;
     assert_eq!(before, Stores::look(bed).await, "a check has written");
     assert_eq!(bed.record()["mode"], "run", "a check leaves no record");
@@ -190,7 +190,7 @@ async fn two_jobs_at_once_both_succeed(bed: &Bed) {
 
 async fn a_new_configuration_changes_only_what_it_is_about(bed: &Bed) {
     let manifest = render(&["--set", "values.cluster.name=renamed"]);
-    bed.kubectl_with(&["apply", "-f", "-"], Some(&manifest));
+    bed.kubectl_with(&["apply", "-f", "-"], &manifest);
     let job = bed.job_of(&manifest);
     bed.succeeded(&job, RERUN).await;
     let changed = ids(&bed.record(), "changed");
@@ -207,8 +207,8 @@ async fn a_new_configuration_changes_only_what_it_is_about(bed: &Bed) {
 
 async fn a_pod_that_dies_in_the_middle_of_the_schema_is_followed_by_one_that_finishes(bed: &Bed) {
     let manifest = slow_schema(bed);
-    bed.kubectl_with(&["apply", "-f", "-"], Some(&slow_rights(&manifest)));
-    bed.kubectl_with(&["apply", "-f", "-"], Some(&manifest));
+    bed.kubectl_with(&["apply", "-f", "-"], &slow_rights(&manifest));
+    bed.kubectl_with(&["apply", "-f", "-"], &manifest);
     let label = "batch.kubernetes.io/job-name=slow";
     let victim = eventually("the third migration runs", RERUN, async || {
         let pods = bed.get(&["pods", "-l", label]);

@@ -7,4 +7,5 @@ mod child;
 mod driver;
 mod late;
 mod received;
+mod told;
 mod tree;

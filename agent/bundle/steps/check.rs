@@ -18,6 +18,7 @@ const KEYS: &[&str] = &[
     "image",
     "env",
     "secret",
+    "drift",
 ];
 
 pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
@@ -47,6 +48,7 @@ pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
         "promql" => promql(question, context),
         "search" => search(question, context),
         "trace" => trace(question, context),
+        "drift" => drift(question, context),
         "rollout" | "image" | "env" | "secret" => running::read(kind, question, context),
         _ => datasource(question, context),
     }?;
@@ -54,6 +56,7 @@ pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
         Check::Search { index, .. } => format!("search-{index}"),
         Check::Datasource { uid } => format!("datasource-{uid}"),
         Check::Running { workload, .. } => format!("{kind}-{}", workload.name),
+        Check::Drift { of, .. } => format!("drift-{}", of.replace('/', "-")),
         _ => kind.to_owned(),
     };
     Some(Made::step(name.unwrap_or(default), Action::Check(check)))
@@ -141,6 +144,14 @@ fn trace(node: &Node, context: Context<'_>) -> Option<Check> {
         send,
         url: address?,
     })
+}
+
+/// Whose objects these are is told when all steps are known.
+fn drift(node: &Node, context: Context<'_>) -> Option<Check> {
+    let fields = context.reader.fields(node, "drift", &["of"])?;
+    let of = fields.need_text("of")?;
+    let objects = Vec::new();
+    Some(Check::Drift { of, objects })
 }
 
 fn datasource(node: &Node, context: Context<'_>) -> Option<Check> {

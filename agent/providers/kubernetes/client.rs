@@ -13,6 +13,7 @@ pub(super) use connection::Connection;
 
 use super::Error;
 use super::discovery::Discovery;
+use super::hold::Hold;
 use super::kind::{Kind, Target};
 use super::live::Live;
 use super::ownership::Ledger;
@@ -102,6 +103,16 @@ impl Client {
         &self.inner.watches
     }
 
+    /// Whether the lock of the run is ours.
+    pub(super) fn hold(&self) -> &Hold {
+        self.inner.connection.hold()
+    }
+
+    /// A text that others wrote, without values of Secrets that this process has read.
+    pub(super) fn mask(&self, text: &str) -> String {
+        self.inner.connection.known().mask(text)
+    }
+
     /// What this run has seen of the objects that it owns.
     pub(super) fn ledger(&self) -> &Ledger {
         &self.inner.ledger
@@ -129,6 +140,30 @@ impl Client {
     /// The same, from what the shared list and watch of its kind know; asks only if they cannot tell.
     pub(super) async fn look(&self, target: &Target) -> Result<Option<Arc<Live>>, Error> {
         self.inner.watches.look(target).await
+    }
+
+    /// The objects of a kind in a namespace that have these labels (`a=b,c=d`): from what the shared
+    /// list and watch of the kind know, as far as it may be followed.
+    pub(super) async fn look_among(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        labels: &str,
+    ) -> Result<Vec<Live>, Error> {
+        let Some(all) = self.inner.watches.all(kind, namespace).await? else {
+            return self.list(kind, namespace, labels, "").await;
+        };
+        let labels: Vec<(&str, &str)> = labels
+            .split(',')
+            .filter_map(|label| label.split_once('='))
+            .collect();
+        let matches = all.iter().filter(|live| {
+            let has = live.texts("/metadata/labels");
+            labels
+                .iter()
+                .all(|(key, value)| has.get(key) == Some(value))
+        });
+        Ok(matches.map(|live| live.as_ref().clone()).collect())
     }
 
     /// The objects of a kind in a namespace that match both selectors; an empty one matches all.

@@ -32,6 +32,9 @@ impl Discovery {
         api_version: &str,
         name: &str,
     ) -> Result<Option<Kind>, Error> {
+        if let Some(kind) = Kind::everywhere(api_version, name) {
+            return Ok(Some(kind));
+        }
         let version = self.version(api_version);
         if let Some(kind) = find(&version.known(), name) {
             return Ok(Some(kind));

@@ -86,7 +86,7 @@ pub enum Error {
         /// Its address.
         server: String,
     },
-    /// 403: a right is missing, or admission denies the object.
+    /// 403: a right is missing, or a policy of the API server itself refuses the object.
     #[error("not allowed to {verb} {resource}{}: {message}", .namespace.as_ref().map(|name| format!(" in namespace {name}")).unwrap_or_default())]
     Forbidden {
         /// The verb of the right.
@@ -191,6 +191,14 @@ pub enum Error {
         /// What its status says.
         reason: String,
     },
+    /// Objects that have left the bundle, for which a right is missing.
+    #[error("not allowed to delete what has left the bundle: {}{}", .denied.join(", "), staying(*.others))]
+    MayNotDelete {
+        /// The objects.
+        denied: Vec<String>,
+        /// How many others are not deleted before these.
+        others: usize,
+    },
     /// Another run holds the lock.
     #[error("another run is at work: {holder} holds {lease} since {since}")]
     Held {
@@ -231,6 +239,14 @@ pub enum Error {
     },
 }
 
+fn staying(others: usize) -> String {
+    match others {
+        0 => String::new(),
+        1 => "; 1 more stays, which is deleted only after that".to_owned(),
+        others => format!("; {others} more stay, which are deleted only after that"),
+    }
+}
+
 impl Failure for Error {
     fn class(&self) -> Class {
         match self {
@@ -248,7 +264,9 @@ impl Failure for Error {
             }
             Self::TooLarge { .. } => Class::Bug,
             Self::Owned { .. } | Self::Foreign { .. } | Self::Failed { .. } => Class::Diverged,
-            Self::Unauthenticated { .. } | Self::Forbidden { .. } => Class::Forbidden,
+            Self::Unauthenticated { .. } | Self::Forbidden { .. } | Self::MayNotDelete { .. } => {
+                Class::Forbidden
+            }
             Self::NoConfig { .. }
             | Self::BadConfig { .. }
             | Self::Untrusted { .. }
@@ -283,6 +301,7 @@ impl Failure for Error {
             Self::NotAnObject { .. } => "kubernetes.not_an_object",
             Self::NoRule { .. } => "kubernetes.no_rule",
             Self::Failed { .. } => "kubernetes.failed",
+            Self::MayNotDelete { .. } => "kubernetes.may_not_delete",
             Self::Held { .. } => "kubernetes.held",
             Self::Lost { .. } => "kubernetes.lost",
             Self::Fenced { .. } => "kubernetes.fenced",
@@ -342,6 +361,10 @@ impl Error {
             )),
             Self::NoRule { .. } => Some(
                 "say `wait: false`, and check with a step of its own what must be so".to_owned(),
+            ),
+            Self::MayNotDelete { .. } => Some(
+                "grant `delete` on them, or delete them by hand; until then they stay on record"
+                    .to_owned(),
             ),
             Self::Held { .. } => Some(
                 "wait until it has ended; the Lease of a run whose pod is gone is taken over".to_owned(),

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 
 use super::kind::split;
-use super::{MANAGER, quantity};
+use super::{MANAGER, claim_templates, quantity};
 use crate::engine::FieldChange;
 
 /// Our set in an object's `metadata.managedFields`; none if nothing is ours.
@@ -85,6 +85,12 @@ impl Texts {
         }
     }
 
+    /// Whether a field of this name is that of a `StatefulSet`: no other kind that comes with
+    /// Kubernetes has it.
+    fn has_claims(self, name: &str) -> bool {
+        self == Self::Mixed && name == "volumeClaimTemplates"
+    }
+
     fn below(self, name: &str) -> Self {
         match self {
             // Labels and annotations may have any name.
@@ -105,6 +111,9 @@ fn same(desired: &Value, live: &Value, owned: &Value, texts: Texts) -> bool {
             fields.len() == below.len()
                 && fields.iter().all(|(name, desired)| {
                     match (live.get(name), owned.get(format!("f:{name}"))) {
+                        (Some(live), Some(_)) if texts.has_claims(name) => {
+                            claim_templates::surely_same(desired, live)
+                        }
                         (Some(live), Some(owned)) => same(desired, live, owned, texts.below(name)),
                         // It is ours and not there: the server leaves out what says nothing.
                         (None, Some(_)) => says_nothing(desired),

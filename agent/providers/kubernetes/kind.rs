@@ -73,7 +73,30 @@ pub(super) const CUSTOM_RESOURCE_DEFINITION: Kind = Kind::known(
 )
 .of_the_cluster();
 
+/// Kinds without which there is no Kubernetes.
+const EVERYWHERE: [Kind; 12] = [
+    CONFIG_MAP,
+    DAEMON_SET,
+    DEPLOYMENT,
+    JOB,
+    NAMESPACE,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    REPLICA_SET,
+    SECRET,
+    SERVICE,
+    Kind::known("", "v1", "ServiceAccount", "serviceaccounts"),
+    STATEFUL_SET,
+];
+
 impl Kind {
+    /// A kind that nobody has to ask for.
+    pub(super) fn everywhere(api_version: &str, name: &str) -> Option<Self> {
+        let place = split(api_version);
+        let mut kinds = EVERYWHERE.into_iter();
+        kinds.find(|kind| kind.name == name && place == (&*kind.group, &*kind.version))
+    }
+
     /// A kind that every API server serves, so that nobody has to ask.
     const fn known(
         group: &'static str,
@@ -212,6 +235,15 @@ mod tests {
         }))
         .expect("an answer");
         assert_eq!(served.into_kinds(), [DEPLOYMENT]);
+    }
+
+    #[test]
+    fn what_is_everywhere_is_known_in_its_own_group_and_version() {
+        assert_eq!(Kind::everywhere("apps/v1", "Deployment"), Some(DEPLOYMENT));
+        assert_eq!(Kind::everywhere("v1", "Namespace"), Some(NAMESPACE));
+        for other in ["apps/v1beta1", "v1", "example.com/v1"] {
+            assert_eq!(Kind::everywhere(other, "Deployment"), None, "{other}");
+        }
     }
 
     #[test]

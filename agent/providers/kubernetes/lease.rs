@@ -5,25 +5,32 @@
 //! is three renewals long. `leaseTransitions` counts the holders: whoever has the greater number
 //! is the later one.
 
+mod held;
+
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
-use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+pub use held::Held;
 
 use super::fence::Fence;
+use super::hold::not_renewed;
 use super::kind::{LEASE, POD, Target};
 use super::live::Live;
 use super::time::{parse, rfc3339_micros};
 use super::{Client, Error, MANAGER, fence};
-use crate::engine::Took;
 
 /// After so long without renewal others may take it; at once, if the holder's pod is gone.
 const DURATION: Duration = Duration::from_mins(1);
 const RENEWAL: Duration = Duration::from_secs(10);
-/// After so long without renewal we stop, early enough for a change under way to end before others begin.
-const GIVE_UP: Duration = Duration::from_secs(30);
+/// After a renewal that failed; an outage must not cost more than it lasts.
+const AGAIN: Duration = Duration::from_secs(2);
+/// After so long without renewal we stop, early enough for a change under way to end before others
+/// begin, and late enough for an outage of twenty seconds.
+const GIVE_UP: Duration = Duration::from_secs(40);
 
 /// No two looks at it are closer, however often it is written to.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
@@ -50,16 +57,6 @@ pub struct Lease {
     holder: Holder,
 }
 
-/// A Lease that is ours; dropped without [`Held::release`] it runs out by itself.
-pub struct Held {
-    lease: Lease,
-    fence: Fence,
-    lost: watch::Receiver<Option<String>>,
-    /// Its end stops the renewal.
-    stop: oneshot::Sender<()>,
-    renewal: JoinHandle<()>,
-}
-
 impl Lease {
     /// Takes the Lease `name` in the client's namespace, and renews it from then on.
     ///
@@ -72,8 +69,9 @@ impl Lease {
             target: Target::new(LEASE, client.namespace(), name),
             holder,
         };
+        let asked = Instant::now();
         match lease.take().await {
-            Ok(taken) => Ok(lease.held(&taken)),
+            Ok(taken) => Ok(lease.held(&taken, asked)),
             Err(conflict @ Error::Conflict { .. }) => {
                 let found = lease.client.get(&lease.target).await?;
                 let rival = match &found {
@@ -171,8 +169,10 @@ impl Lease {
         }
     }
 
-    fn held(self, taken: &Live) -> Held {
-        let (stop, stopped) = oneshot::channel();
+    fn held(self, taken: &Live, asked: Instant) -> Held {
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        self.keep_hold(asked);
         let (report, lost) = watch::channel(None);
         let renewed = Self {
             client: self.client.clone(),
@@ -180,24 +180,36 @@ impl Lease {
             holder: self.holder.clone(),
         };
         let version = taken.version().to_owned();
+        tokio::spawn(async move {
+            if let Some(reason) = renewed.keep(version, stopped, asked).await {
+                let lease = renewed.target.to_string();
+                renewed.client.hold().lose(lease, reason.as_str());
+                report.send_replace(Some(reason));
+            }
+        });
         Held {
             lease: self,
             fence: Fence(taken.count("/spec/leaseTransitions")),
             lost,
             stop,
-            renewal: tokio::spawn(async move {
-                if let Some(reason) = renewed.keep(version, stopped).await {
-                    report.send_replace(Some(reason));
-                }
-            }),
         }
     }
 
+    /// Until it is given up, writes may be sent.
+    fn keep_hold(&self, asked: Instant) {
+        let lease = self.target.to_string();
+        self.client.hold().keep(lease, asked, GIVE_UP);
+    }
+
     /// Renews until told to stop; or says how the Lease was lost.
-    async fn keep(&self, mut version: String, mut stop: oneshot::Receiver<()>) -> Option<String> {
+    async fn keep(
+        &self,
+        mut version: String,
+        stop: CancellationToken,
+        mut renewed: Instant,
+    ) -> Option<String> {
         let mut ticks = paced(RENEWAL);
         let mut looks = paced(BETWEEN_LOOKS);
-        let mut renewed = Instant::now();
         loop {
             let written = async {
                 looks.tick().await;
@@ -205,7 +217,7 @@ impl Lease {
                 watches.changed(&self.target, Some(&version)).await;
             };
             tokio::select! {
-                _ = &mut stop => return None,
+                () = stop.cancelled() => return None,
                 _ = ticks.tick() => {}
                 // Somebody else wrote to it, or we hear of our own write.
                 () = written => {
@@ -223,6 +235,7 @@ impl Lease {
                 Ok(Ok(new)) => {
                     version = new;
                     renewed = asked;
+                    self.keep_hold(asked);
                 }
                 Ok(Err(Error::Lost { reason, .. })) => return Some(reason),
                 Ok(Err(error)) => {
@@ -232,9 +245,11 @@ impl Lease {
                     tracing::debug!(lease = %self.target, "no answer to a renewal of the lease");
                 }
             }
-            if renewed.elapsed() + RENEWAL >= GIVE_UP {
-                let since = Took(renewed.elapsed());
-                return Some(format!("because it could not be renewed for {since}"));
+            if renewed != asked {
+                ticks.reset_after(AGAIN);
+            }
+            if renewed.elapsed() + AGAIN >= GIVE_UP {
+                return Some(not_renewed(renewed.elapsed()));
             }
         }
     }
@@ -287,69 +302,6 @@ impl Lease {
             lease: self.target.to_string(),
             reason,
         }
-    }
-}
-
-impl Held {
-    /// Which holder of this Lease we are: what every write of state is to carry.
-    #[must_use]
-    pub fn fence(&self) -> Fence {
-        self.fence
-    }
-
-    /// Why the Lease is not ours any more, if that is known; does not wait.
-    #[must_use]
-    pub fn loss(&self) -> Option<Error> {
-        let reason = self.lost.borrow().clone();
-        reason.map(|reason| self.lease.lost(reason))
-    }
-
-    /// Ends with the reason when the Lease is not ours any more.
-    pub async fn lost(&self) -> Error {
-        let mut lost = self.lost.clone();
-        let reason = match lost.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
-            Err(_) => "because its renewal has ended".to_owned(),
-        };
-        self.lease.lost(reason)
-    }
-
-    /// Gives the Lease back, so that the next run need not wait.
-    ///
-    /// # Errors
-    /// When the API server does not take it; the Lease then runs out by itself.
-    pub async fn release(self) -> Result<(), Error> {
-        let Some((lease, found)) = self.end().await? else {
-            return Ok(());
-        };
-        let patch = json!({
-            "metadata": { "resourceVersion": found.version() },
-            "spec": { "holderIdentity": null, "renewTime": null, "acquireTime": null },
-        });
-        lease.client.merge(&lease.target, &patch).await?;
-        Ok(())
-    }
-
-    /// Takes the Lease away, because nothing is left that it keeps.
-    ///
-    /// # Errors
-    /// See [`Held::release`].
-    pub async fn remove(self) -> Result<(), Error> {
-        match self.end().await? {
-            Some((lease, found)) => lease.client.discard(&lease.target, &found).await,
-            None => Ok(()),
-        }
-    }
-
-    /// Renews no more; the Lease if it is still ours.
-    async fn end(self) -> Result<Option<(Lease, Live)>, Error> {
-        // Not aborted: a renewal under way must not come after the release.
-        drop(self.stop);
-        let _ = self.renewal.await;
-        let found = self.lease.client.get(&self.lease.target).await?;
-        let identity = self.lease.identity();
-        let ours = found.filter(|found| found.text("/spec/holderIdentity") == identity);
-        Ok(ours.map(|found| (self.lease, found)))
     }
 }
 

@@ -10,6 +10,7 @@
 //! | the reader of Secrets | `Arc::new(client) as Arc<dyn `[`Secrets`](crate::secret::Secrets)`>` |
 //! | what we may not do | [`missing_rights`]`(&client, &[`[`Right`]`]).await?` |
 //! | what runs, a question | [`RunningCheck::new`]`(client, kind, namespace: Option<String>, name, `[`Ask`]`)` |
+//! | whether objects are still so, a question | [`Drift::of`]`(objects)` |
 //! | what a bundle owns | [`Inventory::new`]`(client, bundle)`, of [`Entry`]s |
 //! | what has left the bundle, a resource | [`Prune::new`]`(client, bundle, entries, with_data)` |
 //! | an object that is to go, a resource | [`Deletion::new`]`(client, entry)` |
@@ -17,20 +18,24 @@
 //! | the record of the last run | [`RunRecord::new`]`(client, bundle)`, then `write(json, `[`Fence`]`)`, `read()` |
 //! | an Event on the Job that we run in | [`JobEvent::new`]`(client, Option<`[`Job`]`>)`, then `send(..)` |
 
+mod claim_templates;
 mod client;
 mod comparison;
 mod config_sum;
 mod diagnosis;
 mod discovery;
 mod document;
+mod drift;
 mod error;
 mod fence;
 mod fields;
 mod fingerprint;
 mod flight;
 mod generated_secret;
+mod hold;
 mod job_event;
 mod kind;
+mod known_values;
 mod lease;
 mod live;
 mod object;
@@ -52,6 +57,7 @@ mod watches;
 pub use client::Client;
 pub use config_sum::{Configs, config_names};
 pub use diagnosis::Controller;
+pub use drift::{Drift, DriftObserved};
 pub use error::Error;
 pub use fence::Fence;
 pub use generated_secret::{GeneratedSecret, SecretChange, SecretObserved};
@@ -60,7 +66,8 @@ pub use lease::{Held, Holder, Lease};
 pub use object::{Object, ObjectChange, ObjectObserved, ObjectOptions};
 pub use operator::{Operator, OperatorObserved};
 pub use ownership::{
-    Deletion, DeletionChange, DeletionObserved, Entry, Inventory, Key, Prune, PruneObserved, Turn,
+    Deletion, DeletionChange, DeletionObserved, Entry, Inventory, Key, Prune, PruneObserved,
+    Settled, Turn,
 };
 pub use rights::{Right, missing as missing_rights};
 pub use run_record::RunRecord;

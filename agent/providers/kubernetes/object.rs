@@ -122,6 +122,16 @@ impl Object {
         let mut tenure = self.tenure.lock().unwrap_or_else(PoisonError::into_inner);
         let readiness = readiness::judge(&mut tenure, live, &surroundings, &self.rule, now);
         drop(tenure);
+        if readiness == Readiness::Ready
+            && let Some(warning) = readiness::warning(live)
+        {
+            tracing::warn!(
+                name: "object.warning",
+                "{} {}: {warning}",
+                self.document.kind,
+                live.name()
+            );
+        }
         Ok((surroundings, readiness))
     }
 

@@ -1,5 +1,5 @@
 //! What no answer, or a negative one, of the API server means: the one place where it becomes an
-//! [`Error`], by code and never by text.
+//! [`Error`]. By code and reason; by text only where these cannot tell, which is said there.
 
 use kube::core::response::{Status, StatusCause};
 
@@ -49,7 +49,7 @@ pub(super) fn negative_answer(request: &Request, server: String, code: u16, said
             request: asked,
             server,
         },
-        403 => forbidden(request, message, &causes),
+        403 if !is_denial(request, &message) => forbidden(request, message, &causes),
         404 => Error::NotFound {
             request: asked,
             message,
@@ -92,6 +92,15 @@ fn of_document(request: &Request, message: String, causes: &[StatusCause]) -> St
     format!("its words{about} are left out, as they may quote a secret")
 }
 
+/// Whether a webhook refuses the object, which no right would change.
+///
+/// Code, reason and details of such an answer are the webhook's own, and most say what a missing
+/// right says. Only the words that the API server puts before those of a webhook tell: they stand
+/// before no other refusal, which begins with what was asked for.
+fn is_denial(request: &Request, message: &str) -> bool {
+    !request.body.is_empty() && message.starts_with("admission webhook \"")
+}
+
 fn forbidden(request: &Request, message: String, causes: &[StatusCause]) -> Error {
     const TERMINATING: &str = "NamespaceTerminating";
     if causes.iter().any(|cause| cause.reason == TERMINATING) {
@@ -123,8 +132,8 @@ const IMMUTABLE: [&str; 7] = [
 /// The same of a claim.
 const IMMUTABLE_CLAIM: &str = "spec is immutable after creation";
 
-/// Whether all that is wrong with a document is that it changes what cannot be changed. The one
-/// place where words decide, because there is no code for it; other words are another mistake.
+/// Whether all that is wrong with a document is that it changes what cannot be changed. Words
+/// decide, because there is no code for it; other words are another mistake.
 fn is_immutable(causes: &[StatusCause]) -> bool {
     let words = |cause: &StatusCause| {
         let mut words = IMMUTABLE.iter().chain([&IMMUTABLE_CLAIM]);
@@ -225,6 +234,28 @@ mod tests {
             assert!(secret.ends_with(ends), "{secret}");
             assert!(!secret.contains("4711"), "{secret}");
             assert!(said(CONFIG_MAP, code, field).ends_with("got 4711"));
+        }
+    }
+
+    #[test]
+    fn a_webhook_that_denies_is_no_missing_right() {
+        let denial = "admission webhook \"prices.example.com\" denied the request: too dear";
+        let missing = "pods \"a\" is forbidden: User \"b\" cannot patch resource \"pods\"";
+        let quoting = format!("pods \"a\" is forbidden: {denial}");
+        let target = Target::new(CONFIG_MAP, "lens", "a");
+        let write = || Request::apply(&target, &json!({}), false, false);
+        for (request, message, class) in [
+            (write(), denial, Class::Invalid),
+            (write(), missing, Class::Forbidden),
+            (write(), &quoting, Class::Forbidden),
+            (Request::get(&target), denial, Class::Forbidden),
+        ] {
+            let status = json!({ "reason": "Forbidden", "message": message });
+            let status: Status = serde_json::from_value(status).expect("a status");
+            let error = negative_answer(&request, "here".to_owned(), 403, status);
+            assert_eq!(error.class(), class, "{error}");
+            assert!(error.to_string().ends_with(message), "{error}");
+            assert_eq!(error.hints().is_empty(), class == Class::Invalid);
         }
     }
 

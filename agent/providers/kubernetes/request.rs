@@ -5,7 +5,9 @@ use std::fmt::{self, Write as _};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::kind::{Kind, LEASE, SECRET, Target, split};
+use super::kind::{
+    EVENT, Kind, LEASE, SECRET, SELF_SUBJECT_ACCESS_REVIEW, SUBJECT_ACCESS_REVIEW, Target, split,
+};
 use super::{Error, MANAGER};
 
 /// How many objects a page of a list has.
@@ -260,6 +262,20 @@ impl Request {
         self.resource
             .as_ref()
             .is_some_and(|it| *it == LEASE.resource())
+    }
+
+    /// Whether only the holder of the lock may do it: whatever changes an object, but for the lock
+    /// itself, the Event that says how a run ended, and what only asks in the form of an object.
+    pub(super) fn is_for_the_holder(&self) -> bool {
+        let free = [
+            LEASE,
+            EVENT,
+            SELF_SUBJECT_ACCESS_REVIEW,
+            SUBJECT_ACCESS_REVIEW,
+        ];
+        let is_free = |it: &String| free.iter().any(|kind| kind.resource() == *it);
+        let writes = self.method != Method::GET && !self.dry_run;
+        writes && self.resource.as_ref().is_some_and(|it| !is_free(it))
     }
 
     /// Whether it is about a Secret, whose values an answer may quote.

@@ -58,7 +58,8 @@ pub(super) enum Answer {
     Get,
 }
 
-/// The names that matter here, and what is known of each. Of other objects nothing is kept.
+/// The names that matter here, and what is known of each. Of other objects nothing is kept, unless
+/// all are wanted.
 #[derive(Debug, Default)]
 pub(super) struct Seen(Mutex<Known>);
 
@@ -67,6 +68,10 @@ struct Known {
     names: HashMap<String, watch::Sender<State>>,
     phase: Phase,
     watch: Option<AbortHandle>,
+    /// Whether every name matters.
+    all_wanted: bool,
+    /// Whether the watch goes on from a list of which all was kept.
+    all_kept: bool,
 }
 
 /// The names that a list is to tell of.
@@ -77,6 +82,8 @@ pub(super) struct Listing {
     pub(super) only: Option<String>,
     /// How many there are.
     pub(super) count: u64,
+    /// Whether it is to tell of all there is.
+    pub(super) all: bool,
 }
 
 impl Listing {
@@ -89,6 +96,7 @@ impl Listing {
                 .cloned(),
             count: missing.len() as u64,
             missing,
+            all: false,
         }
     }
 
@@ -116,6 +124,25 @@ impl Seen {
                 .names
                 .insert(name.to_owned(), watch::Sender::default());
         }
+    }
+
+    /// Lets every name matter.
+    pub(super) fn want_all(&self) {
+        self.known().all_wanted = true;
+    }
+
+    /// All objects there are; none if that is not known.
+    pub(super) fn all(&self) -> Option<Vec<Arc<Live>>> {
+        let known = self.known();
+        if !known.all_kept || known.phase != Phase::Followed(None) {
+            return None;
+        }
+        let states = known.names.values().map(|state| state.borrow());
+        let present = states.filter_map(|state| match &*state {
+            State::Present(_, live) => Some(Arc::clone(live)),
+            State::Absent(_) | State::Unknown => None,
+        });
+        Some(present.collect())
     }
 
     pub(super) fn answer(&self, name: &str) -> Answer {
@@ -153,7 +180,13 @@ impl Seen {
 
     /// Before a list: whom it is for.
     pub(super) fn begin(&self) -> Listing {
-        Listing::of(self.known().names.keys().cloned().collect())
+        let known = self.known();
+        let mut listing = Listing::of(known.names.keys().cloned().collect());
+        if known.all_wanted {
+            listing.only = None;
+            listing.all = true;
+        }
+        listing
     }
 
     /// Takes an object from a list.
@@ -164,7 +197,7 @@ impl Seen {
         version: &str,
         object: impl FnOnce() -> Live,
     ) {
-        if listing.missing.remove(name) {
+        if listing.missing.remove(name) || listing.all {
             self.put(name, version, object);
         }
     }
@@ -174,6 +207,9 @@ impl Seen {
         let Some(number) = number(version) else {
             return;
         };
+        if self.known().all_wanted {
+            self.want(name);
+        }
         self.set(name, number, || State::Present(number, Arc::new(object())));
     }
 
@@ -242,6 +278,7 @@ impl Seen {
         self.miss(&listing, version);
         let mut known = self.known();
         known.phase = Phase::Followed(listing.only);
+        known.all_kept = listing.all;
         if let Some(before) = known.watch.replace(watch()) {
             before.abort();
         }
@@ -267,6 +304,7 @@ impl Seen {
     fn leave(&self, phase: Phase) {
         let mut known = self.known();
         known.phase = phase;
+        known.all_kept = false;
         for sender in known.names.values() {
             sender.send_replace(State::Unknown);
         }
@@ -350,6 +388,35 @@ mod tests {
         assert_eq!(version(&seen, "a").as_deref(), Some("90"));
         assert_eq!(version(&seen, "b").as_deref(), Some("absent"));
         assert!(matches!(seen.answer("late"), Answer::Get));
+    }
+
+    #[tokio::test]
+    async fn where_all_are_wanted_all_are_kept() {
+        let seen = followed(&["a", "b"]);
+        seen.want_all();
+        assert!(seen.all().is_none(), "the list was of two names");
+        let mut listing = seen.begin();
+        assert!(listing.all && listing.only.is_none());
+        for name in ["a", "c"] {
+            seen.take(&mut listing, name, "95", || live("95"));
+        }
+        seen.finish(listing, 110, no_watch);
+        let versions = |seen: &Seen| {
+            let all = seen.all()?;
+            let mut versions: Vec<String> = all.iter().map(|it| it.version().to_owned()).collect();
+            versions.sort();
+            Some(versions)
+        };
+        assert_eq!(versions(&seen), Some(vec!["95".to_owned(); 2]));
+        put(&seen, "d", "111");
+        seen.gone("c", "112");
+        let both = ["111", "95"].map(str::to_owned).to_vec();
+        assert_eq!(versions(&seen), Some(both));
+        assert_eq!(version(&seen, "b").as_deref(), Some("absent"));
+        seen.lose();
+        assert_eq!(versions(&seen), None);
+        seen.read_by_name();
+        assert_eq!(versions(&seen), None);
     }
 
     #[tokio::test]

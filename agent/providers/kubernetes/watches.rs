@@ -36,6 +36,9 @@ const SHORT_ONES: u32 = 3;
 /// Reading an object by its name costs as much as so many in a list.
 const DEARER: u64 = 10;
 
+/// More objects than that are not kept for a look around among them.
+const MOST: u64 = 5_000;
+
 /// All that is known of a cluster's objects; its watches end with it.
 pub(super) struct Watches {
     connection: Connection,
@@ -93,6 +96,24 @@ impl Watches {
             Answer::Known(found) => Ok(found),
             Answer::List | Answer::Get => place.get(target).await,
         }
+    }
+
+    /// All objects of a kind in a namespace; none where they cannot be followed, so that whoever
+    /// asks must ask the server.
+    pub(super) async fn all(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+    ) -> Result<Option<Vec<Arc<Live>>>, Error> {
+        let place = self.place(&Target::new(kind.clone(), namespace, ""));
+        place.seen.want_all();
+        if let Some(all) = place.seen.all() {
+            return Ok(Some(all));
+        }
+        if place.seen.may_list() {
+            place.list_all().await?;
+        }
+        Ok(place.seen.all())
     }
 
     /// Ends when the object's version is not `version`; none stands for "there is no such object".
@@ -167,8 +188,12 @@ impl Place {
         if self.seen.follows(name) || !self.seen.may_list() {
             return Ok(());
         }
-        let all = self.following();
-        self.listing.join(|| all.list().boxed()).await
+        self.list_all().await
+    }
+
+    async fn list_all(&self) -> Result<(), Error> {
+        let following = self.following();
+        self.listing.join(|| following.list().boxed()).await
     }
 
     fn following(&self) -> Following {
@@ -261,7 +286,12 @@ impl Following {
                 let object = || Live::of_kind(&selection.kind, item);
                 seen.take(listing, &name, &version, object);
             }
-            if left > listing.count * DEARER {
+            let dear = if listing.all {
+                MOST
+            } else {
+                listing.count * DEARER
+            };
+            if left > dear {
                 return ControlFlow::Break(());
             }
             ControlFlow::Continue(())

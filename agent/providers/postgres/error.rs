@@ -4,6 +4,7 @@ use crate::engine::{BoxError, Class, Failure};
 use crate::secret::SecretError;
 
 use super::adoption::{AdoptionError, RepairError};
+use super::client::{Distrust, LockWait};
 use super::fault::{Excerpt, Fault};
 use super::hints;
 use super::migrations::MigrationError;
@@ -13,8 +14,10 @@ use super::migrations::MigrationError;
 #[non_exhaustive]
 pub enum Error {
     /// A credential could not be read.
-    #[error("failed to read the credentials for {server}")]
+    #[error("failed to read {what} for {server}")]
     Secret {
+        /// What it was to say.
+        what: &'static str,
         /// `host:port`
         server: String,
         /// Why.
@@ -56,7 +59,19 @@ pub enum Error {
         /// `host:port`
         server: String,
         /// Why.
-        source: BoxError,
+        source: Box<Distrust>,
+    },
+    /// The server lets us in but takes no writes, as one that was demoted.
+    #[error("{server} takes no writes: it is a standby, or read-only by its settings")]
+    ReadOnly {
+        /// `host:port`
+        server: String,
+    },
+    /// What answers there gives our session to others between two transactions.
+    #[error("{server} is a transaction pooler: our session is not ours alone there")]
+    Pooler {
+        /// `host:port`
+        server: String,
     },
     /// Server and client have no way of logging in that both know, or the server is an impostor.
     #[error("{server} and firstlight cannot agree on how to log in as {user}")]
@@ -194,7 +209,6 @@ impl Error {
             | Self::Statement { source, .. }
             | Self::Faster { source, .. } => Some(source),
             Self::Text { fault, .. } => Some(fault),
-            Self::Migration(error) => error.fault(),
             _ => None,
         }
     }
@@ -202,6 +216,22 @@ impl Error {
     /// Whether the database that was to be opened does not exist.
     pub(super) fn is_no_database(&self) -> bool {
         matches!(self, Self::Login { source, .. } if source.code == "3D000")
+    }
+
+    /// Whether the password was not the role's.
+    pub(super) fn is_wrong_password(&self) -> bool {
+        matches!(self, Self::Login { source, .. } if source.code == "28P01")
+    }
+
+    /// Says who was in the way of a statement that waited for a lock in vain: the server does not.
+    pub(super) fn after(mut self, wait: Option<LockWait>) -> Self {
+        if let Self::Statement { source, .. } = &mut self
+            && source.code == "55P03"
+            && source.detail.is_none()
+        {
+            source.detail = wait.map(|wait| wait.to_string());
+        }
+        self
     }
 
     /// Names the right that the statement needed.
@@ -227,9 +257,11 @@ impl Failure for Error {
     fn class(&self) -> Class {
         match self {
             Self::Secret { source, .. } => source.class(),
-            Self::Unreachable { .. } | Self::Silent { .. } | Self::Lost { .. } => {
-                Class::Unavailable
-            }
+            Self::Unreachable { .. }
+            | Self::Silent { .. }
+            | Self::Lost { .. }
+            | Self::ReadOnly { .. } => Class::Unavailable,
+            Self::Untrusted { source, .. } => source.class(),
             Self::Faster { .. } => Class::Busy,
             Self::Migration(error) => error.class(),
             Self::Adoption(error) => error.class(),
@@ -241,7 +273,7 @@ impl Failure for Error {
             Self::NotTrusted { .. } | Self::NoCreate { .. } => Class::Forbidden,
             Self::Authority { .. }
             | Self::Plaintext { .. }
-            | Self::Untrusted { .. }
+            | Self::Pooler { .. }
             | Self::Authentication { .. }
             | Self::Refused { .. }
             | Self::Name { .. }
@@ -256,6 +288,8 @@ impl Failure for Error {
             Self::Unreachable { .. } => "unreachable",
             Self::Silent { .. } => "silent",
             Self::Plaintext { .. } | Self::Untrusted { .. } => "tls",
+            Self::ReadOnly { .. } => "read_only",
+            Self::Pooler { .. } => "pooler",
             Self::Authentication { .. } => "authentication",
             Self::Lost { .. } => "connection",
             Self::Answer { .. } => "unexpected_answer",

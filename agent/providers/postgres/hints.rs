@@ -19,10 +19,14 @@ pub(super) fn own(error: &Error) -> Option<String> {
             "turn TLS on in the server, or say `tls: { mode: disable }` in the bundle if plain \
                  text is meant"
         }
-        Error::Untrusted { .. } => {
-            "compare the authority that the bundle names in `tls.ca` with the one that signed \
-                 the server's certificate, and the host with the names in it; `serverName` sets \
-                 the name to expect, `mode: verify-ca` compares none"
+        Error::Untrusted { source, .. } => source.hint(),
+        Error::ReadOnly { .. } => {
+            "let `servers.postgres.host` name the primary, whoever that is (PGO: CLUSTER-primary)"
+        }
+        Error::Pooler { .. } => {
+            "let `servers.postgres.host` name the server itself (PGO: CLUSTER-primary, never \
+                 CLUSTER-pgbouncer), or let the pooler keep a session for its client: \
+                 `pool_mode = session`"
         }
         Error::Refused { instead, .. } => instead,
         Error::Name { .. } => "choose another one",

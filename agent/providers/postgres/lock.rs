@@ -24,8 +24,6 @@ pub(super) struct Lock {
 /// What holds the lock, and what is known because of it.
 pub(super) struct Holder {
     pub(super) session: Session,
-    /// The process of the server that works for the session.
-    pub(super) process: i32,
     /// The whole history: nobody else adds to it.
     pub(super) applied: Vec<Applied>,
     /// Whether a file may have left settings in the session.
@@ -70,7 +68,7 @@ async fn open(server: &Server, database: &str) -> Result<Holder, Error> {
     let row = session
         .query_one(
             "SELECT pg_try_advisory_lock",
-            "SELECT pg_try_advisory_lock($1::int, $2::int), pg_backend_pid()",
+            "SELECT pg_try_advisory_lock($1::int, $2::int)",
             &KEY,
         )
         .await?;
@@ -85,7 +83,6 @@ async fn open(server: &Server, database: &str) -> Result<Holder, Error> {
     let applied = history::read(&mut session).await?;
     Ok(Holder {
         session,
-        process: row.get(1)?,
         applied,
         used: false,
     })

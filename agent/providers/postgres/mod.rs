@@ -25,7 +25,7 @@ mod statements;
 
 pub use adoption::{Adoption, AdoptionError, Mend, Mended, RepairError, Tool, Which};
 pub use check::{Answer, Expect, SqlCheck};
-pub use client::{Server, Settings, Tls};
+pub use client::{Blocker, Distrust, LockWait, Server, Settings, Tls};
 pub use database::Database;
 pub use error::Error;
 pub use extension::Extension;

@@ -6,8 +6,8 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
-use serde_json::{Value, json};
-use testbed::{Attempt, eventually};
+use serde_json::json;
+use testbed::{Attempt, CustomKind, eventually};
 use tokio::task::JoinHandle;
 
 use crate::Failure;
@@ -39,9 +39,9 @@ fn definitions() -> ApiResource {
 /// Defines the kind, waits until it is served, and starts to make its objects ready.
 pub(crate) async fn start(client: &Client) -> Result<JoinHandle<()>, Failure> {
     let api = Api::<DynamicObject>::all_with(client.clone(), &definitions());
-    let name = format!("widgets.{GROUP}");
+    let kind = CustomKind::new(GROUP, "v1", "Widget");
     let patch = PatchParams::apply("bench").force();
-    api.patch(&name, &patch, &Patch::Apply(definition()))
+    api.patch(&kind.name(), &patch, &Patch::Apply(kind.definition()))
         .await?;
     let all = Api::<DynamicObject>::all_with(client.clone(), &widgets());
     eventually(
@@ -77,26 +77,4 @@ async fn make_ready(client: Client, widget: Result<DynamicObject, watcher::Error
     let _ = api
         .patch_status(&widget.name_any(), &patch, &Patch::Merge(status))
         .await;
-}
-
-fn definition() -> Value {
-    let open = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": { "name": format!("widgets.{GROUP}") },
-        "spec": {
-            "group": GROUP,
-            "scope": "Namespaced",
-            "names": { "kind": "Widget", "plural": "widgets" },
-            "versions": [{
-                "name": "v1", "served": true, "storage": true,
-                "subresources": { "status": {} },
-                "schema": { "openAPIV3Schema": {
-                    "type": "object",
-                    "properties": { "spec": open, "status": open },
-                } },
-            }],
-        },
-    })
 }

@@ -2,10 +2,10 @@
 
 use firstlight::providers::kubernetes::{Client, Object, ObjectOptions};
 use http::Method;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::Kubeconfig;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testbed::{Cluster, Env, unique};
+use testbed::{Api, Cluster, Env, unique};
 
 use crate::law;
 
@@ -14,12 +14,11 @@ pub(super) struct Bed {
     /// The administrator.
     pub(super) client: Client,
     pub(super) namespace: String,
+    /// The administrator behind the provider's back.
+    pub(super) api: Api,
     kubeconfig: Kubeconfig,
-    kube: kube::Client,
     files: TempDir,
 }
-
-pub(super) const MERGE: &str = "application/merge-patch+json";
 
 impl Bed {
     /// With a namespace that is there.
@@ -48,14 +47,12 @@ impl Bed {
         let kubeconfig = Kubeconfig::read_from(&at.kubeconfig).expect("a kubeconfig");
         let namespace = unique("laws");
         let client = Client::with_kubeconfig(&at.kubeconfig, Some(namespace.clone())).await;
-        let options = KubeConfigOptions::default();
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig.clone(), &options).await;
-        let kube = kube::Client::try_from(config.expect("a configuration"));
+        let api = Api::of(at, &namespace).await;
         Self {
             client: client.expect("a client"),
             namespace,
+            api: api.expect("a client"),
             kubeconfig,
-            kube: kube.expect("a client"),
             files: TempDir::new().expect("a folder"),
         }
     }
@@ -79,45 +76,29 @@ impl Bed {
         content_type: &str,
         body: Option<&Value>,
     ) -> Result<Value, kube::Error> {
-        let request = http::Request::builder()
-            .method(method)
-            .uri(path)
-            .header("content-type", content_type)
-            .body(
-                body.map(|body| body.to_string().into_bytes())
-                    .unwrap_or_default(),
-            )
-            .expect("a request");
-        self.kube.request(request).await
+        self.api.ask(method, path, content_type, body).await
     }
 
     /// What the API server answers that is no object.
     pub(super) async fn text(&self, path: &str) -> String {
-        let request = http::Request::get(path).body(Vec::new());
-        let answer = self.kube.request_text(request.expect("a request")).await;
-        answer.expect("an answer")
+        self.api.text(path).await.expect("an answer")
     }
 
     pub(super) async fn post(&self, path: &str, body: Value) -> Value {
-        let answer = self.ask(Method::POST, path, "application/json", Some(&body));
-        answer.await.expect("it is made")
+        self.api.post(path, &body).await.expect("it is made")
     }
 
     pub(super) async fn get(&self, path: &str) -> Value {
-        let answer = self.ask(Method::GET, path, "application/json", None);
-        answer.await.expect("it is there")
+        self.api.get(path).await.expect("it is there")
     }
 
     /// Changes an object as another field manager.
     pub(super) async fn patch(&self, path: &str, fields: Value) -> Value {
-        let answer = self.ask(Method::PATCH, path, MERGE, Some(&fields));
-        answer.await.expect("it is changed")
+        self.api.patch(path, &fields).await.expect("it is changed")
     }
 
     pub(super) async fn delete(&self, path: &str) {
-        let now = json!({ "gracePeriodSeconds": 0 });
-        let answer = self.ask(Method::DELETE, path, "application/json", Some(&now));
-        answer.await.expect("it is deleted");
+        self.api.delete(path).await.expect("it is deleted");
     }
 
     /// The path of an object of the core group in the test's namespace.
@@ -139,13 +120,18 @@ impl Bed {
 
     /// A client with the rights of a new service account: these verbs on everything.
     pub(super) async fn user(&self, verbs: &[&str]) -> Client {
+        let rules = json!([{ "apiGroups": ["*"], "resources": ["*"], "verbs": verbs }]);
+        self.user_with(rules).await
+    }
+
+    /// A client with the rights of a new service account, by these rules.
+    pub(super) async fn user_with(&self, rules: Value) -> Client {
         let name = unique("user");
         let namespace = &self.namespace;
         let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
         self.post(&accounts, json!({ "metadata": { "name": name } }))
             .await;
         let rights = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
-        let rules = json!([{ "apiGroups": ["*"], "resources": ["*"], "verbs": verbs }]);
         self.post(
             rights,
             json!({ "metadata": { "name": name }, "rules": rules }),

@@ -11,12 +11,15 @@ use tokio::task::JoinHandle;
 
 use super::bed::Bed;
 
-/// Which request of a method, counted from 1, is answered with which status and `Retry-After`.
+/// Which request of a method, counted from 1, is answered with which status and `Retry-After`; with
+/// status 0 its connection is cut instead.
 type Refusal = (usize, u16, Option<u64>);
 
 #[derive(Default)]
 struct Script {
     method: String,
+    /// A part of the path; an empty one is in all.
+    about: String,
     refusals: Vec<Refusal>,
     count: usize,
     came: Vec<Came>,
@@ -24,6 +27,7 @@ struct Script {
 
 struct Came {
     at: Instant,
+    method: String,
     /// Without the query.
     path: String,
     /// Whether it was told to come again later.
@@ -66,9 +70,31 @@ impl Front {
     }
 
     pub(super) fn turn_away(&self, method: &str, refusals: &[Refusal]) {
+        self.turn_away_about(method, "", refusals);
+    }
+
+    /// The same of the requests whose path has this part; counts anew.
+    pub(super) fn turn_away_about(&self, method: &str, about: &str, refusals: &[Refusal]) {
         let mut script = self.script.lock().expect("the script");
-        method.clone_into(&mut script.method);
-        script.refusals = refusals.to_vec();
+        *script = Script {
+            method: method.to_owned(),
+            about: about.to_owned(),
+            refusals: refusals.to_vec(),
+            ..Script::default()
+        };
+    }
+
+    /// Every request that came: `GET /api/v1/namespaces/lens/configmaps/a`; a watch is one too.
+    pub(super) fn came(&self) -> Vec<String> {
+        let script = self.script.lock().expect("the script");
+        let came = script.came.iter();
+        came.map(|came| format!("{} {}", came.method, came.path))
+            .collect()
+    }
+
+    /// How many of the requests came that are counted.
+    pub(super) fn counted(&self) -> usize {
+        self.script.lock().expect("the script").count
     }
 
     /// How long the object of the request that was told to come again later was left alone. Others
@@ -93,13 +119,14 @@ async fn answer(mut client: TcpStream, bed: Arc<Bed>, script: Arc<Mutex<Script>>
     let path = words.next().unwrap_or_default().to_owned();
     let refusal = {
         let mut script = script.lock().expect("the script");
-        let counts = method == script.method;
+        let counts = method == script.method && path.contains(&script.about);
         script.count += usize::from(counts);
         let count = script.count;
         let mut refusals = script.refusals.iter();
         let refusal = refusals.find(|(at, ..)| counts && *at == count).copied();
         script.came.push(Came {
             at: Instant::now(),
+            method: method.clone(),
             path: path.split('?').next().unwrap_or_default().to_owned(),
             turned_away: refusal.is_some_and(|(_, _, after)| after.is_some()),
         });
@@ -107,6 +134,7 @@ async fn answer(mut client: TcpStream, bed: Arc<Bed>, script: Arc<Mutex<Script>>
     };
     let content_type = header(&head, "content-type").unwrap_or_default();
     let (status, after, text) = match refusal {
+        Some((_, 0, _)) => return,
         Some((_, status, after)) => (status, after, told(status).to_string()),
         None if path.contains("watch=true") => (200, None, String::new()),
         None => {

@@ -1,12 +1,21 @@
 //! The lock of a run.
 
-use std::time::Duration;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
 
-use firstlight::engine::{Class, Failure as _};
-use firstlight::providers::kubernetes::{Error, Fence, Held, Holder, Lease};
-use serde_json::json;
+use firstlight::engine::{
+    Class, Event, EventKind, Failure as _, Mode, Plan, Reporter, Reporters, Resource,
+};
+use firstlight::providers::kubernetes::{
+    Deletion, Entry, Error, Fence, GeneratedSecret, Held, Holder, Inventory, Lease, RunRecord,
+};
+use serde_json::{Value, json};
+use testbed::{Attempt, Proxy, eventually};
 
-use super::bed::Bed;
+use super::bed::{Bed, object};
+use super::widgets::Many;
+use crate::law;
 
 fn holder(pod: &str, uid: Option<&str>) -> Holder {
     Holder {
@@ -114,9 +123,7 @@ async fn of_two_at_once_one_gets_it() {
 async fn its_holder_learns_that_it_is_lost() {
     let bed = Bed::new().await;
     let held = acquire(&bed, "a", None).await.expect("it is free");
-    let thief =
-        json!({ "metadata": { "annotations": null }, "spec": { "holderIdentity": "thief" } });
-    bed.patch(&path(&bed), thief).await;
+    steal(&bed).await;
     // A renewal comes every ten seconds; a watch is faster.
     let lost = tokio::time::timeout(Duration::from_secs(5), held.lost()).await;
     let lost = lost.expect("it hears of it").to_string();
@@ -147,4 +154,180 @@ async fn it_is_renewed_while_it_is_held() {
     held.release().await.expect("released");
     let lease = bed.get(&path(&bed)).await;
     assert_eq!(lease["spec"].get("holderIdentity"), None);
+}
+
+#[tokio::test]
+async fn an_outage_of_twenty_seconds_does_not_lose_it() {
+    // The longest time from a renewal to the outage, and the outage.
+    const AWAY: Duration = Duration::from_secs(10 + 20);
+    let bed = Bed::new().await;
+    let mut proxy = Proxy::start(bed.address()).await.expect("a proxy");
+    let client = bed.at(&format!("https://{}", proxy.address())).await;
+    let held = Lease::acquire(&client, "firstlight-lens", holder("a", None)).await;
+    let held = held.expect("it is free");
+    let before = bed.get(&path(&bed)).await["spec"]["renewTime"].clone();
+    let began = Instant::now();
+    proxy.refuse().await;
+    proxy.cut().await;
+    let passed = eventually(
+        "the outage is long enough",
+        2 * AWAY,
+        async || match began.elapsed() {
+            passed if passed >= AWAY => Attempt::Done(()),
+            passed => Attempt::NotYet(format!("{passed:?}")),
+        },
+    );
+    passed.await.expect("time passes");
+    assert!(held.loss().is_none(), "{:?}", held.loss());
+    proxy.allow().await.expect("the port is still ours");
+    let renewed = eventually("a renewal", Duration::from_secs(10), async || {
+        let renewed = bed.get(&path(&bed)).await["spec"]["renewTime"].clone();
+        if renewed == before {
+            Attempt::NotYet(format!("last renewed {before}"))
+        } else {
+            Attempt::Done(())
+        }
+    });
+    renewed.await.expect("it goes on");
+    assert!(held.loss().is_none(), "{:?}", held.loss());
+    law::changes(object(client, config("after"), false, false)).await;
+}
+
+const THIEF: &str = "thief";
+
+async fn steal(bed: &Bed) {
+    let thief = json!({ "metadata": { "annotations": null }, "spec": { "holderIdentity": THIEF } });
+    bed.patch(&path(bed), thief).await;
+}
+
+fn config(name: &str) -> Value {
+    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name },
+            "data": { "sky": "blue" } })
+}
+
+/// The first change that it plans is not made any more.
+async fn is_not_made(resource: impl Resource<Error = Error>) {
+    let seen = resource.observe().await.expect("it may still look");
+    let Ok(Plan::Change(changes)) = resource.plan(&seen) else {
+        panic!("there is something to change");
+    };
+    let change = changes.into_iter().next().expect("a plan is never empty");
+    let refused = resource.apply(change).await.expect_err("the lock is lost");
+    assert_eq!(refused.kind(), "kubernetes.lost", "{refused}");
+    assert_eq!(refused.class(), Class::Busy);
+}
+
+#[tokio::test]
+async fn whoever_has_lost_it_writes_nothing_more() {
+    let bed = Bed::new().await;
+    // What there is an earlier run has made.
+    let earlier = bed.administrator().await;
+    let inventory = Inventory::new(earlier.clone(), "lens");
+    let one = [Entry::of_document(&config("one"), false)];
+    inventory.announce(&one, Fence(0)).await.expect("written");
+    law::changes(object(earlier, config("one"), false, false)).await;
+    let known = inventory.settle(&one, Fence(0)).await.expect("written");
+    let known = known.entries;
+
+    let held = acquire(&bed, "a", None).await.expect("it is free");
+    steal(&bed).await;
+    held.lost().await;
+    let all = bed.core("configmaps", "");
+    let before = bed.get(all.trim_end_matches('/')).await["items"].clone();
+    let client = || bed.client.clone();
+    is_not_made(Deletion::new(client(), known[0].clone(), false)).await;
+    is_not_made(bed.object(config("two"))).await;
+    let mut changed = config("one");
+    changed["data"]["sky"] = "red".into();
+    is_not_made(bed.object(changed)).await;
+    let keys = BTreeMap::from([("password".to_owned(), 16)]);
+    let secret = GeneratedSecret::new(client(), "login", keys, BTreeMap::new());
+    is_not_made(secret).await;
+    let two = [Entry::of_document(&config("two"), false)];
+    let announced = Inventory::new(client(), "lens");
+    let announced = announced.announce(&two, held.fence()).await;
+    let announced = announced.expect_err("the lock is lost");
+    assert_eq!(announced.kind(), "kubernetes.lost", "{announced}");
+    let record = RunRecord::new(client(), "lens");
+    let record = record.write("{}", held.fence()).await;
+    let record = record.expect_err("the lock is lost");
+    assert_eq!(record.kind(), "kubernetes.lost", "{record}");
+    assert_eq!(bed.get(all.trim_end_matches('/')).await["items"], before);
+
+    // To look and to try is free, and another run is none of its affair.
+    law::fresh(bed.object(config("two")).rehearse(true)).await;
+    let other = bed.administrator().await;
+    law::changes(object(other, config("two"), false, false)).await;
+}
+
+/// When each change was begun, and which steps say that the lock is lost.
+#[derive(Default)]
+struct Heard {
+    began: Mutex<Vec<SystemTime>>,
+    lost: Mutex<HashSet<String>>,
+}
+
+impl Reporter for Heard {
+    fn report(&self, event: &Event<'_>) {
+        match &event.kind {
+            EventKind::StepChanged { took, .. } => {
+                self.began.lock().expect("no panic").push(event.at - *took);
+            }
+            EventKind::StepWaiting { step, waiting, .. }
+                if waiting.what.starts_with("lost the lock to thief") =>
+            {
+                self.lost.lock().expect("no panic").insert(step.to_string());
+            }
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_in_the_middle_it_is_the_end_of_all_writes() {
+    const COUNT: usize = 1000;
+    let bed = Bed::new().await;
+    let held = acquire(&bed, "a", None).await.expect("it is free");
+    let heard = Arc::new(Heard::default());
+    let mut many = Many::new();
+    for name in (0..COUNT).map(|number| format!("number-{number}")) {
+        many.step(&name, bed.object(config(&name)));
+    }
+    let reporters = Reporters::new().with(Arc::clone(&heard) as Arc<dyn Reporter>);
+    // Nobody stops this run, so that only the lock does.
+    let run = tokio::spawn(many.run(Mode::Apply, reporters));
+    let made = || heard.began.lock().expect("no panic").len();
+    let patience = Duration::from_mins(1);
+    let middle = eventually("the middle", patience, async || match made() {
+        0..20 => Attempt::NotYet("fewer than 20 are made".to_owned()),
+        _ => Attempt::Done(()),
+    });
+    middle.await.expect("it begins");
+    steal(&bed).await;
+    held.lost().await;
+    let known = SystemTime::now();
+    let all = eventually("all others hear of it", patience, async || {
+        let lost = heard.lost.lock().expect("no panic").len();
+        if made() + lost == COUNT {
+            Attempt::Done(lost)
+        } else {
+            Attempt::NotYet(format!("{} are made, {lost} know", made()))
+        }
+    });
+    let left = all.await.expect("each step either is made or says why not");
+    run.abort();
+    assert!(left > 0, "it was lost too late");
+    let late = heard.began.lock().expect("no panic").clone();
+    assert!(
+        late.iter().all(|began| *began <= known),
+        "{late:?} {known:?}"
+    );
+    let path = bed.core("configmaps", "?labelSelector=");
+    let there = bed.get(&path).await["items"].as_array().map_or(0, Vec::len);
+    // The namespace has one of its own (kube-root-ca.crt) where a controller runs.
+    assert!(there <= made() + 1, "{there} of {}", made());
+    println!(
+        "{} of {COUNT} were made before, {left} not any more",
+        made()
+    );
 }

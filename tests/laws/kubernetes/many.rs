@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use firstlight::engine::{Event, EventKind, Mode, Report, Reporter, Reporters};
-use firstlight::providers::kubernetes::Client;
-use serde_json::json;
+use firstlight::engine::{Event, EventKind, Mode, Outcome, Report, Reporter, Reporters};
+use firstlight::providers::kubernetes::{Client, Entry, Fence, Inventory, Prune};
+use serde_json::{Value, json};
 use testbed::{Attempt, eventually};
 
 use super::bed::{Bed, object};
@@ -34,6 +34,11 @@ fn costs(requests: &BTreeMap<String, u64>, others: &[(&str, u64)], lists: u64) {
     assert_eq!(rest, others);
 }
 
+fn config(name: &str) -> Value {
+    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name },
+            "data": { "number": name, "more": "text" } })
+}
+
 /// Widgets that are waited for, and settings.
 fn graph(client: &Client, widgets: &Widgets, of_each: usize, wait: bool) -> Many {
     let mut many = Many::new();
@@ -43,11 +48,9 @@ fn graph(client: &Client, widgets: &Widgets, of_each: usize, wait: bool) -> Many
             &format!("widget-{name}"),
             object(client.clone(), widget, false, wait),
         );
-        let config = json!({ "apiVersion": "v1", "kind": "ConfigMap",
-            "metadata": { "name": name }, "data": { "number": name, "more": "text" } });
         many.step(
             &format!("config-{name}"),
-            object(client.clone(), config, false, wait),
+            object(client.clone(), config(&name), false, wait),
         );
     }
     many
@@ -89,6 +92,14 @@ async fn all_wait(ends: &Ends, count: usize) {
     .expect("all wait");
 }
 
+/// The same as they are on record.
+fn entries(widgets: &Widgets, of_each: usize) -> Vec<Entry> {
+    let documents = names(of_each).flat_map(|name| [widgets.document(&name), config(&name)]);
+    documents
+        .map(|document| Entry::of_document(&document, false))
+        .collect()
+}
+
 async fn preview(client: &Client, widgets: &Widgets, of_each: usize) -> Report {
     let graph = graph(client, widgets, of_each, false);
     graph.run(Mode::Preview, Reporters::new()).await
@@ -127,11 +138,15 @@ async fn where_lists_are_not_allowed_each_object_is_read_by_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_thousand_objects_are_applied_awaited_and_left_alone() {
+async fn two_thousand_objects_are_applied_awaited_left_alone_and_pruned() {
     const OF_EACH: usize = 1000;
     let _alone = ALONE.lock().await;
-    let bed = Arc::new(Bed::new().await);
-    let widgets = Arc::new(Widgets::define(&bed).await);
+    let bed = Bed::new().await;
+    let widgets = Widgets::define(&bed).await;
+    let inventory = Inventory::new(bed.client.clone(), "lens");
+    let entries = entries(&widgets, OF_EACH);
+    let announced = inventory.announce(&entries, Fence(0)).await;
+    announced.expect("on record");
     let fresh = widgets.requests(&bed).await;
     let began = Instant::now();
     let ends = Arc::new(Ends::default());
@@ -159,11 +174,61 @@ async fn two_thousand_objects_are_applied_awaited_and_left_alone() {
         BTreeMap::from([("unchanged", 2 * OF_EACH)])
     );
     // Two pages of 500.
-    costs(&since(&made, &widgets.requests(&bed).await), &[], 2);
+    let found = widgets.requests(&bed).await;
+    costs(&since(&made, &found), &[], 2);
+    let again = settled.elapsed();
+
+    let settled = inventory.settle(&entries, Fence(0)).await;
+    settled.expect("on record");
+    let pruning = Instant::now();
+    prune(&bed, 2 * OF_EACH).await;
+    let left = bed.get(&widgets.path("")).await;
+    assert_eq!(left["items"], json!([]));
+    // The server's garbage collector, which ends each deletion, asks and writes too.
+    let deleted = since(&found, &widgets.requests(&bed).await);
+    assert_eq!(deleted.get("APPLY"), None, "{deleted:?}");
     println!(
-        "2,000 applied in {waiting:?}, looked at again in {:?}",
-        settled.elapsed()
+        "2,000 applied in {waiting:?}, looked at again in {again:?}, pruned in {:?}: {deleted:?}",
+        pruning.elapsed()
     );
+}
+
+/// Deletes everything on record, as a run of a bundle with nothing in it that has seen nothing yet.
+async fn prune(bed: &Bed, objects: usize) {
+    let prune = || async {
+        let client = bed.administrator().await;
+        let mut many = Many::new();
+        many.step("prune", Prune::new(client, "lens", Vec::new(), false));
+        many.run(Mode::Apply, Reporters::new()).await
+    };
+    let report = prune().await;
+    assert_eq!(outcomes(&report), BTreeMap::from([("changed", 1)]));
+    let Outcome::Changed(deleted) = &report.steps[0].outcome else {
+        panic!("{:?}", report.steps[0].outcome);
+    };
+    assert_eq!(deleted.len(), objects);
+    assert_eq!(outcomes(&prune().await), BTreeMap::from([("unchanged", 1)]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_asked_grows_as_the_objects_do() {
+    for of_each in [250, 500, 1000] {
+        let bed = Bed::new().await;
+        let widgets = Widgets::define(&bed).await;
+        let fresh = widgets.requests(&bed).await;
+        let report = graph(&bed.client, &widgets, of_each, false);
+        let report = report.run(Mode::Apply, Reporters::new()).await;
+        assert_eq!(
+            outcomes(&report),
+            BTreeMap::from([("changed", 2 * of_each)])
+        );
+        let made = widgets.requests(&bed).await;
+        costs(&since(&fresh, &made), &[("APPLY", of_each as u64)], 1);
+
+        preview(&bed.reader().await, &widgets, of_each).await;
+        let pages = of_each.div_ceil(500) as u64;
+        costs(&since(&made, &widgets.requests(&bed).await), &[], pages);
+    }
 }
 
 /// From when a change is sent, which is earlier than when the server makes it, to the end of the
@@ -204,4 +269,53 @@ async fn the_end_of_a_wait_follows_the_change_at_once() {
     // Without the watch the engine would look again after pauses of up to five seconds.
     assert!(median < Duration::from_millis(500), "{median:?}");
     assert!(most < Duration::from_secs(2), "{most:?}");
+}
+
+/// How often the API server was asked for a list of endpoint slices, by anybody.
+async fn slice_lists(bed: &Bed) -> u64 {
+    let metrics = bed.text("/metrics").await;
+    let of_slices = |line: &&str| {
+        line.starts_with("apiserver_request_total{")
+            && line.contains("resource=\"endpointslices\"")
+            && line.contains("verb=\"LIST\"")
+    };
+    let counts = metrics.lines().filter(of_slices);
+    let counts = counts.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+    counts.sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn services_that_wait_share_one_look_at_what_is_behind_them() {
+    const COUNT: usize = 100;
+    let _alone = ALONE.lock().await;
+    let bed = Bed::new().await;
+    let ends = Arc::new(Ends::default());
+    let mut many = Many::new();
+    for name in names(COUNT) {
+        let service = json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": name },
+            "spec": { "clusterIP": "None", "selector": { "app": name }, "ports": [{ "port": 80 }] } });
+        many.step(&name, object(bed.client.clone(), service, false, true));
+    }
+    let before = slice_lists(&bed).await;
+    let reporters = Reporters::new().with(Arc::clone(&ends) as Arc<dyn Reporter>);
+    let run = tokio::spawn(many.run(Mode::Apply, reporters));
+    all_wait(&ends, COUNT).await;
+    let slices = format!(
+        "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices",
+        bed.namespace
+    );
+    for name in names(COUNT) {
+        let labels = json!({ "kubernetes.io/service-name": name });
+        let endpoint = json!({ "addresses": ["10.0.0.1"], "conditions": { "ready": true } });
+        let slice = json!({ "metadata": { "name": name, "labels": labels },
+            "addressType": "IPv4", "endpoints": [endpoint] });
+        bed.post(&slices, slice).await;
+    }
+    let report = run.await.expect("it ends");
+    assert_eq!(outcomes(&report), BTreeMap::from([("changed", COUNT)]));
+    let looks: u32 = report.steps.iter().map(|step| step.attempts).sum();
+    let lists = slice_lists(&bed).await - before;
+    println!("{looks} looks at {COUNT} services asked for {lists} lists of what is behind them");
+    // Other tests look at slices too.
+    assert!(lists <= 20, "{lists} lists for {looks} looks");
 }

@@ -301,3 +301,37 @@ async fn a_server_under_another_name_is_not_trusted() {
     assert!(said.contains("do not trust the certificate"), "{said}");
     assert!(hints[0].contains("certificate-authority"), "{hints:?}");
 }
+
+#[tokio::test]
+async fn claims_of_a_stateful_set_are_compared_without_a_try() {
+    let bed = Bed::new().await;
+    let document = json!({
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": { "name": "db" },
+        "spec": {
+            "serviceName": "db",
+            "selector": { "matchLabels": { "app": "db" } },
+            "template": {
+                "metadata": { "labels": { "app": "db" } },
+                "spec": { "containers": [{ "name": "db", "image": "example.com/db" }] },
+            },
+            "volumeClaimTemplates": [{
+                "metadata": { "name": "data" },
+                "spec": {
+                    "accessModes": ["ReadWriteOnce"],
+                    "resources": { "requests": { "storage": "1024Mi" } },
+                },
+            }],
+        },
+    });
+    law::changes(bed.object(document.clone())).await;
+    // Whoever may only read cannot try it out.
+    let reader = bed.reader().await;
+    law::unchanged(object(reader.clone(), document.clone(), false, false)).await;
+    let mut larger = document;
+    larger["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] =
+        "2Gi".into();
+    let (class, said, _) = law::fails(object(reader, larger, false, false)).await;
+    assert_eq!(class, Class::Forbidden, "the server must be asked: {said}");
+}

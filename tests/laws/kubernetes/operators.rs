@@ -7,10 +7,9 @@ use std::time::{Duration, SystemTime};
 use firstlight::engine::{Plan, Resource};
 use firstlight::providers::kubernetes::Object;
 use serde_json::{Value, json};
-use testbed::{Attempt, eventually};
+use testbed::{Attempt, Judged, Recording, StandIn, eventually};
 
 use super::bed::{Bed, object};
-use super::stand_in::{Recording, StandIn, define};
 
 /// The clock of the recording that is played. It is long past, so that nothing passes for having
 /// been quiet for a while only because its recording is played faster than it was made.
@@ -33,7 +32,7 @@ async fn waits_for(resource: &Object) -> Option<String> {
 }
 
 /// The document that the user has, and the object made of it.
-async fn apply(bed: &Bed, recorded: &Value) -> (String, Value) {
+async fn apply(bed: &Bed, recorded: &Value) -> Judged {
     let metadata = json!({ "name": recorded["metadata"]["name"] });
     let document = json!({ "apiVersion": recorded["apiVersion"], "kind": recorded["kind"],
                            "metadata": metadata, "spec": recorded["spec"] });
@@ -44,37 +43,37 @@ async fn apply(bed: &Bed, recorded: &Value) -> (String, Value) {
             resource.apply(change).await.expect("it is applied");
         }
     }
-    let path = StandIn::new(bed).path(recorded);
+    let path = StandIn::new(&bed.api).path(recorded);
     let live = bed.get(&path).await;
     let uid = live["metadata"]["uid"].as_str().expect("a uid").to_owned();
-    (uid, document)
+    Judged { uid, document }
 }
 
 /// Plays a recording and looks after each line, as somebody who sees the cluster for the first
 /// time; at the end as somebody who stays.
 async fn play(name: &str) {
-    let recording = Recording::open(name);
+    let recording = Recording::open(name).expect("a recording");
     let bed = Bed::new().await;
+    let mut stand_in = StandIn::new(&bed.api);
     for (api_version, kind) in recording.foreign_kinds() {
-        define(&bed, api_version, kind).await;
+        let defined = stand_in.define(api_version, kind).await;
+        defined.unwrap_or_else(|error| panic!("{kind}: {error:?}"));
     }
-    let mut stand_in = StandIn::new(&bed);
-    let mut judged: Option<(String, Value)> = None;
+    let mut judged: Option<Judged> = None;
     for (number, line) in recording.lines.iter().enumerate() {
         NOW_MS.fetch_max(line.at_ms, Ordering::Relaxed);
-        if recording.is_judged(&line.object) {
-            let known = judged.as_ref().map(|(_, document)| &document["spec"]);
+        let played = if recording.is_judged(&line.object) {
+            let known = judged.as_ref().map(|judged| &judged.document["spec"]);
             if known != Some(&line.object["spec"]) {
                 judged = Some(apply(&bed, &line.object).await);
             }
-            stand_in
-                .status(&stand_in.path(&line.object), &line.object)
-                .await;
+            stand_in.status(&line.object).await
         } else {
             let about = judged.clone().unwrap_or_default();
-            stand_in.play(line, &about).await;
-        }
-        let Some((_, document)) = &judged else {
+            stand_in.play(line, &about).await
+        };
+        played.unwrap_or_else(|error| panic!("{name}:{number}: {error:?}"));
+        let Some(Judged { document, .. }) = &judged else {
             continue;
         };
         let fresh = object(bed.again().await, document.clone(), true, true).with_clock(clock);
@@ -85,7 +84,7 @@ async fn play(name: &str) {
             "{name}:{number}"
         );
     }
-    let (_, document) = judged.expect("it was made");
+    let Judged { document, .. } = judged.expect("it was made");
     let stays = object(bed.client.clone(), document, true, true).with_clock(clock);
     eventually("a current object", Duration::from_secs(20), async || {
         NOW_MS.fetch_add(15_000, Ordering::Relaxed);

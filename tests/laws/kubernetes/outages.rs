@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use firstlight::engine::{Event, EventKind, Mode, Report, Reporter, Reporters};
 use firstlight::providers::kubernetes::Client;
+use http::Method;
 use serde_json::{Value, json};
 use testbed::{ApiServer, Attempt, Proxy, eventually};
 use tokio::sync::Notify;
@@ -189,6 +190,53 @@ async fn a_server_that_asks_to_be_left_alone_is_left_alone() {
     }
 }
 
+/// The version of a list of all widgets now.
+async fn version(bed: &Bed, widgets: &Widgets) -> String {
+    let all = bed.get(&widgets.path("")).await;
+    let version = all["metadata"]["resourceVersion"].as_str();
+    version.expect("a version").to_owned()
+}
+
+/// Waits until the server answers a watch from this version with 410.
+async fn is_gone(bed: &Bed, widgets: &Widgets, version: &str) {
+    let all = widgets.path("");
+    let watch = format!("{all}?watch=true&timeoutSeconds=1&resourceVersion={version}");
+    let gone = eventually("410 Gone", Duration::from_mins(1), async || {
+        match bed.ask(Method::GET, &watch, "application/json", None).await {
+            Ok(event) if event["object"]["code"] == 410 => Attempt::Done(()),
+            Err(kube::Error::Api(status)) if status.code == 410 => Attempt::Done(()),
+            Ok(event) => Attempt::NotYet(event.to_string()),
+            Err(error) => Attempt::not_yet(&error),
+        }
+    });
+    gone.await.expect("the server has forgotten it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_410_a_new_list_is_asked_for() {
+    const COUNT: usize = 20;
+    let bed = Bed::new().await;
+    let widgets = Widgets::define(&bed).await;
+    let progress = Progress::telling_at(0);
+    let run = start(&bed.client, &widgets, COUNT, &progress);
+    until_waiting(&progress, COUNT).await;
+    let seen = version(&bed, &widgets).await;
+    let before = widgets.requests(&bed).await;
+    // A definition that changes makes the server end all watches of its kind, and forget what was
+    // before: nobody can go on from what he has seen.
+    widgets.change_definition(&bed).await;
+    is_gone(&bed, &widgets, &seen).await;
+    for name in names(COUNT) {
+        widgets.make_ready(&bed, &name).await;
+    }
+    let report = run.await.expect("it ends");
+    assert_eq!(outcomes(&report), BTreeMap::from([("changed", 2 * COUNT)]));
+    // Nothing was written again, and nothing read by its name.
+    let cost = since(&before, &widgets.requests(&bed).await);
+    let verbs: Vec<&str> = cost.keys().map(String::as_str).collect();
+    assert_eq!(verbs, ["LIST"], "{cost:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_killed_at_ten_points_is_survived() {
     const COUNT: usize = 20;
@@ -208,10 +256,7 @@ async fn a_server_that_is_killed_at_ten_points_is_survived() {
         for name in names(COUNT) {
             let path = widgets.path(&name);
             eventually("it was made", Duration::from_mins(1), async || {
-                match bed
-                    .ask(http::Method::GET, &path, "application/json", None)
-                    .await
-                {
+                match bed.ask(Method::GET, &path, "application/json", None).await {
                     Ok(_) => Attempt::Done(()),
                     Err(error) => Attempt::not_yet(&error),
                 }

@@ -286,7 +286,7 @@ async fn what_others_have_made_is_never_deleted_after_a_run_that_was_cut_short()
     }
     let settled = inventory.settle(&entries, Fence(0)).await;
     let settled = settled.expect("written");
-    let adopted: Vec<bool> = settled.iter().map(|entry| entry.adopted).collect();
+    let adopted: Vec<bool> = settled.entries.iter().map(|entry| entry.adopted).collect();
     assert_eq!(adopted, [true, true, false]);
 
     let client = run_of(&bed, "lens").await.0;
@@ -310,4 +310,62 @@ async fn an_object_of_a_version_that_is_retired_is_deleted_in_another() {
     let other = run_of(&bed, "lens").await.0;
     let deleted = law::changes(Deletion::new(other, entry, false)).await;
     assert_eq!(deleted, [format!("delete Widget {}/a", bed.namespace)]);
+}
+
+#[tokio::test]
+async fn what_may_not_be_deleted_is_named_and_the_others_go() {
+    let bed = Bed::new().await;
+    let of = |kind: &str, name: &str| json!({ "apiVersion": "v1", "kind": kind, "metadata": { "name": name } });
+    let documents = [
+        of("ConfigMap", "one"),
+        of("ConfigMap", "two"),
+        of("Secret", "three"),
+        of("ServiceAccount", "four"),
+    ];
+    let (client, inventory) = run_of(&bed, "lens").await;
+    let entries = documents.each_ref().map(|it| Entry::of_document(it, false));
+    let announced = inventory.announce(&entries, Fence(0)).await;
+    announced.expect("written");
+    for document in documents {
+        law::changes(object(client.clone(), document, false, false)).await;
+    }
+    let settled = inventory.settle(&entries, Fence(0)).await;
+    settled.expect("written");
+
+    let all = |verbs: Value| json!({ "apiGroups": ["*"], "resources": ["*"], "verbs": verbs });
+    let delete = |resources: Value, names: Value| json!({ "apiGroups": [""], "resources": resources, "resourceNames": names, "verbs": ["delete"] });
+    let limited = bed.user_with(json!([
+        all(json!(["get", "list", "watch"])),
+        delete(json!(["configmaps"]), json!(["two"])),
+        delete(json!(["secrets", "serviceaccounts"]), json!([])),
+    ]));
+    let limited = limited.await;
+    limited.act_for("lens");
+    let record = Inventory::new(limited.clone(), "lens");
+    let missing = record.missing_rights(&entries[1..], false).await;
+    let missing = missing.expect("an answer");
+    let [right] = &missing[..] else {
+        panic!("{missing:?}");
+    };
+    let what = (right.verb, right.resource.as_str(), right.name.as_deref());
+    assert_eq!(what, ("delete", "configmaps", Some("one")));
+
+    let prune = Prune::new(limited, "lens", Vec::new(), false);
+    let (class, said, hints) = law::fails(prune).await;
+    assert_eq!(class, Class::Forbidden, "{said}");
+    let expected = format!(
+        "not allowed to delete what has left the bundle: ConfigMap {}/one; 1 more stays, which is deleted only after that",
+        bed.namespace
+    );
+    assert_eq!(said, expected);
+    assert!(hints[0].starts_with("grant `delete`"), "{hints:?}");
+    bed.get(&bed.core("configmaps", "one")).await;
+    bed.get(&bed.core("serviceaccounts", "four")).await;
+    for (kind, name) in [("configmaps", "two"), ("secrets", "three")] {
+        let path = bed.core(kind, name);
+        let gone = bed
+            .ask(http::Method::GET, &path, "application/json", None)
+            .await;
+        assert!(gone.is_err(), "{name} is still there");
+    }
 }

@@ -9,10 +9,10 @@ use firstlight::engine::{
 };
 use http::Method;
 use serde_json::{Value, json};
-use testbed::{Attempt, eventually, unique};
+use testbed::{Attempt, CustomKind, MERGE_PATCH, eventually, unique};
 use tokio_util::sync::CancellationToken;
 
-use super::bed::{Bed, MERGE};
+use super::bed::Bed;
 
 /// A custom resource that is ready when somebody says so in its status.
 pub(super) struct Widgets {
@@ -49,26 +49,17 @@ impl Widgets {
 
     /// The definition of the kind.
     pub(super) fn definition(&self) -> Value {
-        let group = &self.group;
-        let open = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
-        json!({
-            "apiVersion": "apiextensions.k8s.io/v1",
-            "kind": "CustomResourceDefinition",
-            "metadata": { "name": format!("widgets.{group}") },
-            "spec": {
-                "group": group,
-                "scope": "Namespaced",
-                "names": { "kind": "Widget", "plural": "widgets" },
-                "versions": [{
-                    "name": "v1", "served": true, "storage": true,
-                    "subresources": { "status": {} },
-                    "schema": { "openAPIV3Schema": {
-                        "type": "object",
-                        "properties": { "spec": open, "status": open },
-                    } },
-                }],
-            },
-        })
+        CustomKind::new(&self.group, "v1", "Widget").definition()
+    }
+
+    /// Gives the definition another schema.
+    pub(super) async fn change_definition(&self, bed: &Bed) {
+        let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+        let path = format!("{path}/widgets.{}", self.group);
+        let mut definition = self.definition();
+        let schema = &mut definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        schema["description"] = "A widget of the second series.".into();
+        bed.patch(&path, definition).await;
     }
 
     pub(super) fn document(&self, name: &str) -> Value {
@@ -95,7 +86,9 @@ impl Widgets {
     pub(super) async fn make_ready(&self, bed: &Bed, name: &str) {
         let ready = json!({ "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
         let path = format!("{}/status?fieldManager=controller", self.path(name));
-        let answer = bed.ask(Method::PATCH, &path, MERGE, Some(&ready)).await;
+        let answer = bed
+            .ask(Method::PATCH, &path, MERGE_PATCH, Some(&ready))
+            .await;
         answer.expect("its status is written");
     }
 
@@ -160,7 +153,7 @@ impl Many {
     pub(super) fn step(&mut self, name: &str, resource: impl Resource) {
         let options = StepOptions {
             kind: "test",
-            timeout: Duration::from_mins(2),
+            timeout: Duration::from_mins(5),
             no_progress: None,
             optional: false,
         };

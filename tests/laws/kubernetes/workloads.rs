@@ -96,8 +96,8 @@ async fn a_pod_becomes_ready_and_a_job_ends_well_or_badly() {
     bed.remove().await;
 }
 
-/// What the diagnosis of a workload that cannot start comes to say.
-async fn diagnosed(bed: &Bed, document: Value, expected: &[&str]) {
+/// What the diagnosis of a workload that cannot start comes to say; its evidence then.
+async fn diagnosed(bed: &Bed, document: Value, expected: &[&str]) -> Vec<String> {
     let what = format!("a diagnosis with {expected:?}");
     let object = object(bed.client.clone(), document.clone(), false, true);
     law::changes(super::bed::object(
@@ -110,14 +110,36 @@ async fn diagnosed(bed: &Bed, document: Value, expected: &[&str]) {
     let said = eventually(&what, PATIENCE, async || {
         let seen = object.observe().await.expect("the server answers");
         let said = object.diagnose(Ok(&seen)).await;
-        let said = said.map_or_else(String::new, |diagnosis| diagnosis.sentence);
-        if expected.iter().all(|part| said.contains(part)) {
-            Attempt::Done(())
+        let Some(said) = said else {
+            return Attempt::NotYet("nothing is said".to_owned());
+        };
+        if expected.iter().all(|part| said.sentence.contains(part)) {
+            Attempt::Done(said.evidence)
         } else {
-            Attempt::NotYet(said)
+            Attempt::NotYet(said.sentence)
         }
     });
-    said.await.expect("it is said");
+    said.await.expect("it is said")
+}
+
+#[tokio::test]
+async fn a_log_that_tells_a_secret_is_quoted_without_it() {
+    let bed = Bed::with_node().await;
+    let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "login" },
+                         "stringData": { "user": "lens", "password": "open-sesame" } });
+    law::changes(bed.object(secret)).await;
+    let mut leaks = spec("echo \"login of $USER with $PASSWORD failed\"; exit 3");
+    let from = |key: &str| json!({ "secretKeyRef": { "name": "login", "key": key } });
+    leaks["containers"][0]["env"] = json!([
+        { "name": "USER", "valueFrom": from("user") },
+        { "name": "PASSWORD", "valueFrom": from("password") },
+    ]);
+    let expected = "its log ends: login of lens with (sensitive) failed";
+    let evidence = diagnosed(&bed, workload("StatefulSet", "leaks", &leaks), &[expected]).await;
+    let log = "  login of lens with (sensitive) failed".to_owned();
+    assert!(evidence.contains(&log), "{evidence:?}");
+    assert!(!evidence.join("\n").contains("open-sesame"));
+    bed.remove().await;
 }
 
 #[tokio::test]

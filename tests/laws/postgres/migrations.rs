@@ -12,19 +12,19 @@ use testbed::{Attempt, eventually};
 use super::{Bed, connect, settings};
 use crate::law;
 
-fn migrations(server: Server, database: &str, files: Vec<File>) -> Migrations {
+pub(super) fn migrations(server: Server, database: &str, files: Vec<File>) -> Migrations {
     let mut migrations = Migrations::new(server, database, files);
     migrations.trace_id = Some("0af7651916cd43dd8448eb211c80319c".to_owned());
     migrations
 }
 
-fn file(version: u64, sql: &str) -> File {
+pub(super) fn file(version: u64, sql: &str) -> File {
     let path = format!("sql/V{version:04}__test.sql");
     File::new(version, "test", path, sql, &Placeholders::new())
 }
 
 /// Files that count how often each was applied.
-fn counting(count: u64) -> Vec<File> {
+pub(super) fn counting(count: u64) -> Vec<File> {
     let first = "CREATE TABLE applied (version bigint NOT NULL);\n";
     (1..=count)
         .map(|version| {
@@ -36,7 +36,7 @@ fn counting(count: u64) -> Vec<File> {
 }
 
 /// Each file was applied exactly once, and the history says so.
-async fn applied_once(bed: &Bed, database: &str, count: u64) {
+pub(super) async fn applied_once(bed: &Bed, database: &str, count: u64) {
     let sql = "SELECT format('%s files, %s versions, %s rows of history', \
                              count(*), count(DISTINCT version), \
                              (SELECT count(*) FROM firstlight.schema_history)) FROM applied";

@@ -12,12 +12,13 @@ use tokio::sync::{Mutex, OnceCell, Semaphore};
 /// A build of Kubernetes takes five minutes alone, and many more on a busy machine.
 const LONGEST: Duration = Duration::from_hours(1);
 
-/// The program `helm`, `kubectl` or another that was built once a machine, for tests that call it.
+/// The program (or folder) `helm` or another that was built once a machine, for tests that call it.
 ///
 /// # Errors
 /// When it has not been built: the error names the script that does.
 pub fn program(name: &str) -> Result<PathBuf, Error> {
-    let version = place::version(&format!("{}_VERSION", name.to_uppercase()))?;
+    let key = name.to_uppercase().replace('-', "_");
+    let version = place::version(&format!("{key}_VERSION"))?;
     let program = place::cache().join(name).join(version).join(name);
     if program.exists() {
         return Ok(program);

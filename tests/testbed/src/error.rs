@@ -164,6 +164,38 @@ pub enum Error {
         /// It.
         what: String,
     },
+    /// The API server has refused, or has not answered.
+    #[error("failed to {verb} {path}")]
+    Api {
+        /// The method.
+        verb: String,
+        /// The path of the object.
+        path: String,
+        /// Why.
+        source: Box<kube::Error>,
+    },
+    /// A kubeconfig could not be used.
+    #[error("{path} cannot be used as a kubeconfig")]
+    Kubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A file of a recording, or its index, is not of that form.
+    #[error("{path} is not a recording: {because}")]
+    Recording {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        because: String,
+    },
+    /// TLS could not be set up.
+    #[error("failed to set up TLS")]
+    Tls {
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A certificate could not be made.
     #[error("failed to make a certificate")]
     Certificate {

@@ -10,8 +10,9 @@ use crate::stop::stop_script;
 use crate::{Error, grafana, place};
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 const UP: Duration = Duration::from_mins(15);
@@ -35,6 +36,38 @@ impl Cluster {
             .arg(&self.kubeconfig)
             .env("KUBECACHEDIR", &self.kubectl_cache);
         Ok(command)
+    }
+
+    /// What kubectl prints, with this text on its standard input.
+    ///
+    /// # Errors
+    /// When kubectl cannot be run; [`Error::Never`] with all that it said when it fails.
+    pub fn kubectl_says(&self, arguments: &[&str], input: &str) -> Result<String, Error> {
+        let mut command = self.kubectl()?;
+        command
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let program = PathBuf::from(command.get_program());
+        let failed = |source| Error::Program {
+            program: program.clone(),
+            source,
+        };
+        let mut child = command.spawn().map_err(failed)?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // One that ends without having read says itself why.
+            let _ = stdin.write_all(input.as_bytes());
+        }
+        let output = child.wait_with_output().map_err(failed)?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() {
+            return Ok(text(&output.stdout));
+        }
+        Err(Error::Never {
+            what: format!("kubectl {arguments:?} failed"),
+            because: text(&output.stdout) + &text(&output.stderr),
+        })
     }
 
     /// Imports an image from an OCI archive.
@@ -92,11 +125,12 @@ impl Cluster {
     }
 }
 
-/// Only the API server and its store.
+/// Only the API server and its store. The operator that tests run beside it is built too.
 pub(crate) async fn start_apiserver(room: &Room<'_>, builds: &Builds) -> Result<Cluster, Error> {
-    builds
-        .program(room, "kubernetes", "KUBERNETES_VERSION")
-        .await?;
+    futures::try_join!(
+        builds.program(room, "kubernetes", "KUBERNETES_VERSION"),
+        builds.program(room, "prometheus-operator", "PROMETHEUS_OPERATOR_VERSION"),
+    )?;
     let script = cluster_script(room, "apiserver-up.sh");
     bring_up(room, &script, "pids/kube-apiserver").await
 }

@@ -98,13 +98,15 @@ fn settings(
     let (certificate, key) = files.certificate();
     format!(
         "[databases]\n* = host={} port={}\n\n[pgbouncer]\nlisten_addr = {}\nlisten_port = {}\n\
-         unix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {}\npool_mode = {mode}\n\
-         client_tls_sslmode = allow\nclient_tls_cert_file = {}\nclient_tls_key_file = {}\n",
+         unix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {}\nadmin_users = {}\n\
+         pool_mode = {mode}\nclient_tls_sslmode = allow\n\
+         client_tls_cert_file = {}\nclient_tls_key_file = {}\n",
         before.host,
         before.port,
         server.host,
         server.port,
         users.display(),
+        server.user,
         certificate.display(),
         key.display(),
     )

@@ -2,6 +2,8 @@
 
 use crate::Error;
 use crate::error::InFile;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
     date_time_ymd,
@@ -22,11 +24,22 @@ pub struct Certificate {
     pub key: PathBuf,
 }
 
+impl Certificate {
+    /// The authority, as the `caBundle` of a webhook.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn authority(&self) -> Result<String, Error> {
+        let pem = fs::read(&self.ca).file("read", &self.ca)?;
+        Ok(STANDARD.encode(pem))
+    }
+}
+
 /// A server's certificate and its private key, as PEM.
 #[derive(Clone)]
 pub struct Signed {
-    certificate: String,
-    key: String,
+    pub(crate) certificate: String,
+    pub(crate) key: String,
 }
 
 /// An authority of a test. All have one name, as those that an operator makes anew do.

@@ -15,6 +15,8 @@ use tokio::time::Instant;
 use tracing::field::{Empty, display};
 use tracing::{Instrument, Span};
 
+use super::super::hold::Hold;
+use super::super::known_values::KnownValues;
 use super::super::request::{Request, Selection};
 use super::super::{Error, refusal};
 use crate::engine::Failure as _;
@@ -40,6 +42,9 @@ struct Line {
     permits: Semaphore,
     /// Until when the server has asked to be left alone.
     rest: Mutex<Option<Instant>>,
+    /// Of the lock of the run.
+    hold: Hold,
+    known: KnownValues,
 }
 
 impl Connection {
@@ -60,12 +65,24 @@ impl Connection {
             port: uri.port_u16().unwrap_or(if https { 443 } else { 80 }),
             permits: Semaphore::new(AT_ONCE),
             rest: Mutex::default(),
+            hold: Hold::default(),
+            known: KnownValues::default(),
         })))
     }
 
     /// The namespace that the configuration names.
     pub(super) fn default_namespace(&self) -> &str {
         self.0.kube.default_namespace()
+    }
+
+    /// Whether the lock of the run is ours.
+    pub(in crate::providers::kubernetes) fn hold(&self) -> &Hold {
+        &self.0.hold
+    }
+
+    /// What was read of Secrets, so that it is not shown.
+    pub(in crate::providers::kubernetes) fn known(&self) -> &KnownValues {
+        &self.0.known
     }
 
     fn server(&self) -> String {
@@ -83,6 +100,9 @@ impl Connection {
         } else {
             let permit = self.0.permits.acquire().await.ok();
             self.may_be_asked(&request)?;
+            if request.is_for_the_holder() {
+                self.0.hold.check(std::time::Instant::now())?;
+            }
             permit
         };
         let span = self.span(&request);
@@ -96,6 +116,11 @@ impl Connection {
                     after: ANSWER,
                 })
             });
+        if let Ok(answer) = &answer
+            && request.is_of_secret()
+        {
+            self.0.known.learn(answer);
+        }
         if let Err(error) = &answer
             && !request.expects(error)
         {

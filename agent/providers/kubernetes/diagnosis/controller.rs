@@ -59,7 +59,7 @@ fn untouched(object: &Live) -> Option<String> {
             "no controller has written to it: its only field manager is {MANAGER}"
         ));
     }
-    let (generation, observed) = (object.generation()?, object.observed_generation()?);
+    let (generation, observed) = (object.generation()?, observed(object)?);
     if observed >= generation {
         return None;
     }
@@ -72,6 +72,15 @@ fn untouched(object: &Live) -> Option<String> {
         "its controller {by} wrote its status last at {at}, of generation {observed}; \
          it is at {generation}"
     ))
+}
+
+/// The newest generation that its status speaks of, as a whole or in a condition.
+fn observed(object: &Live) -> Option<i64> {
+    let conditions = object.list("/status/conditions").iter();
+    let newest = conditions
+        .filter_map(|it| it["observedGeneration"].as_i64())
+        .max();
+    object.observed_generation().or(newest)
 }
 
 impl Operator {
@@ -320,6 +329,9 @@ mod tests {
         let ours = json!({ "manager": MANAGER });
         let theirs = json!({ "manager": "widgets", "subresource": "status",
                              "time": "2026-01-01T00:00:00Z" });
+        let in_a_condition = Live::new(json!({ "apiVersion": "example.com/v1", "kind": "Widget",
+            "metadata": { "generation": 2, "managedFields": [ours, theirs] },
+            "status": { "conditions": [{ "type": "Reconciled", "observedGeneration": 1 }] } }));
         for (object, expected) in [
             (
                 object(json!([ours]), 0),
@@ -333,6 +345,13 @@ mod tests {
                 ),
             ),
             (object(json!([ours, theirs]), 2), None),
+            (
+                in_a_condition,
+                Some(
+                    "its controller widgets wrote its status last at 2026-01-01T00:00:00Z, of \
+                     generation 1; it is at 2",
+                ),
+            ),
         ] {
             assert_eq!(cause(&Scene::of(object)).as_deref(), expected);
         }

@@ -41,7 +41,7 @@ pub(super) async fn diagnose(
 ) -> Option<Diagnosis> {
     let scene = reader::read(client, target, live, controllers).await;
     let cause = cause(&scene)?;
-    Some(told(&scene, &beside(live, &cause)))
+    Some(told(client, &scene, &beside(live, &cause)))
 }
 
 /// Without what the object's own status says, because that is what is waited for.
@@ -108,13 +108,15 @@ async fn of(client: &Client, kind: Kind, namespace: &str, name: &str) -> Option<
     };
     let scene = reader::read(client, &target, &live, &[]).await;
     let cause = cause(&scene)?;
-    Some(told(&scene, &format!("{target}: {cause}")))
+    Some(told(client, &scene, &format!("{target}: {cause}")))
 }
 
-fn told(scene: &Scene, sentence: &str) -> Diagnosis {
+/// Messages of containers and events may quote a Secret too.
+fn told(client: &Client, scene: &Scene, sentence: &str) -> Diagnosis {
+    let evidence = evidence::of(scene);
     Diagnosis {
-        sentence: cut(sentence, SENTENCE),
-        evidence: evidence::of(scene),
+        sentence: cut(&client.mask(sentence), SENTENCE),
+        evidence: evidence.iter().map(|line| client.mask(line)).collect(),
     }
 }
 

@@ -11,7 +11,7 @@ use super::stamp::{self, Holder};
 use crate::engine::FieldChange;
 
 /// Where the server keeps which field is whose.
-const MANAGED: &str = "metadata.managedFields";
+pub(in super::super) const MANAGED: &str = "metadata.managedFields";
 
 /// Takes note of an object, or refuses to change one that somebody else has made.
 ///

@@ -66,10 +66,14 @@ pub(super) async fn look(client: &Client, entry: &Entry, with_data: bool) -> Res
         Some(target) => client.get(&target).await?.map(|live| (target, live)),
         None => None,
     };
-    let Some((target, live)) =
-        found.filter(|(_, live)| is_ours(stamp::holder(client, live), entry, live))
-    else {
-        client.ledger().saw_gone(entry.key());
+    let ours = found
+        .as_ref()
+        .filter(|(_, live)| is_ours(stamp::holder(client, live), entry, live));
+    let Some((target, live)) = ours.cloned() else {
+        let is_news = client.ledger().saw_gone(entry.key());
+        if let Some((target, live)) = found.filter(|_| is_news && !entry.adopted) {
+            tell_shared(client, &target, &live);
+        }
         return Ok(State::Gone);
     };
     let holds_data = entry.keep || data::ends_with(&live);
@@ -77,6 +81,22 @@ pub(super) async fn look(client: &Client, entry: &Entry, with_data: bool) -> Res
         return Ok(State::Kept);
     }
     Ok(State::Present(Box::new((target, live))))
+}
+
+/// Says why an object stays that this bundle drops, and when it will go.
+fn tell_shared(client: &Client, target: &Target, live: &Live) {
+    if stamp::holder(client, live) != Holder::Shared {
+        return;
+    }
+    let others: Vec<&str> = stamp::owners(live)
+        .filter(|owner| Some(*owner) != client.owner())
+        .collect();
+    let others = others.join(", ");
+    tracing::warn!(
+        name: "object.warning",
+        "{target} is left as it is, because others apply it too ({others}); once a single bundle does, take its annotation {} away, and the bundle that made it has it alone again",
+        stamp::ANNOTATION
+    );
 }
 
 /// Whether it is the very object that we have made.

@@ -23,6 +23,15 @@ pub struct Inventory {
     name: String,
 }
 
+/// What is on record at the end of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// What the bundle has.
+    pub entries: Vec<Entry>,
+    /// What has left it.
+    pub left: Vec<Entry>,
+}
+
 impl Inventory {
     /// The inventory of a bundle in the client's namespace.
     #[must_use]
@@ -33,13 +42,22 @@ impl Inventory {
         }
     }
 
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Everything on record; what the steps of this client see is compared with it from now on.
     ///
     /// # Errors
     /// When the API server cannot be asked, or the record is not ours.
     pub async fn read(&self) -> Result<Vec<Entry>, Error> {
         let parts = self.parts().await?;
-        let entries = parts.into_iter().flat_map(|part| part.0);
+        self.opened(&parts).await
+    }
+
+    /// The entries of these parts, which the steps of this client know from now on.
+    async fn opened(&self, parts: &[Part]) -> Result<Vec<Entry>, Error> {
+        let entries = parts.iter().flat_map(|part| part.0.iter().cloned());
         let entries = self.resolved(entries.collect()).await?;
         self.client.ledger().open(&entries);
         Ok(entries)
@@ -62,7 +80,8 @@ impl Inventory {
     /// # Errors
     /// [`Error::Fenced`] after a later holder of the lock; and when the API server does not take it.
     pub async fn announce(&self, desired: &[Entry], fence: Fence) -> Result<(), Error> {
-        let mut entries = self.read().await?;
+        let stored = self.parts().await?;
+        let mut entries = self.opened(&stored).await?;
         let known: HashSet<Key> = entries.iter().map(Entry::key).collect();
         for entry in self.resolved(desired.to_vec()).await? {
             if !known.contains(&entry.key()) {
@@ -72,7 +91,7 @@ impl Inventory {
             }
         }
         let entries = self.told_from_others(entries).await;
-        self.replace(entries, fence).await
+        self.replace(&stored, entries, fence).await
     }
 
     /// The entries, of which those that somebody else has made are marked so: before the first
@@ -94,8 +113,9 @@ impl Inventory {
     ///
     /// # Errors
     /// See [`Inventory::announce`].
-    pub async fn settle(&self, desired: &[Entry], fence: Fence) -> Result<Vec<Entry>, Error> {
-        let recorded = self.read().await?;
+    pub async fn settle(&self, desired: &[Entry], fence: Fence) -> Result<Settled, Error> {
+        let stored = self.parts().await?;
+        let recorded = self.opened(&stored).await?;
         let desired = self.resolved(desired.to_vec()).await?;
         let keys: HashSet<Key> = desired.iter().map(Entry::key).collect();
         let before: HashMap<Key, &Entry> =
@@ -109,11 +129,14 @@ impl Inventory {
             .collect();
         let others = recorded.iter();
         let others = others.filter(|entry| !keys.contains(&entry.key()));
-        entries.extend(others.cloned());
+        let mut left: Vec<Entry> = others.cloned().collect();
         let ledger = self.client.ledger();
-        entries.retain(|entry| ledger.of(&entry.key()).sight != Sight::Gone);
-        self.replace(entries.clone(), fence).await?;
-        Ok(entries)
+        let is_there = |entry: &Entry| ledger.of(&entry.key()).sight != Sight::Gone;
+        entries.retain(is_there);
+        left.retain(is_there);
+        let all = entries.iter().chain(&left).cloned().collect();
+        self.replace(&stored, all, fence).await?;
+        Ok(Settled { entries, left })
     }
 
     /// Takes the whole record away.
@@ -148,12 +171,9 @@ impl Inventory {
     }
 
     async fn resolved(&self, entries: Vec<Entry>) -> Result<Vec<Entry>, Error> {
-        let mut resolved = Vec::with_capacity(entries.len());
-        for entry in entries {
-            // Only the first of an API version asks the server.
-            resolved.push(entry.resolved(&self.client).await?);
-        }
-        Ok(resolved)
+        // Only the first of an API version asks the server.
+        let resolved = entries.into_iter().map(|it| it.resolved(&self.client));
+        try_join_all(resolved).await
     }
 
     async fn parts(&self) -> Result<Vec<Part>, Error> {
@@ -182,9 +202,13 @@ impl Inventory {
     }
 
     /// Writes the parts that differ, the first one last: it says how many there are.
-    async fn replace(&self, entries: Vec<Entry>, fence: Fence) -> Result<(), Error> {
-        let stored = self.parts().await?;
-        let parts = arrange(&stored, entries, LIMIT);
+    async fn replace(
+        &self,
+        stored: &[Part],
+        entries: Vec<Entry>,
+        fence: Fence,
+    ) -> Result<(), Error> {
+        let parts = arrange(stored, entries, LIMIT);
         for (at, part) in parts.iter().enumerate().rev() {
             let count_differs = at == 0 && stored.len() != parts.len();
             if stored.get(at) == Some(part) && !count_differs {

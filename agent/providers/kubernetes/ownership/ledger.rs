@@ -70,8 +70,12 @@ impl Ledger {
         };
     }
 
-    pub(super) fn saw_gone(&self, key: Key) {
-        self.notes().entry(key).or_default().sight = Sight::Gone;
+    /// Whether that is news.
+    pub(super) fn saw_gone(&self, key: Key) -> bool {
+        let mut notes = self.notes();
+        let note = notes.entry(key).or_default();
+        let before = std::mem::replace(&mut note.sight, Sight::Gone);
+        before != Sight::Gone
     }
 
     /// Whether this run has made this very object current, by whatever name.

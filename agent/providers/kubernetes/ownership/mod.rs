@@ -12,6 +12,7 @@ mod inventory;
 mod ledger;
 mod parts;
 mod prune;
+mod rights;
 mod stamp;
 mod turn;
 
@@ -20,10 +21,10 @@ const AT_ONCE: usize = 16;
 
 pub use deletion::{Deletion, DeletionChange, DeletionObserved};
 pub use entry::{Entry, Key};
-pub use inventory::Inventory;
+pub use inventory::{Inventory, Settled};
 pub use prune::{Prune, PruneObserved};
 pub use turn::Turn;
 
-pub(super) use claim::{claim, made};
+pub(super) use claim::{MANAGED, claim, made};
 pub(super) use ledger::Ledger;
 pub(super) use stamp::put as stamp;

@@ -6,13 +6,14 @@ use super::super::kind::Target;
 use super::super::live::Live;
 use super::super::{Client, Error, diagnosis};
 use super::deletion::{DeletionChange, State, look, next};
-use super::{AT_ONCE, Entry, Inventory, Turn};
+use super::{AT_ONCE, Entry, Inventory, Turn, rights};
 use crate::engine::{Diagnosis, Plan, Resource};
 
 /// Deletes the objects on record that are not in the bundle any more.
 ///
 /// What is to go only the server knows, so all of it is this one step: turn by
-/// turn, each after the one before is gone.
+/// turn, each after the one before is gone. What may not be deleted stays, and with it only what
+/// comes in a later turn, because that may still serve it.
 pub struct Prune {
     client: Client,
     inventory: Inventory,
@@ -23,7 +24,15 @@ pub struct Prune {
 
 /// The objects that are there and are to go.
 #[derive(Debug)]
-pub struct PruneObserved(Vec<(Target, Live)>);
+pub struct PruneObserved(Vec<Orphan>);
+
+#[derive(Debug)]
+struct Orphan {
+    target: Target,
+    live: Live,
+    /// Whether it may be deleted.
+    may_go: bool,
+}
 
 impl Prune {
     /// Everything on record of a bundle but `desired`; objects that hold data only `with_data`.
@@ -63,11 +72,21 @@ impl Resource for Prune {
             State::Present(found) => Some(*found),
             State::Gone | State::Kept => None,
         });
-        Ok(PruneObserved(present.collect()))
+        let orphan = |(target, live)| Orphan {
+            target,
+            live,
+            may_go: true,
+        };
+        let mut orphans: Vec<Orphan> = present.map(orphan).collect();
+        let targets: Vec<&Target> = orphans.iter().map(|orphan| &orphan.target).collect();
+        for (at, _) in rights::missing(&self.client, &targets).await? {
+            orphans[at].may_go = false;
+        }
+        Ok(PruneObserved(orphans))
     }
 
     fn plan(&self, observed: &PruneObserved) -> Result<Plan<DeletionChange>, Error> {
-        Ok(plan(&observed.0, self.rehearse))
+        plan(&observed.0, self.rehearse)
     }
 
     async fn apply(&self, change: DeletionChange) -> Result<(), Error> {
@@ -76,7 +95,7 @@ impl Resource for Prune {
 
     async fn changed(&self, seen: &PruneObserved) {
         match seen.0.first() {
-            Some((target, live)) => {
+            Some(Orphan { target, live, .. }) => {
                 let version = Some(live.version());
                 self.client.watches().changed(target, version).await;
             }
@@ -85,32 +104,50 @@ impl Resource for Prune {
     }
 
     async fn diagnose(&self, seen: Result<&PruneObserved, &Error>) -> Option<Diagnosis> {
-        let (target, live) = seen.ok()?.0.first()?;
+        let Orphan { target, live, .. } = seen.ok()?.0.first()?;
         diagnosis::diagnose(&self.client, target, live, &[]).await
     }
 }
 
 /// The changes of the earliest turn that is still there, or what it waits for; of all turns `at_once`.
-fn plan(found: &[(Target, Live)], at_once: bool) -> Plan<DeletionChange> {
-    let turn = |target: &Target| Turn::of(&target.kind.group, &target.kind.name);
-    let earliest = found.iter().map(|(target, _)| turn(target)).min();
-    let due = found
-        .iter()
-        .filter(|(target, _)| at_once || Some(turn(target)) == earliest);
+fn plan(found: &[Orphan], at_once: bool) -> Result<Plan<DeletionChange>, Error> {
+    let turn = |orphan: &Orphan| Turn::of(&orphan.target.kind.group, &orphan.target.kind.name);
+    let earliest = found.iter().map(turn).min();
+    let is_due = |orphan: &&Orphan| at_once || Some(turn(orphan)) == earliest;
     let mut changes = Vec::new();
     let mut waits = Vec::new();
-    for (target, live) in due {
+    let mut denied = 0;
+    for Orphan {
+        target,
+        live,
+        may_go,
+    } in found.iter().filter(is_due)
+    {
         match next(target, live) {
-            Ok(change) => changes.push(change),
             Err(waiting) => waits.push(waiting),
+            Ok(change) if *may_go => changes.push(change),
+            Ok(_) => denied += 1,
         }
     }
-    if !changes.is_empty() {
-        return Plan::Change(changes);
+    // What is shown at once is all of it, or why it is not.
+    let is_whole = denied == 0 || !at_once;
+    if is_whole && !changes.is_empty() {
+        return Ok(Plan::Change(changes));
     }
     match waits.into_iter().next() {
-        Some(waiting) => Plan::InProgress(waiting),
-        None => Plan::Current,
+        Some(waiting) if changes.is_empty() => Ok(Plan::InProgress(waiting)),
+        _ if denied > 0 => Err(may_not(found)),
+        _ => Ok(Plan::Current),
+    }
+}
+
+/// All that may not be deleted, of whichever turn, and how many others stay with it.
+fn may_not(found: &[Orphan]) -> Error {
+    let denied = found.iter().filter(|orphan| !orphan.may_go);
+    let denied: Vec<String> = denied.map(|orphan| orphan.target.to_string()).collect();
+    Error::MayNotDelete {
+        others: found.len() - denied.len(),
+        denied,
     }
 }
 
@@ -122,8 +159,8 @@ mod tests {
     use super::*;
     use crate::engine::Difference;
 
-    fn planned(found: &[(Target, Live)], at_once: bool) -> Result<Vec<String>, String> {
-        match plan(found, at_once) {
+    fn planned(found: &[Orphan], at_once: bool) -> Result<Vec<String>, String> {
+        match plan(found, at_once).map_err(|error| error.to_string())? {
             Plan::Change(changes) => Ok(changes
                 .into_iter()
                 .map(|change| Difference::from(change).target)
@@ -131,6 +168,44 @@ mod tests {
             Plan::InProgress(waiting) => Err(waiting.what),
             Plan::Current => Ok(Vec::new()),
         }
+    }
+
+    fn orphan(target: Target, live: Live) -> Orphan {
+        Orphan {
+            target,
+            live,
+            may_go: true,
+        }
+    }
+
+    #[test]
+    fn what_may_not_be_deleted_keeps_only_what_comes_after_it() {
+        let there = |kind: Kind, name: &str, may_go| Orphan {
+            may_go,
+            ..orphan(
+                Target::new(kind, "lens", name),
+                Live::new(json!({ "metadata": {} })),
+            )
+        };
+        let mut found = vec![
+            there(DEPLOYMENT, "a", false),
+            there(DEPLOYMENT, "b", true),
+            there(CONFIG_MAP, "c", true),
+            there(CONFIG_MAP, "d", false),
+        ];
+        let names = "Deployment lens/a, ConfigMap lens/d";
+        let alone = format!("not allowed to delete what has left the bundle: {names}");
+        let after = |stay| format!("{alone}; {stay}, which is deleted only after that");
+        let two = format!("{alone}; 2 more stay, which are deleted only after that");
+        assert_eq!(
+            planned(&found, false),
+            Ok(vec!["Deployment lens/b".to_owned()])
+        );
+        assert_eq!(planned(&found, true), Err(two));
+        found.remove(1);
+        assert_eq!(planned(&found, false), Err(after("1 more stays")));
+        found.remove(1);
+        assert_eq!(planned(&found, false), Err(alone.clone()));
     }
 
     #[test]
@@ -141,14 +216,14 @@ mod tests {
         let held = Live::new(json!({ "metadata": {
             "deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["example.com/keep"] } }));
         let mut found = vec![
-            (at(cluster.clone()), there()),
-            (at(DEPLOYMENT), there()),
-            (at(CONFIG_MAP), there()),
+            orphan(at(cluster.clone()), there()),
+            orphan(at(DEPLOYMENT), there()),
+            orphan(at(CONFIG_MAP), there()),
         ];
         let all = ["Cluster lens/a", "Deployment lens/a", "ConfigMap lens/a"];
         assert_eq!(planned(&found, true), Ok(all.map(str::to_owned).to_vec()));
         assert_eq!(planned(&found, false), Ok(vec![all[0].to_owned()]));
-        found[0].1 = held;
+        found[0].live = held;
         let waits = "Cluster lens/a: is being deleted, held by the finalizer example.com/keep";
         assert_eq!(planned(&found, false), Err(waits.to_owned()));
         found.remove(0);

@@ -11,7 +11,7 @@ use super::super::live::Live;
 use crate::engine::FieldChange;
 
 /// `NAMESPACE.BUNDLE`, with a comma between them if more than one bundle applies the object.
-const ANNOTATION: &str = "firstlight.dev/owner";
+pub(super) const ANNOTATION: &str = "firstlight.dev/owner";
 const POINTER: &str = "/metadata/annotations/firstlight.dev~1owner";
 
 /// Whose an object is by its mark.

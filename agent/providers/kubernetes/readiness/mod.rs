@@ -126,6 +126,15 @@ pub(super) fn judge(
     tenure.settle(verdict, &sight, now)
 }
 
+/// What a person should know of an object although it is ready.
+pub(super) fn warning(live: &Live) -> Option<String> {
+    let group = super::kind::split(live.text("/apiVersion")).0;
+    match (group, live.text("/kind")) {
+        ("apps", "DaemonSet") => workloads::nowhere(live),
+        _ => None,
+    }
+}
+
 /// Whether an object that tells by itself is ready at its first sight.
 pub(super) fn of(live: &Live, surroundings: &Surroundings) -> Readiness {
     let own = ReadyRule::default();

@@ -151,6 +151,16 @@ pub(super) const ROUNDS: usize = 3;
 
 async fn read(client: &Client, object: &Live, need: &Need) -> Result<Vec<Live>, Error> {
     let found = match need {
+        // Whoever may wait for a change of these may follow them.
+        Need::One(target) if WATCHED.contains(&target.kind) => {
+            let found = client.look(target).await;
+            found.map(|found| found.iter().map(|live| live.as_ref().clone()).collect())
+        }
+        Need::All {
+            kind,
+            namespace,
+            labels,
+        } if WATCHED.contains(kind) => client.look_among(kind, namespace, labels).await,
         Need::One(target) => client
             .get(target)
             .await

@@ -97,7 +97,7 @@ pub(super) fn daemon_set(live: &Live) -> Verdict {
     if is_unseen(live) {
         return Verdict::not_ready(STALE);
     }
-    // Zero is right where no node matches, for example in a cluster without GPUs.
+    // Zero is right where no node matches, for example in a cluster without GPUs; see `nowhere`.
     let wanted = live.count("/status/desiredNumberScheduled");
     let updated = live.count("/status/updatedNumberScheduled");
     if updated < wanted {
@@ -113,6 +113,23 @@ pub(super) fn daemon_set(live: &Live) -> Verdict {
         return Verdict::NotReady(format!("{available} of {wanted} pods available"));
     }
     Verdict::Ready
+}
+
+/// What should be said of a `DaemonSet` that is ready because it is to run nowhere.
+pub(super) fn nowhere(live: &Live) -> Option<String> {
+    if live.count("/status/desiredNumberScheduled") > 0 {
+        return None;
+    }
+    let selector = live.texts("/spec/template/spec/nodeSelector");
+    let labels = selector.iter().map(|(key, value)| format!("{key}={value}"));
+    let labels: Vec<String> = labels.collect();
+    let why = match labels.as_slice() {
+        [] => {
+            "it has no node selector, so its affinity or the taints of the nodes decide".to_owned()
+        }
+        labels => format!("its node selector is {}", labels.join(",")),
+    };
+    Some(format!("ready, but it is to run on no node: {why}"))
 }
 
 pub(super) fn replica_set(live: &Live) -> Verdict {
@@ -136,6 +153,25 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    #[test]
+    fn a_daemon_set_that_runs_nowhere_says_so() {
+        let set = |desired: u64, selector: Value| {
+            Live::new(
+                json!({ "spec": { "template": { "spec": { "nodeSelector": selector } } },
+                "status": { "desiredNumberScheduled": desired } }),
+            )
+        };
+        let gpu = json!({ "gpu": "yes", "zone": "a" });
+        assert_eq!(nowhere(&set(1, gpu.clone())), None);
+        let selected = nowhere(&set(0, gpu)).expect("a warning");
+        assert!(
+            selected.ends_with("its node selector is gpu=yes,zone=a"),
+            "{selected}"
+        );
+        let all = nowhere(&set(0, Value::Null)).expect("a warning");
+        assert!(all.contains("it has no node selector"), "{all}");
+    }
 
     fn workload(rule: fn(&Live) -> Verdict, spec: &Value, status: &Value) -> Verdict {
         let metadata = json!({ "generation": 2 });

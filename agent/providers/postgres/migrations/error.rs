@@ -2,7 +2,7 @@
 
 use crate::engine::{Class, Failure};
 
-use super::super::fault::{Excerpt, Fault};
+use super::super::fault::Excerpt;
 
 /// Why a database cannot be brought to where the files lead.
 #[derive(Debug, thiserror::Error)]
@@ -84,16 +84,6 @@ pub enum MigrationError {
         /// What to do, and how many flaws more there are.
         hints: Vec<String>,
     },
-    /// Others held what a statement needs.
-    #[error("{}: {fault}; {}", .excerpt.place(), held(.by))]
-    Blocked {
-        /// Where.
-        excerpt: Box<Excerpt>,
-        /// What the server said.
-        fault: Box<Fault>,
-        /// Who: process, application, since when, what it does.
-        by: Vec<String>,
-    },
     /// A question at the end of a file was not answered with yes.
     #[error("{}: this must be true for the file to count, and is {answer}", .excerpt.place())]
     NotVerified {
@@ -146,29 +136,11 @@ pub enum MigrationError {
     },
 }
 
-fn held(by: &[String]) -> String {
-    if by.is_empty() {
-        return "who holds it could not be told".to_owned();
-    }
-    format!("it is held by {}", by.join(" and by "))
-}
-
-impl MigrationError {
-    /// What the server said, if it was the server.
-    pub(in super::super) fn fault(&self) -> Option<&Fault> {
-        match self {
-            Self::Blocked { fault, .. } => Some(fault),
-            _ => None,
-        }
-    }
-}
-
 impl Failure for MigrationError {
     fn class(&self) -> Class {
         match self {
             Self::Locked { .. }
             | Self::Moved { .. }
-            | Self::Blocked { .. }
             | Self::NotValid { .. }
             | Self::Building { .. } => Class::Busy,
             Self::Edited { .. }
@@ -190,7 +162,6 @@ impl Failure for MigrationError {
             Self::OutOfOrder { .. } => "out_of_order",
             Self::Same { .. } => "same_version",
             Self::Flawed { .. } => "refused_statement",
-            Self::Blocked { .. } => "lock_timeout",
             Self::NotVerified { .. } => "not_verified",
             Self::InDoubt { .. } => "in_doubt",
             Self::BegunEdited { .. } => "begun_checksum",
@@ -203,7 +174,6 @@ impl Failure for MigrationError {
     fn excerpt(&self) -> Option<String> {
         match self {
             Self::Flawed { excerpt, .. }
-            | Self::Blocked { excerpt, .. }
             | Self::NotVerified { excerpt, .. }
             | Self::InDoubt { excerpt, .. }
             | Self::BegunEdited { excerpt, .. }
@@ -236,10 +206,6 @@ impl Failure for MigrationError {
                  after it"
             }
             Self::BegunUnknown { .. } => "run the bundle that has it to its end first",
-            Self::Blocked { .. } => {
-                "it is tried again until the step's timeout; end what holds it, or give the \
-                 migration more time with `-- firstlight: lock_timeout=30s`"
-            }
             _ => return Vec::new(),
         };
         vec![hint.to_owned()]

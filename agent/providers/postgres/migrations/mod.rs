@@ -18,7 +18,6 @@ mod running;
 mod script;
 mod stepwise;
 mod tokens;
-mod watch;
 
 use std::sync::Arc;
 

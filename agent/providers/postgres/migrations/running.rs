@@ -3,9 +3,13 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use super::super::client::Interrupted;
+use tracing::debug;
+
+use super::super::client::{Interrupted, Texts};
 use super::super::error::Error;
+use super::super::fault::{Fault, Position};
 use super::super::history::{self, Applied, Entry};
+use super::super::locate::{self, Sent};
 use super::super::lock::Holder;
 use super::super::quote;
 use super::Migrations;
@@ -59,6 +63,51 @@ impl Running<'_> {
         self.commit(&row).await
     }
 
+    /// Carries out a statement: `number` of the file, from 1.
+    pub(super) async fn statement(
+        &mut self,
+        number: usize,
+        piece: &Piece,
+        sql: &str,
+    ) -> Result<Vec<Texts>, Error> {
+        let started = Instant::now();
+        let answer = self.holder.session.script(&piece.summary, sql).await;
+        let rows = answer.map_err(|interrupted| self.locate(piece, interrupted.error))?;
+        debug!(
+            db.query.summary = piece.summary,
+            duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "{}: statement {number} of {} is done",
+            self.file.name(),
+            self.script.pieces.len(),
+        );
+        Ok(rows)
+    }
+
+    /// Where in the file it happened.
+    fn locate(&self, piece: &Piece, error: Error) -> Error {
+        let Error::Statement {
+            source: mut fault, ..
+        } = error
+        else {
+            return error;
+        };
+        if let Some(Position::Sent(at)) = &mut fault.position {
+            *at = piece.resolved.origin(at.saturating_sub(1)) + 1;
+        }
+        self.in_file(piece.start, fault)
+    }
+
+    /// An error of what begins at a character of the file.
+    fn in_file(&self, from: usize, fault: Box<Fault>) -> Error {
+        let sent = Sent {
+            file: &self.file.path,
+            text: self.file.text(),
+            from,
+            after: 0,
+        };
+        locate::error(sent, fault)
+    }
+
     /// Begins a transaction as the role that is to own what it makes.
     pub(super) async fn begin(&mut self, began: &str) -> Result<(), Error> {
         let mut sql = format!("{began}; {}", self.timeouts("SET LOCAL", LOCK_TIMEOUT));
@@ -102,9 +151,9 @@ impl Running<'_> {
         let total = self.script.pieces.len();
         for question in &self.script.verify {
             let sql = &question.resolved.sql;
-            let answer = self.statement(total, question, sql).await?;
-            let mut values = answer.rows.iter().flatten().map(Option::as_deref);
-            let answer = if answer.rows.is_empty() {
+            let rows = self.statement(total, question, sql).await?;
+            let mut values = rows.iter().flatten().map(Option::as_deref);
+            let answer = if rows.is_empty() {
                 "no row"
             } else {
                 match values.find(|value| *value != Some("t")) {
@@ -136,7 +185,7 @@ impl Running<'_> {
         }
     }
 
-    /// The statements that set how long this file may wait and work.
+    /// The statements that set how long this file may wait for a lock, and work.
     pub(super) fn timeouts(&self, set: &str, usual: Duration) -> String {
         let header = &self.script.header;
         let lock = header.lock_timeout.map_or(usual, Duration::from_millis);
@@ -146,19 +195,5 @@ impl Running<'_> {
             let _ = write!(sql, "; {set} statement_timeout = {millis}");
         }
         sql
-    }
-
-    /// How long this statement may wait for a lock; zero for as long as it likes.
-    ///
-    /// One that builds an index beside others waits for them by waiting for locks: given up, it
-    /// leaves an index that is not valid, and has to start from the beginning.
-    pub(super) fn lock_timeout(&self, piece: &Piece) -> Duration {
-        let usual = if piece.outside.is_some() && !self.script.header.transaction {
-            Duration::ZERO
-        } else {
-            LOCK_TIMEOUT
-        };
-        let header = self.script.header.lock_timeout;
-        header.map_or(usual, Duration::from_millis)
     }
 }

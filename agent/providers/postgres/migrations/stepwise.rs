@@ -24,6 +24,8 @@ impl Running<'_> {
     /// Runs what is left of the file.
     pub(super) async fn step_by_step(&mut self) -> Result<(), Error> {
         let states = self.states().await?;
+        // What builds an index beside others waits for them by waiting for locks: given up, it leaves
+        // an index that is not valid, and has to start from the beginning.
         let limits = self.timeouts("SET", Duration::ZERO);
         self.holder.session.batch("SET", &limits).await?;
         for (index, piece) in self.script.pieces.iter().enumerate() {

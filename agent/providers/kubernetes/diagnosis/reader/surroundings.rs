@@ -73,7 +73,8 @@ impl Reader<'_> {
         let target = Target::new(POD, self.namespace, pod.name());
         let of = async |previous: bool| {
             let log = self.client.log(&target, container.name(), previous).await;
-            lines(&self.heard(log).unwrap_or_default())
+            // Before it is cut: half a value is one too many.
+            lines(&self.client.mask(&self.heard(log).unwrap_or_default()))
         };
         let again = container.restarts() > 0;
         match container.trouble {
@@ -127,7 +128,7 @@ impl Reader<'_> {
     }
 }
 
-/// The names of the keys; their values are let go at once.
+/// The names of the keys; of the values only what masks them in a log is kept.
 fn keys_of(source: &Live) -> Vec<String> {
     let data = ["/data", "/binaryData"].into_iter();
     let maps = data.filter_map(|part| source.at(part)?.as_object());

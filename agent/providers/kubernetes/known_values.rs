@@ -1,0 +1,122 @@
+//! The values of Secrets that went through this process, so that no log that is quoted shows one.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use crate::secret::Sensitive;
+
+/// In place of a value.
+const MASK: &str = "(sensitive)";
+/// A shorter value is a word that may stand anywhere.
+const SHORTEST: usize = 6;
+/// Keys that say where and who; to hide `postgres` would hide what a log is about.
+const PUBLIC: [&str; 12] = [
+    "ca.crt",
+    "database",
+    "dbname",
+    "host",
+    "hostname",
+    "name",
+    "namespace",
+    "port",
+    "tls.crt",
+    "type",
+    "user",
+    "username",
+];
+
+/// What must not be shown.
+#[derive(Debug, Default)]
+pub(super) struct KnownValues(Mutex<BTreeSet<Longest>>);
+
+/// A value, the longest first: it may hold another.
+#[derive(Debug, PartialEq, Eq)]
+struct Longest(Sensitive);
+
+impl Ord for Longest {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        let (one, other) = (self.0.expose(), other.0.expose());
+        other.len().cmp(&one.len()).then_with(|| one.cmp(other))
+    }
+}
+
+impl PartialOrd for Longest {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl KnownValues {
+    fn values(&self) -> MutexGuard<'_, BTreeSet<Longest>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of what a Secret, or a list of them, holds.
+    pub(super) fn learn(&self, answer: &Value) {
+        for item in answer["items"].as_array().into_iter().flatten() {
+            self.learn(item);
+        }
+        let data = answer["data"].as_object().into_iter().flatten();
+        let secret = data.filter(|(key, _)| !PUBLIC.contains(&key.as_str()));
+        let mut values = self.values();
+        for (_, encoded) in secret {
+            let bytes = encoded.as_str().and_then(|text| STANDARD.decode(text).ok());
+            let Some(text) = bytes.and_then(|bytes| String::from_utf8(bytes).ok()) else {
+                continue;
+            };
+            // A log is quoted by its lines.
+            let lines = text.lines().map(str::trim);
+            let lines = lines.filter(|line| line.len() >= SHORTEST && !line.starts_with("-----"));
+            values.extend(lines.map(|line| Longest(Sensitive::new(line))));
+        }
+    }
+
+    /// The text without any of them.
+    pub(super) fn mask(&self, text: &str) -> String {
+        let mut masked = text.to_owned();
+        for Longest(value) in self.values().iter() {
+            if masked.contains(value.expose()) {
+                masked = masked.replace(value.expose(), MASK);
+            }
+        }
+        masked
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_are_hidden_and_what_says_where_is_not() {
+        let encode = |text: &str| STANDARD.encode(text);
+        let known = KnownValues::default();
+        known.learn(&json!({ "items": [{ "data": {
+            "user": encode("lens"),
+            "password": encode("s3cret\n"),
+            "uri": encode("postgres://lens:s3cret@db/lens"),
+            "pin": encode("12"),
+            "key.pem": encode("-----BEGIN KEY-----\nMIIBVQ==\n-----END KEY-----\n"),
+            "bytes": STANDARD.encode([0xff, 0xfe]),
+        } }] }));
+        known.learn(&json!({ "metadata": { "name": "no data" } }));
+        for (line, expected) in [
+            ("lens logs in with s3cret", "lens logs in with (sensitive)"),
+            (
+                "to postgres://lens:s3cret@db/lens at 12",
+                "to (sensitive) at 12",
+            ),
+            ("read MIIBVQ==", "read (sensitive)"),
+            ("-----BEGIN KEY-----", "-----BEGIN KEY-----"),
+        ] {
+            assert_eq!(known.mask(line), expected);
+        }
+        assert!(!format!("{known:?}").contains("s3cret"));
+    }
+}

@@ -1,0 +1,94 @@
+//! The lock while it is ours.
+
+use serde_json::json;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::Lease;
+use crate::providers::kubernetes::Error;
+use crate::providers::kubernetes::fence::Fence;
+use crate::providers::kubernetes::live::Live;
+
+/// A Lease that is ours; dropped without [`Held::release`] it runs out by itself.
+pub struct Held {
+    pub(super) lease: Lease,
+    pub(super) fence: Fence,
+    /// Closed when the renewal has ended.
+    pub(super) lost: watch::Receiver<Option<String>>,
+    /// Stops the renewal.
+    pub(super) stop: CancellationToken,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Held {
+    /// Which holder of this Lease we are: what every write of state is to carry.
+    #[must_use]
+    pub fn fence(&self) -> Fence {
+        self.fence
+    }
+
+    /// Why the Lease is not ours any more, if that is known; does not wait.
+    #[must_use]
+    pub fn loss(&self) -> Option<Error> {
+        let reason = self.lost.borrow().clone();
+        reason.map(|reason| self.lease.lost(reason))
+    }
+
+    /// Ends with the reason when the Lease is not ours any more.
+    pub async fn lost(&self) -> Error {
+        let mut lost = self.lost.clone();
+        let reason = match lost.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            Err(_) => "because its renewal has ended".to_owned(),
+        };
+        self.lease.lost(reason)
+    }
+
+    /// Gives the Lease back, so that the next run need not wait.
+    ///
+    /// # Errors
+    /// When the API server does not take it: it may be asked again, else the Lease runs out by itself.
+    pub async fn release(&self) -> Result<(), Error> {
+        let Some(found) = self.end().await? else {
+            return Ok(());
+        };
+        let lease = &self.lease;
+        let patch = json!({
+            "metadata": { "resourceVersion": found.version() },
+            "spec": { "holderIdentity": null, "renewTime": null, "acquireTime": null },
+        });
+        lease.client.merge(&lease.target, &patch).await?;
+        Ok(())
+    }
+
+    /// Takes the Lease away, because nothing is left that it keeps.
+    ///
+    /// # Errors
+    /// See [`Held::release`].
+    pub async fn remove(&self) -> Result<(), Error> {
+        match self.end().await? {
+            Some(found) => {
+                let lease = &self.lease;
+                lease.client.discard(&lease.target, &found).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Renews no more; the Lease if it is still ours.
+    async fn end(&self) -> Result<Option<Live>, Error> {
+        self.stop.cancel();
+        // Not aborted: a renewal under way must not come after the release.
+        let mut lost = self.lost.clone();
+        while lost.changed().await.is_ok() {}
+        self.lease.client.hold().end();
+        let found = self.lease.client.get(&self.lease.target).await?;
+        let identity = self.lease.identity();
+        Ok(found.filter(|found| found.text("/spec/holderIdentity") == identity))
+    }
+}
