@@ -19,10 +19,14 @@ pub(super) struct Place<'a> {
     step: &'a Step,
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
     /// The step's.
     pub(super) fn id(&self) -> &str {
         &self.node.id
+    }
+
+    pub(super) fn action(&self) -> &'a Action {
+        &self.step.action
     }
 }
 
@@ -60,8 +64,10 @@ impl Assembly<'_> {
             }
             Action::Role(_)
             | Action::Database(_)
+            | Action::Schema(_)
             | Action::Extension(_)
-            | Action::Migrations(_) => self.schema(place)?,
+            | Action::Migrations(_)
+            | Action::Grants(_) => self.schema(place)?,
             Action::Search(object) => self.search(place, object)?,
             Action::Folder(folder) => self.folder(place, folder)?,
             Action::Datasource(datasource) => self.datasource(place, datasource)?,
@@ -124,53 +130,7 @@ impl Assembly<'_> {
         documents.filter(is_of).cloned().collect()
     }
 
-    fn schema(&mut self, place: Place<'_>) -> Result<(), AssembleError> {
-        let server = self.postgres(&place)?;
-        match &place.step.action {
-            Action::Role(role) => {
-                let resource = postgres::Role {
-                    server,
-                    name: role.name.clone(),
-                    login: role.login,
-                    password: role.password.clone(),
-                    member_of: role.member_of.clone(),
-                };
-                self.add(place, "postgres.role", resource);
-            }
-            Action::Database(database) => {
-                let (name, owner) = (database.name.clone(), database.owner.clone());
-                self.add(
-                    place,
-                    "postgres.database",
-                    postgres::Database {
-                        server,
-                        name,
-                        owner,
-                    },
-                );
-            }
-            Action::Extension(extension) => {
-                let (database, name) = (extension.database.clone(), extension.name.clone());
-                self.add(
-                    place,
-                    "postgres.extension",
-                    postgres::Extension {
-                        server,
-                        database,
-                        name,
-                    },
-                );
-            }
-            Action::Migrations(migrations) => {
-                let resource = self.migrations(server, migrations);
-                self.add(place, "postgres.migrations", resource);
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn migrations(
+    pub(super) fn migrations(
         &self,
         server: postgres::Server,
         migrations: &Migrations,
@@ -337,7 +297,7 @@ impl Assembly<'_> {
         Ok(())
     }
 
-    fn postgres(&self, place: &Place<'_>) -> Result<postgres::Server, AssembleError> {
+    pub(super) fn postgres(&self, place: &Place<'_>) -> Result<postgres::Server, AssembleError> {
         self.opened
             .postgres
             .clone()

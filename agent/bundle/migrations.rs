@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::Drift;
+
 /// The migrations of one or more folders.
 #[derive(Debug, Clone)]
 pub struct Migrations {
@@ -16,6 +18,8 @@ pub struct Migrations {
     pub adoption: Option<Adoption>,
     /// In the order in which they are run.
     pub files: Vec<MigrationFile>,
+    /// What becomes of changes that somebody else has made; none if nobody looks for them.
+    pub drift: Option<Drift>,
 }
 
 /// What a database has had before us.

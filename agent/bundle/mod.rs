@@ -20,6 +20,7 @@ mod needs;
 mod objects;
 mod parse;
 mod phases;
+mod postgres;
 mod question;
 mod reader;
 pub mod render;
@@ -42,9 +43,11 @@ pub use migrations::{
 };
 pub use mistakes::{Mistake, Mistakes, Origin, Place};
 pub use model::{
-    Action, Body, Bundle, Dashboard, Database, Datasource, Extension, Folder, GeneratedSecret,
-    HttpServer, Location, Node, OperatorGate, PostgresServer, PostgresTls, Role, SearchKind,
-    SearchObject, Servers, Step,
+    Action, Body, Bundle, Dashboard, Datasource, Folder, GeneratedSecret, HttpServer, Location,
+    Node, OperatorGate, PostgresServer, PostgresTls, SearchKind, SearchObject, Servers, Step,
+};
+pub use postgres::{
+    Database, Drift, Extension, Grants, GrantsDefault, GrantsOn, Membership, OnDrift, Role, Schema,
 };
 pub use question::{Check, Drifting, Expect, RunningAsk, Workload};
 pub use servers::{GRAFANA_GATE, OPENSEARCH_GATE, POSTGRES_GATE};

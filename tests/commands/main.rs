@@ -2,6 +2,7 @@
 //! Faults are made on real servers, and each must end with the right code and the right sentence.
 
 mod agent;
+mod drift;
 mod faults;
 mod lock;
 mod offline;

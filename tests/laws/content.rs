@@ -204,18 +204,15 @@ async fn queries_for_postgres() {
         },
         law::no_secrets(),
     );
-    law::changes(postgres::Role {
-        server: server.clone(),
-        name: name.clone(),
-        login: true,
+    let mut role = postgres::Role {
         password: Some(law::plain("made up")),
-        member_of: Vec::new(),
-    })
-    .await;
+        ..postgres::Role::new(server.clone(), &name)
+    };
+    role.attributes.flags.insert(postgres::Flag::Login, true);
+    law::changes(role).await;
     law::changes(postgres::Database {
-        server: server.clone(),
-        name: name.clone(),
         owner: Some(name.clone()),
+        ..postgres::Database::new(server.clone(), &name)
     })
     .await;
     let mut schema = postgres::Migrations::new(server, &name, migrations());

@@ -4,11 +4,15 @@
 mod adoption;
 mod connecting;
 mod contention;
+mod drift;
 mod errors;
+mod extensions;
 mod failover;
+mod grants;
 mod kill_matrix;
 mod migrations;
 mod poolers;
+mod roles;
 mod schema;
 mod stepwise;
 mod wire;
@@ -17,7 +21,7 @@ use std::time::Duration;
 
 use firstlight::engine::Resource;
 use firstlight::providers::postgres::{
-    Database, Expect, Extension, Gate, Role, Server, Settings, SqlCheck, Tls,
+    Database, Expect, Extension, Flag, Gate, Membership, Role, Server, Settings, SqlCheck, Tls,
 };
 use testbed::{Attempt, Env, Postgres, PostgresServer, Proxy, eventually, unique};
 use tokio_postgres::{Client, Config, NoTls};
@@ -98,20 +102,22 @@ impl Bed {
     }
 
     fn role(&self, name: &str, password: &str) -> Role {
-        Role {
-            server: self.server(),
-            name: name.to_owned(),
-            login: true,
+        let mut role = Role {
             password: Some(law::plain(password)),
-            member_of: vec!["pg_monitor".to_owned()],
-        }
+            member_of: vec![Membership {
+                role: "pg_monitor".to_owned(),
+                ..Membership::default()
+            }],
+            ..Role::new(self.server(), name)
+        };
+        role.attributes.flags.insert(Flag::Login, true);
+        role
     }
 
     fn database_of(&self, name: &str, owner: &str) -> Database {
         Database {
-            server: self.server(),
-            name: name.to_owned(),
             owner: Some(owner.to_owned()),
+            ..Database::new(self.server(), name)
         }
     }
 
@@ -120,6 +126,8 @@ impl Bed {
             server: self.server(),
             database: database.to_owned(),
             name: name.to_owned(),
+            version: None,
+            schema: None,
         }
     }
 
@@ -268,6 +276,11 @@ async fn a_second_look_writes_nothing() {
     law::settles(database()).await;
     law::settles(extension()).await;
     law::settles(migrations()).await;
+    let grants = || grants::everybody(bed.server(), "lens");
+    let drift = || drift::of(bed.server(), "lens");
+    let taken = || drift::fingerprint_of(bed.server(), "lens");
+    law::settles(grants()).await;
+    law::settles(taken()).await;
     // What is dirty is written out, what is dead is removed: from here on nothing is left to do.
     bed.execute("postgres", "VACUUM").await;
     bed.execute("lens", "VACUUM").await;
@@ -286,7 +299,10 @@ async fn a_second_look_writes_nothing() {
             law::unchanged(role()).await;
             law::unchanged(database()).await;
             law::unchanged(extension()).await;
+            law::unchanged(drift()).await;
             law::unchanged(migrations()).await;
+            law::unchanged(grants()).await;
+            law::unchanged(taken()).await;
             law::unchanged(check()).await;
             match fingerprint(&bed).await {
                 after if after == before => Attempt::Done(()),

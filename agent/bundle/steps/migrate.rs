@@ -1,11 +1,11 @@
-//! `migrate: { path, database, owner?, placeholders?, order?, baseline?, import? }`: the files
-//! `V<number>__<words>.sql` and `R__<words>.sql` of one or more folders. SQL is taken as it is;
-//! folders below are not looked into.
+//! `migrate: { path, database, owner?, placeholders?, order?, baseline?, import?, drift? }`: the
+//! files `V<number>__<words>.sql` and `R__<words>.sql` of one or more folders. SQL is taken as it
+//! is; folders below are not looked into.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Context, Made, adoption};
+use super::{Context, Made, adoption, drift};
 use crate::bundle::mistakes::{Mistake, Place};
 use crate::bundle::reader::Fields;
 use crate::bundle::yaml::{Content, Key, Node};
@@ -19,6 +19,7 @@ const KEYS: &[&str] = &[
     "order",
     "baseline",
     "import",
+    "drift",
 ];
 const FORM: &str = "V<number>__<words>.sql, as in V0001__clusters.sql, or R__<words>.sql";
 
@@ -62,6 +63,7 @@ pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
         placeholders,
         adoption: adoption::read(&fields, &files),
         files,
+        drift: drift::read(&fields),
     };
     let mut made = Made::step("", Action::Migrations(migrations));
     made.name = name;

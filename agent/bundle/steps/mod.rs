@@ -4,7 +4,9 @@ mod adoption;
 mod apply;
 mod check;
 mod database;
+mod drift;
 mod grafana;
+mod grants;
 mod migrate;
 mod operator;
 mod ready_rule;
@@ -34,8 +36,9 @@ const COMMON: [&str; 6] = [
 ];
 
 /// The kinds of steps.
-const KINDS: [&str; 9] = [
-    "apply", "operator", "secret", "role", "database", "migrate", "search", "grafana", "check",
+const KINDS: [&str; 10] = [
+    "apply", "operator", "secret", "role", "database", "migrate", "grants", "search", "grafana",
+    "check",
 ];
 
 /// How the steps that one entry of a bundle makes are run.
@@ -192,6 +195,7 @@ pub(super) fn read(kind: &'static str, node: &Yaml, context: Context<'_>) -> Opt
         "role" => role::read(node, context),
         "database" => database::read(node, context),
         "migrate" => migrate::read(node, context),
+        "grants" => grants::read(node, context),
         "search" => search::read(node, context),
         "grafana" => grafana::read(node, context),
         _ => check::read(node, context),

@@ -115,6 +115,14 @@ impl SqlCheck {
         let Error::Statement { source, .. } = error else {
             return error;
         };
+        // Of a server this means that it was demoted, and may pass; here the transaction is ours.
+        if source.code == "25006" {
+            return Error::Refused {
+                excerpt: Box::new(Excerpt::new("query", &self.query, 0)),
+                why: "a check may only read",
+                instead: "ask with SELECT, and let a migration write",
+            };
+        }
         let sent = Sent {
             file: "query",
             text: &self.query,

@@ -5,6 +5,7 @@ use crate::secret::SecretError;
 
 use super::adoption::{AdoptionError, RepairError};
 use super::client::{Distrust, LockWait};
+use super::conflict::Conflict;
 use super::fault::{Excerpt, Fault};
 use super::hints;
 use super::migrations::MigrationError;
@@ -198,6 +199,9 @@ pub enum Error {
     /// A history is not set right as it was asked for.
     #[error(transparent)]
     Repair(#[from] RepairError),
+    /// What is there and what the bundle says cannot be brought together.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
 }
 
 impl Error {
@@ -269,6 +273,7 @@ impl Failure for Error {
             Self::Login { source, .. } | Self::Statement { source, .. } => source.class(),
             Self::Text { fault, .. } => fault.class(),
             Self::Answer { .. } => Class::Bug,
+            Self::Conflict(conflict) => conflict.class(),
             Self::HalfDropped { .. } => Class::Diverged,
             Self::NotTrusted { .. } | Self::NoCreate { .. } => Class::Forbidden,
             Self::Authority { .. }
@@ -305,6 +310,7 @@ impl Failure for Error {
             Self::Migration(error) => error.kind(),
             Self::Adoption(error) => error.kind(),
             Self::Repair(error) => error.kind(),
+            Self::Conflict(conflict) => conflict.kind(),
         }
     }
 

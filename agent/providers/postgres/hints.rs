@@ -40,6 +40,7 @@ pub(super) fn own(error: &Error) -> Option<String> {
         Error::NoCreate { database, user, .. } => {
             return Some(format!("GRANT CREATE ON DATABASE {database} TO {user}"));
         }
+        Error::Conflict(conflict) => return Some(conflict.hint()),
         _ => return None,
     };
     Some(hint.to_owned())
@@ -78,7 +79,6 @@ fn text_hint(fault: &Fault) -> Option<String> {
              or do less in one file"
         }
         "42501" => "let a role that may do this run the migrations (`servers.postgres.user`)",
-        "25006" => "a check may only read",
         _ => return None,
     };
     Some(hint.to_owned())

@@ -4,6 +4,7 @@ use std::fmt;
 
 use tokio::sync::Mutex;
 
+use super::catalog;
 use super::client::{Server, Session};
 use super::error::Error;
 use super::history::{self, Applied};
@@ -80,6 +81,9 @@ async fn open(server: &Server, database: &str) -> Result<Holder, Error> {
         }));
     }
     history::prepare(&mut session).await?;
+    session
+        .batch("UPDATE firstlight.catalog_state", catalog::TOUCH)
+        .await?;
     let applied = history::read(&mut session).await?;
     Ok(Holder {
         session,

@@ -342,6 +342,13 @@ async fn who_was_in_the_way_is_named() {
     for part in parts {
         assert!(said.contains(part), "{part}: {said}");
     }
+    let take = "SELECT pg_advisory_lock(7, 8)";
+    dump.batch_execute(take).await.expect("it is free");
+    let check = bed.check(&database, take, Expect::AtLeast(0));
+    let error = check.observe().await.expect_err("it waits in vain");
+    let said = error.to_string();
+    let lock = "ExclusiveLock on advisory lock 7, 8, held by nightly dump, process ";
+    assert!(said.contains(lock), "{said}");
 }
 
 #[tokio::test]

@@ -215,8 +215,7 @@ async fn three_reasons_against_an_extension_are_told_apart() {
     let database = bed.database("extended").await;
     let extension = |name: &str| Extension {
         server: server.clone(),
-        database: database.clone(),
-        name: name.to_owned(),
+        ..bed.extension(&database, name)
     };
     for (name, class, sentence) in [
         (
@@ -267,7 +266,7 @@ async fn a_check_only_reads() {
     for (query, sentence) in [
         (
             "CREATE TABLE written ()",
-            "query:1:1: cannot execute CREATE TABLE in a read-only transaction (25006)",
+            "query:1:1: a check may only read",
         ),
         (
             "SELECT 1; COMMIT; CREATE TABLE written ()",
@@ -281,6 +280,7 @@ async fn a_check_only_reads() {
         let check = bed.check(&database, query, Expect::AtLeast(1));
         let error = check.observe().await.expect_err("it is refused");
         assert_eq!(error.to_string(), sentence);
+        assert_eq!(error.class(), Class::Invalid);
         assert!(error.excerpt().is_some(), "{error}");
     }
     let tables = "SELECT count(*)::text FROM pg_tables WHERE tablename = 'written'";

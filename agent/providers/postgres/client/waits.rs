@@ -45,6 +45,7 @@ LEFT JOIN LATERAL ( \
             || relation::regclass::text \
         WHEN transactionid IS NOT NULL THEN 'transaction ' || transactionid::text \
         WHEN virtualxid IS NOT NULL THEN 'transaction ' || virtualxid \
+        WHEN locktype = 'advisory' THEN 'advisory lock ' || classid || ', ' || objid \
         ELSE locktype END AS text \
     FROM pg_locks WHERE pid = $1::int AND NOT granted LIMIT 1 \
 ) AS wanted ON true \
