@@ -44,7 +44,7 @@ async fn main() -> Result<(), Failure> {
     };
     let cases = match what.as_str() {
         "kubernetes" => kubernetes::measure(&program, &or([100, 500, 2000])).await?,
-        "postgres" => postgres::measure(&program, &or([1, 100, 1000])).await?,
+        "postgres" => postgres::measure(&program, &or([1, 100, 1000]))?,
         _ => return Err(format!("{what} cannot be measured; kubernetes and postgres can").into()),
     };
     results::keep(&folder, &what, &cases)

@@ -45,7 +45,7 @@ struct Bench {
 }
 
 /// Measures all sizes, the tools taking turns.
-pub(crate) async fn measure(program: &Path, sizes: &[usize]) -> Result<Vec<Case>, Failure> {
+pub(crate) fn measure(program: &Path, sizes: &[usize]) -> Result<Vec<Case>, Failure> {
     let env = Env::load()?;
     let bench = Bench {
         server: env.postgres()?,

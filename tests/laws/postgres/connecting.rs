@@ -318,7 +318,7 @@ async fn a_database_that_is_not_there_yet_is_waited_for() {
 async fn who_was_in_the_way_is_named() {
     let bed = Bed::shared();
     let database = bed.database("blocked").await;
-    let sql = format!("CREATE TABLE nodes (); ALTER DATABASE {database} SET lock_timeout = '1s'");
+    let sql = format!("CREATE TABLE nodes (); ALTER DATABASE {database} SET lock_timeout = '4s'");
     bed.execute(&database, &sql).await;
     let dump = bed.client(&database).await;
     for sql in [

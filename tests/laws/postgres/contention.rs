@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use firstlight::engine::Outcome;
-use firstlight::providers::postgres::{File, Migrations, Placeholders, Settings};
+use firstlight::engine::{Outcome, Plan, Resource};
+use firstlight::providers::postgres::{
+    File, Migrations, MigrationsObserved, Placeholders, Settings,
+};
 use testbed::{Attempt, Postgres, Proxy, eventually};
 
 use super::stepwise::outside;
@@ -94,11 +96,17 @@ async fn an_index_whose_builder_was_killed_is_made_anew() {
         )]
     };
     let first = Migrations::new(connect(settings(&bed.at)), &database, files());
-    let building = tokio::spawn(law::settles(first));
+    let Ok(Plan::Change(mut changes)) = first.plan(&MigrationsObserved::default()) else {
+        panic!("it is pending");
+    };
     let waiting = "SELECT count(*)::text FROM pg_stat_progress_create_index \
-                   WHERE phase LIKE 'waiting for %' AND index_relid <> 0";
-    bed.until(&database, waiting, "1").await;
-    building.abort();
+                   WHERE phase LIKE 'waiting for %' AND index_relid <> 0 \
+                     AND datname = current_database()";
+    tokio::select! {
+        ended = first.apply(changes.remove(0)) => panic!("it waits: {ended:?}"),
+        () = bed.until(&database, waiting, "1") => {}
+    }
+    drop((first, changes));
     let gone = "SELECT count(*)::text FROM pg_stat_activity \
                 WHERE application_name = 'firstlight' AND datname = current_database()";
     bed.until(&database, gone, "0").await;
@@ -118,11 +126,17 @@ async fn an_index_whose_builder_was_killed_is_made_anew() {
 #[tokio::test]
 async fn a_commit_in_doubt_is_waited_for_and_never_repeated() {
     // Only a transaction that asks for it waits for a standby, and there is none.
-    let postgres = Postgres::builder()
-        .setting("synchronous_commit", "local")
-        .setting("synchronous_standby_names", "nobody");
+    let postgres = Postgres::builder().setting("synchronous_commit", "local");
     let postgres = postgres.start().await.expect("a Postgres of its own");
     let bed = Bed::new(postgres.server().clone());
+    let standby = async |name: &str| {
+        let sql = format!("ALTER SYSTEM SET synchronous_standby_names = '{name}'");
+        bed.execute("postgres", &sql).await;
+        bed.execute("postgres", "SELECT pg_reload_conf()").await;
+        bed.until("postgres", "SHOW synchronous_standby_names", name)
+            .await;
+    };
+    standby("nobody").await;
     let proxy = Proxy::start(format!("{}:{}", bed.at.host, bed.at.port))
         .await
         .expect("a proxy");
@@ -150,12 +164,7 @@ async fn a_commit_in_doubt_is_waited_for_and_never_repeated() {
     told.await.expect("it is told");
     let visible = "SELECT coalesce(to_regclass('once')::text, 'not yet')";
     assert_eq!(bed.value("postgres", visible).await, "not yet");
-    bed.execute(
-        "postgres",
-        "ALTER SYSTEM SET synchronous_standby_names = ''",
-    )
-    .await;
-    bed.execute("postgres", "SELECT pg_reload_conf()").await;
+    standby("").await;
     let outcome = run.await.expect("no panic");
     assert!(outcome.is_settled(), "{outcome:?}");
     assert_eq!(

@@ -230,7 +230,8 @@ async fn an_index_that_somebody_else_builds_is_left_to_them() {
             .batch_execute("CREATE INDEX CONCURRENTLY i ON t (id)")
             .await
     });
-    let begun = "SELECT count(*)::text FROM pg_stat_progress_create_index WHERE index_relid <> 0";
+    let begun = "SELECT count(*)::text FROM pg_stat_progress_create_index \
+                 WHERE index_relid <> 0 AND datname = current_database()";
     bed.until(&database, begun, "1").await;
     let files = [outside(
         1,
@@ -302,14 +303,14 @@ async fn a_repeatable_file_runs_when_it_has_changed() {
         ["run sql/V1__t.sql", "run sql/R__a.sql", "run sql/R__b.sql"]
     );
     law::unchanged(run(&bed, &database, &files)).await;
-    let changed = [
+    let edited = [
         second.clone(),
         view("a", &format!("{first}\n-- again")),
         table.clone(),
     ];
-    let changes = law::changes(run(&bed, &database, &changed)).await;
+    let changes = law::changes(run(&bed, &database, &edited)).await;
     assert_eq!(changes, ["run sql/R__a.sql"]);
-    law::unchanged(run(&bed, &database, &changed)).await;
+    law::unchanged(run(&bed, &database, &edited)).await;
     let rows = "SELECT string_agg(file, ' ' ORDER BY id) FROM firstlight.schema_history";
     assert_eq!(
         bed.value(&database, rows).await,
@@ -320,7 +321,7 @@ async fn a_repeatable_file_runs_when_it_has_changed() {
         let sql = format!("-- firstlight: transaction=none\nINSERT INTO t VALUES ({id});\n{last}");
         let none = Placeholders::new();
         let half = File::new(Order::Repeatable, "c", "sql/R__c.sql", &sql, &none);
-        [&changed[..], &[half]].concat()
+        [&edited[..], &[half]].concat()
     };
     law::fails(run(&bed, &database, &half(1, "SELECT 1/0"))).await;
     law::settles(run(&bed, &database, &half(2, "SELECT 1"))).await;
@@ -385,7 +386,7 @@ async fn an_older_agents_tables_are_taken_over() {
     let none = Placeholders::new();
     let first = File::new(1, "t", "sql/V1__t.sql", "CREATE TABLE t (id int)", &none);
     // Nothing is pending, so nothing is touched.
-    law::unchanged(run(&bed, &database, &[first.clone()])).await;
+    law::unchanged(run(&bed, &database, std::slice::from_ref(&first))).await;
     let view = File::new(Order::Repeatable, "v", "sql/R__v.sql", "SELECT 1", &none);
     let files = [
         first,

@@ -378,7 +378,7 @@ mod tests {
                 std::slice::from_ref(&one),
                 &begun(&one, 1, "SELECT 1", State::Done)
             ),
-            [one.path.clone()]
+            std::slice::from_ref(&one.path)
         );
         let said = |state| {
             let observed = begun(&one, 2, "SELECT 3", state);
