@@ -1,6 +1,6 @@
-//! `migrate: { path, database, owner?, placeholders?, order?, baseline?, import?, drift? }`: the files
-//! `V<number>__<words>.sql` and `R__<words>.sql` of one or more folders. SQL is taken as it is;
-//! folders below are not looked into.
+//! `migrate: { path, database, owner?, placeholders?, order?, baseline?, import?, drift? }`: the
+//! files `V<number>__<words>.sql` and `R__<words>.sql` of one or more folders. SQL is taken as it
+//! is; folders below are not looked into.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
