@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::super::error::Error;
+use super::super::statements::lexer::{Kind, Lexer};
 use super::Server;
 use super::answers::Row;
 use super::connection::Connection;
@@ -120,24 +121,22 @@ fn blocker(row: &Row) -> Result<Blocker, Error> {
     })
 }
 
-/// Somebody else's statement, of which only its beginning is told, and none of its values.
+/// Somebody else's statement, of which only its beginning is told, and none of its texts: what is
+/// one is the lexer's to say, for an apostrophe may also stand in a comment or behind a backslash.
 fn shorten(query: &str) -> String {
     let mut told = String::new();
-    for (index, part) in query.split('\'').enumerate() {
-        told.push_str(if index % 2 == 0 { part } else { "'…'" });
+    for token in Lexer::new(query) {
+        match token.kind {
+            Kind::Text => told.push_str("'…'"),
+            Kind::Blank if told.ends_with(' ') || told.is_empty() => {}
+            Kind::Blank => told.push(' '),
+            _ => told.push_str(token.text),
+        }
     }
-    let dollars = told.match_indices('$');
-    // `$1` is a parameter, `$$` and `$tag$` begin a text.
-    let quoted = dollars
-        .map(|(at, _)| at)
-        .find(|at| !told[at + 1..].starts_with(|next: char| next.is_ascii_digit()));
-    let words: Vec<&str> = told[..quoted.unwrap_or(told.len())]
-        .split_whitespace()
-        .collect();
-    let words = words.join(" ");
-    match words.char_indices().nth(WIDTH) {
-        Some((end, _)) => format!("{}…", &words[..end]),
-        None => words,
+    let told = told.trim_end();
+    match told.char_indices().nth(WIDTH) {
+        Some((end, _)) => format!("{}…", &told[..end]),
+        None => told.to_owned(),
     }
 }
 
@@ -231,7 +230,20 @@ mod tests {
             "ALTER ROLE lens PASSWORD '…' VALID UNTIL '…'"
         );
         assert_eq!(shorten("SELECT 'cut off in the mid"), "SELECT '…'");
-        assert_eq!(shorten("DO $$ secret $$"), "DO");
+        assert_eq!(shorten("DO $$ secret $$"), "DO '…'");
+        assert_eq!(shorten("DO $a$ cut off, secret"), "DO '…'");
+        let masked = "ALTER ROLE lens PASSWORD '…'";
+        for query in [
+            "-- it's time\nALTER ROLE lens PASSWORD 'geheim'",
+            "/* it's */ ALTER ROLE lens PASSWORD E'it\\'s geheim'",
+            "ALTER ROLE lens PASSWORD 'it''s geheim'",
+        ] {
+            assert_eq!(shorten(query), masked, "{query}");
+        }
+        assert_eq!(
+            shorten("ALTER ROLE \"o'brien\" PASSWORD 'geheim'"),
+            "ALTER ROLE \"o'brien\" PASSWORD '…'"
+        );
         assert_eq!(shorten("SELECT $1, $2"), "SELECT $1, $2");
         let long = shorten(&format!("SELECT {}", "ä".repeat(200)));
         assert_eq!(long.chars().count(), 81);
