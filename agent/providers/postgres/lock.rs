@@ -4,7 +4,6 @@ use std::fmt;
 
 use tokio::sync::Mutex;
 
-use super::catalog;
 use super::client::{Server, Session};
 use super::error::Error;
 use super::history::{self, Applied};
@@ -81,9 +80,6 @@ async fn open(server: &Server, database: &str) -> Result<Holder, Error> {
         }));
     }
     history::prepare(&mut session).await?;
-    session
-        .batch("UPDATE firstlight.catalog_state", catalog::TOUCH)
-        .await?;
     let applied = history::read(&mut session).await?;
     Ok(Holder {
         session,

@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use firstlight::engine::{Class, Outcome};
+use firstlight::engine::{Class, Outcome, Plan, Resource};
 use firstlight::providers::postgres::{
-    Drift, Fingerprint, Grantee, Grants, Kind, OnDrift, Place, Role, Server, accept_drift,
+    Drift, Fingerprint, Grantee, Grants, Kind, Mend, OnDrift, Place, Role, Server, Which,
+    accept_drift,
 };
 use testbed::unique;
 
@@ -391,6 +392,40 @@ async fn what_a_run_did_before_it_was_killed_is_no_drift() {
     assert_eq!(law::changes(at.fingerprint()).await, taken);
     // What was noted before is named still; what the killed run did is not.
     assert_eq!(at.told().await, "table public.theirs is new");
+}
+
+#[tokio::test]
+async fn setting_the_history_right_hides_no_drift() {
+    let at = Watched::new().await;
+    let lens = || migrations::lens(at.bed.server(), &at.database);
+    law::changes(lens()).await;
+    law::changes(at.fingerprint()).await;
+    at.execute("CREATE TABLE theirs ()").await;
+    let mend = Mend::Checksum(Which::Version(1));
+    let done = lens().repair(&[mend]).await;
+    assert_eq!(done.expect("there is nothing to do"), []);
+    assert_eq!(at.told().await, "table public.theirs is new");
+}
+
+#[tokio::test]
+async fn a_run_notes_its_changes_also_behind_another_runs_fingerprint() {
+    let at = Watched::new().await;
+    let files = migrations::counting(2);
+    law::changes(migrations::migrations(at.bed.server(), &at.database, files[..1].to_vec())).await;
+    law::changes(at.fingerprint()).await;
+    // The other run has nothing to do, and takes the fingerprint while this one holds the lock.
+    let more = migrations::file(3, "CREATE TABLE late ();");
+    let all = [files, vec![more]].concat();
+    let run = migrations::migrations(at.bed.server(), &at.database, all);
+    let observed = run.observe().await.expect("the server answers");
+    let Ok(Plan::Change(changes)) = run.plan(&observed) else {
+        panic!("two are pending");
+    };
+    for change in changes {
+        run.apply(change).await.expect("it is applied");
+        law::settles(at.fingerprint_by(at.bed.server())).await;
+    }
+    assert_eq!(at.told().await, "");
 }
 
 #[tokio::test]

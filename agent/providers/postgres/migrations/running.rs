@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tracing::debug;
 
+use super::super::catalog::TOUCH;
 use super::super::client::{Interrupted, Texts};
 use super::super::error::Error;
 use super::super::fault::{Fault, Position};
@@ -121,10 +122,11 @@ impl Running<'_> {
     /// Ends a transaction together with what is to be noted of it.
     ///
     /// What the file has put off is checked before, so that it is the file's error, and we become
-    /// ourselves again, whoever the file has made us.
+    /// ourselves again, whoever the file has made us. That the catalog is changed by us is noted
+    /// with each: between two files another run may have taken the fingerprint.
     pub(super) async fn commit(&mut self, note: &str) -> Result<(), Error> {
         let sql = format!(
-            "SET CONSTRAINTS ALL IMMEDIATE; RESET SESSION AUTHORIZATION; RESET ROLE; {note}"
+            "SET CONSTRAINTS ALL IMMEDIATE; RESET SESSION AUTHORIZATION; RESET ROLE; {TOUCH}; {note}"
         );
         let noted = self.holder.session.script("INSERT firstlight", &sql).await;
         let mut rows = noted.map_err(|interrupted| self.put_off(interrupted))?;

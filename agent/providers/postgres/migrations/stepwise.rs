@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::engine::{Class, Failure};
 
+use super::super::catalog::TOUCH;
 use super::super::error::Error;
 use super::super::history;
 use super::super::quote;
@@ -158,8 +159,9 @@ impl Running<'_> {
     async fn write(&mut self, number: usize, piece: &Piece, state: State) -> Result<(), Error> {
         let note = self.note(number, piece, state);
         let session = &mut self.holder.session;
+        let sql = format!("{TOUCH}; {note}");
         session
-            .batch("INSERT firstlight.schema_statements", &note)
+            .batch("INSERT firstlight.schema_statements", &sql)
             .await
     }
 
