@@ -64,10 +64,15 @@ impl Resource for SqlCheck {
             Err(error) => return Err(error),
         };
         session.begin("BEGIN READ ONLY").await?;
-        let answered = session.script("check", &self.query).await;
+        let (mut first, mut count) = (None, 0);
+        let mut each = |row: Texts| {
+            count += 1;
+            first.get_or_insert(row);
+        };
+        let answered = session.rows("check", &self.query, &mut each).await;
         let ended = session.end("ROLLBACK").await;
         match answered {
-            Ok(rows) => ended.map(|()| Answer::new(rows)),
+            Ok(()) => ended.map(|()| Answer::new(first, count)),
             Err(interrupted) => Err(self.locate(interrupted.error)),
         }
     }
@@ -134,13 +139,13 @@ impl SqlCheck {
 }
 
 impl Answer {
-    fn new(rows: Vec<Texts>) -> Self {
-        let count = rows.len();
-        match rows.into_iter().next() {
+    /// Of the first row, and of how many there are.
+    fn new(first: Option<Texts>, rows: usize) -> Self {
+        match first {
             None => Self::Nothing,
-            Some(mut row) if count == 1 && row.len() == 1 => Self::Value(row.pop().flatten()),
+            Some(mut row) if rows == 1 && row.len() == 1 => Self::Value(row.pop().flatten()),
             Some(row) => Self::Many {
-                rows: count,
+                rows,
                 columns: row.len(),
             },
         }
@@ -224,10 +229,10 @@ mod tests {
             "said 0, expected at least 1"
         );
         assert_eq!(
-            Answer::new(vec![vec![None, None], vec![None, None]]).to_string(),
+            Answer::new(Some(vec![None, None]), 2).to_string(),
             "2 rows of 2 columns"
         );
-        assert_eq!(Answer::new(vec![vec![None]]).to_string(), "null");
-        assert_eq!(Answer::new(vec![]).to_string(), "nothing");
+        assert_eq!(Answer::new(Some(vec![None]), 1).to_string(), "null");
+        assert_eq!(Answer::new(None, 0).to_string(), "nothing");
     }
 }

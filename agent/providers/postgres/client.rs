@@ -22,7 +22,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use crate::secret::{Credential, Secrets, Sensitive};
 
 use super::error::Error;
-pub(super) use answers::{Interrupted, Row, Texts};
+pub(super) use answers::{Each, Interrupted, Row, Texts};
 use connection::Connection;
 pub(super) use session::Session;
 pub use tls::Tls;

@@ -84,12 +84,16 @@ pub(super) async fn ask(
     (answer, count)
 }
 
+/// What is done with a row. It is given each as it comes: a migration may well answer with more of
+/// them than there is memory.
+pub(in crate::providers::postgres) type Each<'a> = &'a mut (dyn FnMut(Texts) + Send);
+
 /// Carries out the statements of a text, one after another, until one fails.
 pub(super) async fn run(
     client: &Client,
     sql: &str,
     count: &mut Count,
-    rows: &mut Vec<Texts>,
+    each: Each<'_>,
 ) -> Result<(), tokio_postgres::Error> {
     let mut answers = pin!(client.simple_query_raw(sql).await?);
     while let Some(answer) = answers.try_next().await? {
@@ -101,7 +105,7 @@ pub(super) async fn run(
             SimpleQueryMessage::Row(row) => {
                 count.returned += 1;
                 let values = (0..row.len()).map(|column| row.get(column).map(str::to_owned));
-                rows.push(values.collect());
+                each(values.collect());
             }
             _ => {}
         }

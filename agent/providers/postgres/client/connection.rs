@@ -12,7 +12,7 @@ use crate::engine::{Chain, Class, Failure};
 
 use super::super::error::Error;
 use super::Settings;
-use super::answers::{Count, Interrupted, Row, Texts, ask, fault, run};
+use super::answers::{Count, Each, Interrupted, Row, Texts, ask, fault, run};
 use super::notices::{Current, drive};
 
 /// An open connection, and the task that moves its bytes.
@@ -74,12 +74,13 @@ impl Connection {
              SELECT pg_catalog.set_config('client_connection_check_interval', '1s', false) \
              WHERE pg_catalog.current_setting('server_version_num')::int >= 140000"
         );
-        let rows = self.simple("SET", &sql).await.map_err(|cut| cut.error)?;
-        let pid = rows
-            .into_iter()
-            .next()
-            .and_then(|row| row.into_iter().next());
-        let pid = pid.flatten().and_then(|pid| pid.parse().ok());
+        let mut pid: Option<i32> = None;
+        let mut first = |row: Texts| {
+            let value = row.into_iter().next().flatten();
+            pid = pid.or_else(|| value?.parse().ok());
+        };
+        let done = self.simple("SET", &sql, &mut first).await;
+        done.map_err(|cut| cut.error)?;
         self.pid = pid.ok_or_else(|| Error::Answer {
             summary: "SELECT pg_backend_pid".to_owned(),
             source: "the server does not number its processes".into(),
@@ -124,26 +125,26 @@ impl Connection {
 
     /// Carries out statements whose answers nobody needs.
     pub(super) async fn batch(&mut self, summary: &str, sql: &str) -> Result<(), Error> {
-        let done = self.simple(summary, sql).await;
-        done.map(|_| ()).map_err(|cut| cut.error)
+        let done = self.simple(summary, sql, &mut |_| {}).await;
+        done.map_err(|cut| cut.error)
     }
 
-    /// Carries out statements, and gives their answers as text.
+    /// Carries out statements, and gives each row of their answers as text.
     pub(super) async fn simple(
         &mut self,
         summary: &str,
         sql: &str,
-    ) -> Result<Vec<Texts>, Interrupted> {
+        each: Each<'_>,
+    ) -> Result<(), Interrupted> {
         let span = self.begin(summary);
-        let (mut count, mut rows) = (Count::default(), Vec::new());
-        let answer = run(&self.client, sql, &mut count, &mut rows);
+        let mut count = Count::default();
+        let answer = run(&self.client, sql, &mut count, each);
         let answer = answer.instrument(span.clone()).await;
-        self.end(&span, summary, &count, answer)
-            .map(|()| rows)
-            .map_err(|error| Interrupted {
-                after: count.statements,
-                error,
-            })
+        let done = self.end(&span, summary, &count, answer);
+        done.map_err(|error| Interrupted {
+            after: count.statements,
+            error,
+        })
     }
 
     fn begin(&mut self, summary: &str) -> Span {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::super::error::Error;
-use super::answers::{Interrupted, Row, Texts};
+use super::answers::{Each, Interrupted, Row, Texts};
 use super::connection::Connection;
 use super::waits::Watch;
 use super::{Pool, Server};
@@ -80,15 +80,28 @@ impl Session {
         done.map_err(|error| error.after(wait))
     }
 
-    /// Carries out statements of the bundle, and gives their answers as text.
+    /// Carries out statements, and gives all of their answers as text.
     pub(in crate::providers::postgres) async fn script(
         &mut self,
         summary: &str,
         sql: &str,
     ) -> Result<Vec<Texts>, Interrupted> {
+        let mut rows = Vec::new();
+        self.rows(summary, sql, &mut |row| rows.push(row)).await?;
+        Ok(rows)
+    }
+
+    /// Carries out statements of the bundle, whose answers may be long.
+    pub(in crate::providers::postgres) async fn rows(
+        &mut self,
+        summary: &str,
+        sql: &str,
+        each: Each<'_>,
+    ) -> Result<(), Interrupted> {
         let watch = self.watch();
-        let (answers, wait) = watch.over(self.connection().simple(summary, sql)).await;
-        answers.map_err(|cut| Interrupted {
+        let answer = self.connection().simple(summary, sql, each);
+        let (done, wait) = watch.over(answer).await;
+        done.map_err(|cut| Interrupted {
             error: cut.error.after(wait),
             ..cut
         })

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 
 use super::super::catalog::TOUCH;
-use super::super::client::{Interrupted, Texts};
+use super::super::client::{Each, Interrupted, Texts};
 use super::super::error::Error;
 use super::super::fault::{Fault, Position};
 use super::super::history::{self, Applied, Entry};
@@ -56,8 +56,8 @@ impl Running<'_> {
         self.begin(began).await?;
         let started = Instant::now();
         for (index, piece) in self.script.pieces.iter().enumerate() {
-            self.statement(index + 1, piece, &piece.resolved.sql)
-                .await?;
+            let sql = &piece.resolved.sql;
+            self.statement(index + 1, piece, sql, &mut |_| {}).await?;
         }
         self.verify().await?;
         let row = history::insert(&self.entry(Some(started.elapsed())));
@@ -70,10 +70,11 @@ impl Running<'_> {
         number: usize,
         piece: &Piece,
         sql: &str,
-    ) -> Result<Vec<Texts>, Error> {
+        each: Each<'_>,
+    ) -> Result<(), Error> {
         let started = Instant::now();
-        let answer = self.holder.session.script(&piece.summary, sql).await;
-        let rows = answer.map_err(|interrupted| self.locate(piece, interrupted.error))?;
+        let answer = self.holder.session.rows(&piece.summary, sql, each).await;
+        answer.map_err(|interrupted| self.locate(piece, interrupted.error))?;
         debug!(
             db.query.summary = piece.summary,
             duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -81,7 +82,7 @@ impl Running<'_> {
             self.file.name(),
             self.script.pieces.len(),
         );
-        Ok(rows)
+        Ok(())
     }
 
     /// Where in the file it happened.
@@ -153,17 +154,16 @@ impl Running<'_> {
         let total = self.script.pieces.len();
         for question in &self.script.verify {
             let sql = &question.resolved.sql;
-            let rows = self.statement(total, question, sql).await?;
-            let mut values = rows.iter().flatten().map(Option::as_deref);
-            let answer = if rows.is_empty() {
-                "no row"
-            } else {
-                match values.find(|value| *value != Some("t")) {
-                    None => continue,
-                    Some(Some("f")) => "false",
-                    Some(None) => "null",
-                    Some(Some(_)) => "neither true nor false",
-                }
+            let (mut any, mut other) = (false, None);
+            let mut each = |row: Texts| {
+                any = true;
+                other = other.take().or_else(|| first_other(row));
+            };
+            self.statement(total, question, sql, &mut each).await?;
+            let answer = match other {
+                None if any => continue,
+                None => "no row",
+                Some(answer) => answer,
             };
             return Err(Error::from(MigrationError::NotVerified {
                 excerpt: Box::new(self.file.at(question)),
@@ -198,4 +198,16 @@ impl Running<'_> {
         }
         sql
     }
+}
+
+/// The first value of a row that is not yes, in words.
+fn first_other(row: Texts) -> Option<&'static str> {
+    let other = row
+        .into_iter()
+        .find(|value| value.as_deref() != Some("t"))?;
+    Some(match other.as_deref() {
+        Some("f") => "false",
+        None => "null",
+        Some(_) => "neither true nor false",
+    })
 }

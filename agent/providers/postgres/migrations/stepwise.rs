@@ -72,7 +72,8 @@ impl Running<'_> {
     /// A statement in a transaction of its own.
     async fn inside(&mut self, number: usize, piece: &Piece) -> Result<(), Error> {
         self.begin("BEGIN").await?;
-        self.statement(number, piece, &piece.resolved.sql).await?;
+        let sql = &piece.resolved.sql;
+        self.statement(number, piece, sql, &mut |_| {}).await?;
         let note = self.note(number, piece, State::Done);
         self.commit(&note).await
     }
@@ -107,7 +108,7 @@ impl Running<'_> {
             Found::Leftovers(indexes) => {
                 for index in indexes {
                     let drop = format!("DROP INDEX CONCURRENTLY {index}");
-                    self.statement(number, piece, &drop).await?;
+                    self.statement(number, piece, &drop, &mut |_| {}).await?;
                 }
             }
             Found::Half(finish) => sql = finish,
@@ -131,7 +132,7 @@ impl Running<'_> {
         outside: &Outside,
         sql: &str,
     ) -> Result<(), Error> {
-        self.statement(number, piece, sql).await?;
+        self.statement(number, piece, sql, &mut |_| {}).await?;
         if !matches!(outside, Outside::CreateIndex { .. }) {
             return Ok(());
         }
