@@ -271,6 +271,9 @@ impl Failure for Error {
             Self::Adoption(error) => error.class(),
             Self::Repair(error) => error.class(),
             Self::Login { source, .. } | Self::Statement { source, .. } => source.class(),
+            // We are in a database: the one that a statement of the bundle names is its own affair,
+            // and nobody is going to make it while that file is tried again.
+            Self::Text { fault, .. } if fault.code == "3D000" => Class::Invalid,
             Self::Text { fault, .. } => fault.class(),
             Self::Answer { .. } => Class::Bug,
             Self::Conflict(conflict) => conflict.class(),

@@ -51,6 +51,8 @@ impl Fault {
             // Shut down, crashed, starting, read-only (demoted), no such database (yet).
             "57P01" | "57P02" | "57P03" | "57P05" | "25006" | "3D000" => Class::Unavailable,
             "42501" => Class::Forbidden,
+            // A file or a library that the statement names is not on the server, or is there twice.
+            "58P01" | "58P02" => Class::Invalid,
             code => match code.get(..2) {
                 // Connection, resources, the operating system below.
                 Some("08" | "53" | "58" | "XX") => Class::Unavailable,
@@ -201,6 +203,8 @@ mod tests {
             ("40P01", Class::Busy),
             ("XX000", Class::Busy),
             ("XX001", Class::Unavailable),
+            ("58030", Class::Unavailable),
+            ("58P01", Class::Invalid),
         ] {
             assert_eq!(fault(code).class(), class, "{code}");
         }
