@@ -41,25 +41,21 @@ pub(super) struct Entry<'a> {
     pub(super) adopted_from: Option<&'a str>,
 }
 
-/// How many of [`SHAPES`] a database has.
+/// What a database has: nothing, the table of the first release, or all of [`CREATE`].
 const SHAPE: &str = "\
 SELECT CASE WHEN history IS NULL THEN 0 \
             WHEN EXISTS (SELECT FROM pg_catalog.pg_attribute \
-                         WHERE attrelid = history AND attname = 'adopted_from') THEN 3 \
-            WHEN EXISTS (SELECT FROM pg_catalog.pg_attribute \
-                         WHERE attrelid = history AND attname = 'statements') THEN 2 \
+                         WHERE attrelid = history AND attname = 'adopted_from') THEN 2 \
             ELSE 1 END \
 FROM (SELECT to_regclass('firstlight.schema_history') AS history) AS found";
 
-/// What makes the tables, in the order in which agents came to need it: a database that an older
-/// agent has worked on gets the rest.
+/// The tables of a new database.
 ///
 /// They have a schema of their own, so that no migration and no `search_path` meets it by accident.
-const SHAPES: [&str; 3] = [
-    "\
+const CREATE: &str = "\
 CREATE SCHEMA IF NOT EXISTS firstlight;
 CREATE TABLE firstlight.schema_history (
-    version        bigint      PRIMARY KEY CHECK (version >= 0),
+    version        bigint      UNIQUE CHECK (version >= 0),
     description    text        NOT NULL,
     file           text        NOT NULL,
     checksum       text        NOT NULL,
@@ -68,7 +64,10 @@ CREATE TABLE firstlight.schema_history (
     duration_ms    bigint      NOT NULL,
     agent_version  text        NOT NULL,
     trace_id       text,
-    transaction_id xid8        NOT NULL DEFAULT pg_current_xact_id()
+    transaction_id xid8        NOT NULL DEFAULT pg_current_xact_id(),
+    id             bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    statements     integer     CHECK (statements >= 0),
+    adopted_from   text
 );
 COMMENT ON SCHEMA firstlight IS 'What firstlight remembers of this database.';
 COMMENT ON TABLE firstlight.schema_history IS
@@ -77,18 +76,26 @@ COMMENT ON COLUMN firstlight.schema_history.checksum IS
     'Algorithm, its version and value, over the bytes without byte order mark and carriage returns.';
 -- It holds no secret, and dashboards show it.
 GRANT USAGE ON SCHEMA firstlight TO PUBLIC;
-GRANT SELECT ON firstlight.schema_history TO PUBLIC;",
-    "\
+GRANT SELECT ON firstlight.schema_history TO PUBLIC;";
+
+/// From the table of the first release, which knew no repeatable files and no life before it.
+const UPGRADE: &str = "\
 ALTER TABLE firstlight.schema_history
     DROP CONSTRAINT schema_history_pkey,
     ALTER COLUMN version DROP NOT NULL,
     ADD CONSTRAINT schema_history_version_key UNIQUE (version),
     ADD COLUMN id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    ADD COLUMN statements integer CHECK (statements >= 0);
+    ADD COLUMN statements integer CHECK (statements >= 0),
+    ADD COLUMN adopted_from text;";
+
+/// What a new database gets and one of the first release lacks.
+const STATEMENTS: &str = "\
 COMMENT ON COLUMN firstlight.schema_history.version IS
     'None for a repeatable migration, which has a row for each time that it was run, and for one that is known by its name.';
 COMMENT ON COLUMN firstlight.schema_history.statements IS
     'How many statements the file had; none where an older agent did not count.';
+COMMENT ON COLUMN firstlight.schema_history.adopted_from IS
+    'Who says that the database has had this: baseline, repair, or another tool; none where it was run.';
 CREATE TABLE firstlight.schema_statements (
     file          text        NOT NULL,
     number        integer     NOT NULL CHECK (number > 0),
@@ -102,12 +109,7 @@ CREATE TABLE firstlight.schema_statements (
 );
 COMMENT ON TABLE firstlight.schema_statements IS
     'The statements of migrations that run outside a transaction and are not finished.';
-GRANT SELECT ON firstlight.schema_statements TO PUBLIC;",
-    "\
-ALTER TABLE firstlight.schema_history ADD COLUMN adopted_from text;
-COMMENT ON COLUMN firstlight.schema_history.adopted_from IS
-    'Who says that the database has had this: baseline, repair, or another tool; none where it was run.';",
-];
+GRANT SELECT ON firstlight.schema_statements TO PUBLIC;";
 
 /// All of the history, oldest first; empty where there is none.
 pub(super) async fn read(session: &mut Session) -> Result<Vec<Applied>, Error> {
@@ -131,15 +133,13 @@ pub(super) async fn read(session: &mut Session) -> Result<Vec<Applied>, Error> {
 
 /// Makes the tables what this agent needs; the caller holds the lock.
 pub(super) async fn prepare(session: &mut Session) -> Result<(), Error> {
-    let missing = &SHAPES[shape(session).await?..];
-    if missing.is_empty() {
-        return Ok(());
-    }
+    let history = match shape(session).await? {
+        0 => CREATE,
+        1 => UPGRADE,
+        _ => return Ok(()),
+    };
     // All or nothing; a dashboard that reads the table must not queue up behind us for long.
-    let sql = format!(
-        "BEGIN; SET LOCAL lock_timeout = '3s'; {}; COMMIT",
-        missing.concat()
-    );
+    let sql = format!("BEGIN; SET LOCAL lock_timeout = '3s'; {history} {STATEMENTS} COMMIT");
     let made = session
         .batch("CREATE TABLE firstlight.schema_history", &sql)
         .await;

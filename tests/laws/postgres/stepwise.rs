@@ -376,6 +376,8 @@ async fn an_older_agents_tables_are_taken_over() {
              trace_id       text,
              transaction_id xid8        NOT NULL DEFAULT pg_current_xact_id()
          );
+         COMMENT ON COLUMN firstlight.schema_history.checksum IS
+             'Algorithm, its version and value, over the bytes without byte order mark and carriage returns.';
          CREATE TABLE t (id int);
          INSERT INTO firstlight.schema_history
              (version, description, file, checksum, duration_ms, agent_version)
@@ -397,8 +399,11 @@ async fn an_older_agents_tables_are_taken_over() {
     assert_eq!(changes, ["run sql/V0002__test.sql", "run sql/R__v.sql"]);
     law::unchanged(run(&bed, &database, &files)).await;
     // It is the table that a new database has.
-    let columns = "SELECT string_agg(format('%s %s %s', attname, atttypid::regtype, attnotnull), ', ' \
-                                     ORDER BY attnum) \
+    let columns = "SELECT string_agg(format('%s %s %s %s', attname, atttypid::regtype, attnotnull, \
+                                            col_description(attrelid, attnum)), ', ' ORDER BY attnum) \
+                      || (SELECT string_agg(conname || ' ' || pg_get_constraintdef(oid), ', ' \
+                                            ORDER BY conname) \
+                          FROM pg_constraint WHERE connamespace = 'firstlight'::regnamespace) \
                    FROM pg_attribute WHERE attnum > 0 \
                      AND attrelid = 'firstlight.schema_history'::regclass";
     let fresh = bed.database("fresh").await;
