@@ -25,7 +25,7 @@ pub async fn again<T, E>(
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
-        let next = Instant::now() + pause;
+        let next = Instant::now() + pacing.about(pause);
         if !may_pass(&failed) || next > deadline {
             return Err(failed);
         }
@@ -47,7 +47,10 @@ mod tests {
     /// Fails so often before it answers; how often it was asked, and how long that took.
     async fn asked(failures: u32, passes: bool, stop: &CancellationToken) -> (bool, u32, Duration) {
         let (mut count, began) = (0, Instant::now());
-        let pacing = Pacing::default();
+        let pacing = Pacing {
+            jitter: 0,
+            ..Pacing::default()
+        };
         let answer = again(
             (&pacing, stop),
             PATIENCE,
@@ -68,6 +71,18 @@ mod tests {
         assert!(took >= Duration::from_millis(300) && took < Duration::from_millis(310));
         let (well, count, _) = asked(2, false, &stop).await;
         assert_eq!((well, count), (false, 1), "it does not pass");
+    }
+
+    #[test]
+    fn two_that_wait_equally_long_do_not_wake_together() {
+        let (pacing, second) = (Pacing::default(), Duration::from_secs(1));
+        let pauses: Vec<_> = (0..100).map(|_| pacing.about(second)).collect();
+        let quarter_more = Duration::from_millis(1250);
+        assert!(
+            pauses.iter().all(|it| (second..=quarter_more).contains(it)),
+            "{pauses:?}"
+        );
+        assert!(pauses.iter().any(|it| *it != pauses[0]), "{pauses:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -33,6 +33,9 @@ pub struct Pacing {
     pub first_pause: Duration,
     /// No pause is longer.
     pub longest_pause: Duration,
+    /// How much longer than that a pause may be, in percent, drawn anew for each: those who were in
+    /// each other's way shall not meet again at once.
+    pub jitter: u32,
     /// No two looks at one thing are closer.
     pub between_looks: Duration,
     /// How often all changes are made before the step is called unsettled.
@@ -43,11 +46,19 @@ pub struct Pacing {
     pub grace: Duration,
 }
 
+impl Pacing {
+    /// A pause of about this length.
+    pub(super) fn about(&self, pause: Duration) -> Duration {
+        pause + pause * rand::random_range(0..=self.jitter) / 100
+    }
+}
+
 impl Default for Pacing {
     fn default() -> Self {
         Self {
             first_pause: Duration::from_millis(100),
             longest_pause: Duration::from_secs(5),
+            jitter: 25,
             between_looks: Duration::from_millis(100),
             rounds: 5,
             diagnosis: Duration::from_secs(5),
@@ -229,7 +240,8 @@ impl<'a, R: Resource> Loop<'a, R> {
             });
         }
         let pause = self.context.pacing.first_pause * 2_u32.saturating_pow(self.rounds);
-        let until = Instant::now() + pause.min(self.context.pacing.longest_pause);
+        let pause = pause.min(self.context.pacing.longest_pause);
+        let until = Instant::now() + self.context.pacing.about(pause);
         tokio::select! {
             () = self.context.stop.cancelled() => Some(self.pause.stopped(Stage::Plan)),
             () = sleep_until(until) => None,

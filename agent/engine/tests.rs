@@ -222,7 +222,11 @@ impl Bed {
             info,
             graph: self.graph.build().expect("a good graph"),
             mode: self.mode,
-            pacing: Pacing::default(),
+            // Pauses of exactly their length, on a clock that stands still between them.
+            pacing: Pacing {
+                jitter: 0,
+                ..Pacing::default()
+            },
             reporters: Reporters::new().with(self.listener.clone()),
             stop: self.stop,
         })

@@ -110,7 +110,7 @@ impl Pause {
     ) -> Wake {
         let began = Instant::now();
         self.take_note(context, waiting, error);
-        let until = began + self.next;
+        let until = began + context.pacing.about(self.next);
         self.next = (self.next * 2).min(self.longest);
         let mut changed = pin!(changed(resource, observed));
         let wake = loop {
