@@ -107,7 +107,8 @@ fn names(list: &str) -> Vec<String> {
             c => name.extend(c.to_lowercase()),
         }
     }
-    if is_name || !name.is_empty() {
+    // An empty list is kept as a list of one empty name: nothing else can be sent.
+    if is_name || !name.is_empty() || names.is_empty() {
         names.push(name);
     }
     names
@@ -139,6 +140,11 @@ mod tests {
         ] {
             assert!(sql("search_path", value, &[stored]).is_empty(), "{value}");
         }
+        assert_eq!(
+            sql("search_path", "", &[]),
+            ["ALTER ROLE r SET \"search_path\" = ''"]
+        );
+        assert!(sql("search_path", "", &["search_path=\"\""]).is_empty());
         assert_eq!(
             sql("search_path", "lens, \"A, b\"", &["search_path=lens"]),
             ["ALTER ROLE r SET \"search_path\" = 'lens', 'A, b'"]
