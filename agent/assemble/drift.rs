@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::servers::Server;
 use super::{AssembleError, Assembly, below};
-use crate::bundle::{Action, Bundle, Node, OnDrift, Step};
+use crate::bundle::{Action, Bundle, Node, OnDrift, Step, first_look, last_look};
 use crate::engine::{StepId, StepOptions};
 use crate::providers::postgres;
 
@@ -29,11 +29,11 @@ pub(super) struct Watched {
 impl Watched {
     /// The step before all others in the database.
     fn before(&self) -> StepId {
-        StepId::new(&self.first).child(&format!("drift-{}", self.database))
+        StepId::new(&self.first).child(&first_look(&self.database))
     }
 
     fn after(&self) -> StepId {
-        StepId::new(&self.last).child(&format!("fingerprint-{}", self.database))
+        StepId::new(&self.last).child(&last_look(&self.database))
     }
 
     fn options(&self, kind: &'static str) -> StepOptions {

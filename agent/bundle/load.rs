@@ -14,7 +14,7 @@ use super::rendering::{Rendering, Source};
 use super::template::Templates;
 use super::values::Values;
 use super::yaml::Node as Yaml;
-use super::{Body, Bundle, Node, drift, objects, servers};
+use super::{Body, Bundle, Node, drift, looks, objects, servers};
 
 const BUNDLE: &str = "manifests/bundle.yaml";
 const API_VERSION: &str = "firstlight.dev/v1alpha1";
@@ -168,6 +168,7 @@ fn build(root: &Yaml, phases: &Phases<'_>, options: &Options, values: Value) -> 
         .unwrap_or_default();
     needs.resolve(&mut nodes, reader.found);
     drift::resolve(&mut nodes, &needs, reader.found);
+    looks::check(&nodes, reader.found);
     missing_servers(&nodes, &missing, reader.found);
     let keep = fields
         .get("keep")

@@ -12,6 +12,7 @@ mod implied;
 mod json;
 mod lines;
 mod load;
+mod looks;
 mod manifest;
 mod migrations;
 mod mistakes;
@@ -37,6 +38,7 @@ mod walk;
 mod yaml;
 
 pub use load::Options;
+pub use looks::{first_look, last_look};
 pub use manifest::{Foreign, Manifest, Restart, Terms};
 pub use migrations::{
     Adoption, ImportFrom, MigrationFile, MigrationOrder, Migrations, Placeholder,
