@@ -456,6 +456,71 @@ async fn a_history_is_set_right_by_name() {
 }
 
 #[tokio::test]
+async fn a_history_that_sessions_do_not_see_is_not_taken_for_none() {
+    let bed = Bed::shared();
+    let database = bed.database("elsewhere").await;
+    let past =
+        "CREATE SCHEMA app; CREATE TABLE app.schema_migrations (version bigint, dirty boolean);
+        INSERT INTO app.schema_migrations VALUES (1, false);
+        CREATE SCHEMA rails; CREATE TABLE rails.schema_migrations (version text);";
+    bed.execute(&database, past).await;
+    let files = [version(1, PEOPLE)];
+    let import = || Some(Adoption::Import(Tool::GolangMigrate));
+    let said = diverged(migrations(&bed, &database, &files, import())).await;
+    insta::assert_snapshot!(said, @r"
+    app.schema_migrations is not on the search_path: whether it is about these files cannot be told
+    if it is, put app on the search_path of the role that connects (`roleSettings` of the database); if it is of another application, leave `import` out
+    ");
+    let path = format!("ALTER DATABASE {database} SET search_path = app, public");
+    bed.execute(&database, &path).await;
+    // Settings of a database are those of sessions that begin now.
+    let anew = Bed::new(bed.at.clone());
+    let changes = law::changes(migrations(&anew, &database, &files, import())).await;
+    assert_eq!(changes, ["create history from schema_migrations"]);
+}
+
+#[tokio::test]
+async fn what_is_half_done_can_be_forgotten_or_accepted() {
+    let bed = Bed::shared();
+    let database = bed.database("half").await;
+    let half = |number| {
+        let sql = "-- firstlight: transaction=none\nSELECT 1;\nSELECT 1 / 0;";
+        version(number, sql)
+    };
+    let run = |files: &[File]| migrations(&bed, &database, files, None);
+    let begun = "SELECT count(*)::text FROM firstlight.schema_statements";
+    for number in [1, 2] {
+        law::fails(run(&[half(number)])).await;
+        assert_eq!(bed.value(&database, begun).await, "2");
+        let name = Which::File(format!("V{number}__words.sql"));
+        let remove = Mend::Remove(name.clone());
+        if number == 1 {
+            let error = run(&[half(1)]).repair(std::slice::from_ref(&remove)).await;
+            let error = error.expect_err("the bundle has it");
+            assert!(
+                error.to_string().contains("it would be run again"),
+                "{error}"
+            );
+            let gone = [version(2, PEOPLE)];
+            let said = diverged(run(&gone)).await;
+            assert!(
+                said.contains("firstlight repair --remove V1__words.sql"),
+                "{said}"
+            );
+            let done = run(&gone).repair(&[remove.clone(), remove]).await;
+            let done = done.expect("it is forgotten");
+            assert_eq!(done.len(), 1, "{done:?}");
+        } else {
+            let accept = Mend::Accept(name);
+            let done = run(&[half(2)]).repair(&[accept.clone(), accept]).await;
+            assert_eq!(done.expect("it is noted").len(), 1);
+            law::unchanged(run(&[half(2)])).await;
+        }
+        assert_eq!(bed.value(&database, begun).await, "0");
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_set_right_while_another_run_is_at_work() {
     let bed = Bed::shared();
     let database = bed.database("busy").await;

@@ -18,6 +18,14 @@ pub enum AdoptionError {
         /// In the tool's words.
         what: String,
     },
+    /// The tool's table is where our sessions do not look.
+    #[error("{}.{} is not on the search_path: whether it is about these files cannot be told", .schema, .tool.table())]
+    Elsewhere {
+        /// Which tool.
+        tool: Tool,
+        /// Where its table is.
+        schema: String,
+    },
     /// The tool ran something that the bundle has not.
     #[error("{tool} has run {what} in database {database}, and the bundle has no such file")]
     Missing {
@@ -56,6 +64,7 @@ impl Failure for AdoptionError {
     fn kind(&self) -> &'static str {
         match self {
             Self::Failed { .. } => "adoption_failed",
+            Self::Elsewhere { .. } => "adoption_elsewhere",
             Self::Missing { .. } => "adoption_missing",
             Self::Edited { .. } => "adoption_checksum",
             Self::Skipped { .. } => "adoption_skipped",
@@ -64,6 +73,13 @@ impl Failure for AdoptionError {
 
     fn hints(&self) -> Vec<String> {
         let hint = match self {
+            Self::Elsewhere { schema, .. } => {
+                return vec![format!(
+                    "if it is, put {schema} on the search_path of the role that connects \
+                     (`roleSettings` of the database); if it is of another application, leave \
+                     `import` out"
+                )];
+            }
             Self::Failed {
                 tool: Tool::GolangMigrate,
                 ..

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::super::client::{Row, Session};
 use super::super::error::Error;
+use super::error::AdoptionError;
 
 /// A tool whose history is taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +37,15 @@ impl Tool {
             Self::Flyway => "flyway_schema_history",
             Self::GolangMigrate => "schema_migrations",
             Self::Sqlx => "_sqlx_migrations",
+        }
+    }
+
+    /// A column that only a table of this tool has.
+    fn column(self) -> &'static str {
+        match self {
+            Self::Flyway => "installed_rank",
+            Self::GolangMigrate => "dirty",
+            Self::Sqlx => "execution_time",
         }
     }
 
@@ -90,15 +100,25 @@ impl Noted {
 /// What the tool has noted; none where it has never been.
 pub(super) async fn read(session: &mut Session, tool: Tool) -> Result<Option<Vec<Noted>>, Error> {
     let table = tool.table();
-    let exists = session
-        .query_one(
-            "SELECT to_regclass",
-            "SELECT to_regclass($1) IS NOT NULL",
-            &[table],
+    let found = session
+        .query(
+            "SELECT pg_class",
+            "SELECT nspname::text, coalesce(pg_class.oid = to_regclass($1), false) AS is_seen \
+             FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace AS space ON space.oid = relnamespace \
+             WHERE relname = $1 AND relkind IN ('r', 'p', 'v') AND nspname !~ '^pg_' \
+               AND EXISTS (SELECT FROM pg_catalog.pg_attribute \
+                           WHERE attrelid = pg_class.oid AND attname = $2) \
+             ORDER BY is_seen DESC, 1",
+            &[table, tool.column()],
         )
         .await?;
-    if !exists.get::<bool>(0)? {
+    let Some(first) = found.first() else {
         return Ok(None);
+    };
+    if !first.get::<bool>(1)? {
+        // Another application's, or this one's: taken for nothing, all files would be run again.
+        let schema = first.get(0)?;
+        return Err(AdoptionError::Elsewhere { tool, schema }.into());
     }
     let summary = format!("SELECT {table}");
     let rows = session.query(&summary, tool.question(), &[]).await?;

@@ -7,6 +7,7 @@ use crate::engine::{Class, Failure};
 use super::super::error::Error;
 use super::super::history::{Applied, short};
 use super::super::lock::Lock;
+use super::super::migrations::progress::{self, Begun};
 use super::super::migrations::{File, Migrations};
 use super::super::quote;
 use super::note;
@@ -112,10 +113,14 @@ impl Migrations {
     pub async fn repair(&self, mends: &[Mend]) -> Result<Vec<Mended>, Error> {
         let lock = Lock::default();
         let mut held = lock.take(&self.server, &self.database).await?;
+        let begun = progress::read(&mut held.holder.session).await?;
         let mut done = Vec::new();
         let mut sql = Vec::new();
-        for mend in mends {
-            if let Some((statement, mended)) = self.mend(mend, &held.holder.applied)? {
+        for (index, mend) in mends.iter().enumerate() {
+            if mends[..index].contains(mend) {
+                continue;
+            }
+            if let Some((statement, mended)) = self.mend(mend, &held.holder.applied, &begun)? {
                 sql.push(statement);
                 done.push(mended);
             }
@@ -135,6 +140,7 @@ impl Migrations {
         &self,
         mend: &Mend,
         applied: &[Applied],
+        begun: &[Begun],
     ) -> Result<Option<(String, Mended)>, RepairError> {
         let mended = |file: &str, what: String| Mended {
             file: file.to_owned(),
@@ -169,12 +175,19 @@ impl Migrations {
                     });
                 }
                 let sql = note(file, "repair", self.trace_id.as_deref());
+                let forget = progress::forget(file.name());
                 Some((
-                    sql,
+                    format!("{sql};\n{forget}"),
                     mended(file.name(), "it is noted and was not run".to_owned()),
                 ))
             }
             Mend::Remove(which) => {
+                if let Some(half) = begun
+                    .iter()
+                    .find(|row| matches!(which, Which::File(name) if *name == row.file))
+                {
+                    return self.forget(which, &half.file).map(Some);
+                }
                 let row = self.row(which, applied)?;
                 if let Ok(file) = self.file(which) {
                     return Err(RepairError::InBundle(file.path.clone()));
@@ -184,6 +197,18 @@ impl Migrations {
                 Some((sql, mended(&row.file, what)))
             }
         })
+    }
+
+    /// Forgets a file that is half done, and that nobody is going to finish.
+    fn forget(&self, which: &Which, name: &str) -> Result<(String, Mended), RepairError> {
+        if let Ok(file) = self.file(which) {
+            return Err(RepairError::InBundle(file.path.clone()));
+        }
+        let mended = Mended {
+            file: name.to_owned(),
+            what: "it is forgotten; what of it was done stays done".to_owned(),
+        };
+        Ok((progress::forget(name), mended))
     }
 
     fn file(&self, which: &Which) -> Result<&File, RepairError> {

@@ -205,7 +205,12 @@ impl Failure for MigrationError {
                 "put it back as it was run, and write what is to be different as another statement \
                  after it"
             }
-            Self::BegunUnknown { .. } => "run the bundle that has it to its end first",
+            Self::BegunUnknown { file, .. } => {
+                return vec![format!(
+                    "run the bundle that has it to its end first; or finish or undo it by hand, \
+                     and let the history forget it: `firstlight repair --remove {file}`"
+                )];
+            }
             _ => return Vec::new(),
         };
         vec![hint.to_owned()]

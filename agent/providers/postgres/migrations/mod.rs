@@ -13,7 +13,7 @@ mod header;
 mod outside;
 mod pending;
 mod placeholders;
-mod progress;
+pub(super) mod progress;
 mod running;
 mod script;
 mod stepwise;

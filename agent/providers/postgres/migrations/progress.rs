@@ -20,7 +20,7 @@ pub(super) enum State {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Begun {
     /// The name of its file.
-    pub(super) file: String,
+    pub(in super::super) file: String,
     /// Which of the file's statements, from 1.
     pub(super) number: usize,
     pub(super) checksum: String,
@@ -28,7 +28,7 @@ pub(in super::super) struct Begun {
 }
 
 /// Everything that is begun and not finished; the tables may be those of an older agent.
-pub(super) async fn read(session: &mut Session) -> Result<Vec<Begun>, Error> {
+pub(in super::super) async fn read(session: &mut Session) -> Result<Vec<Begun>, Error> {
     let exists = "SELECT to_regclass('firstlight.schema_statements') IS NOT NULL";
     let row = session.query_one("SELECT to_regclass", exists, &[]).await?;
     if !row.get(0)? {
@@ -96,7 +96,7 @@ pub(super) fn note(
 }
 
 /// The statement that forgets a file: it is finished, or begins anew.
-pub(super) fn forget(file: &str) -> String {
+pub(in super::super) fn forget(file: &str) -> String {
     format!(
         "DELETE FROM firstlight.schema_statements WHERE file = {}",
         quote::literal(file)
