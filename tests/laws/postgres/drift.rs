@@ -411,7 +411,12 @@ async fn setting_the_history_right_hides_no_drift() {
 async fn a_run_notes_its_changes_also_behind_another_runs_fingerprint() {
     let at = Watched::new().await;
     let files = migrations::counting(2);
-    law::changes(migrations::migrations(at.bed.server(), &at.database, files[..1].to_vec())).await;
+    law::changes(migrations::migrations(
+        at.bed.server(),
+        &at.database,
+        files[..1].to_vec(),
+    ))
+    .await;
     law::changes(at.fingerprint()).await;
     // The other run has nothing to do, and takes the fingerprint while this one holds the lock.
     let more = migrations::file(3, "CREATE TABLE late ();");

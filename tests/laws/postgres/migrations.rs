@@ -323,3 +323,51 @@ async fn a_statement_that_takes_too_long_ends() {
     assert_eq!(what, sentence);
     assert!(hints[0].starts_with("it took longer"), "{hints:?}");
 }
+
+#[tokio::test]
+async fn what_one_file_leaves_in_the_session_the_next_does_not_meet() {
+    let bed = Bed::shared();
+    let database = bed.database("leaves").await;
+    let leaves = "PREPARE p AS SELECT 1;\nDECLARE c CURSOR WITH HOLD FOR SELECT 1;\n\
+                  CREATE TEMP TABLE t ();\nSET search_path = nowhere;";
+    let files = [1, 2].map(|version| file(version, leaves));
+    let changes = law::changes(migrations(bed.server(), &database, files.to_vec())).await;
+    assert_eq!(changes.len(), 2, "{changes:?}");
+}
+
+#[tokio::test]
+async fn a_question_of_many_rows_is_judged_by_each() {
+    let bed = Bed::shared();
+    let database = bed.database("rows").await;
+    let asking = |rows: &str| {
+        let sql = format!(
+            "SELECT repeat('x', 1000) FROM generate_series(1, 100000);\n\
+             -- firstlight: verify\nSELECT {rows} AS n FROM generate_series(1, 100000) AS n;"
+        );
+        migrations(bed.server(), &database, vec![file(1, &sql)])
+    };
+    for (rows, answer) in [
+        ("n <> 99999", "is false"),
+        ("nullif(n <> 99999, false)", "is null"),
+        ("n", "is neither true nor false"),
+    ] {
+        let (class, said, _) = law::fails(asking(rows)).await;
+        assert_eq!(class, Class::Invalid);
+        assert!(said.ends_with(answer), "{said}");
+    }
+    law::settles(asking("n > 0")).await;
+}
+
+#[tokio::test]
+async fn a_database_that_a_file_names_is_not_waited_for() {
+    let bed = Bed::shared();
+    let database = bed.database("names").await;
+    for sql in [
+        "GRANT CONNECT ON DATABASE no_such_database TO PUBLIC;",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE c AS 'no_such_library', 'f';",
+    ] {
+        let run = migrations(bed.server(), &database, vec![file(1, sql)]);
+        let (class, said, _) = law::fails(run).await;
+        assert_eq!(class, Class::Invalid, "{said}");
+    }
+}

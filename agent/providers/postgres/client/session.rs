@@ -122,7 +122,8 @@ impl Session {
 
     /// Makes the session as it was when it was opened, whatever the last script has set.
     pub(in crate::providers::postgres) async fn reset(&mut self) -> Result<(), Error> {
-        let undo = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; DISCARD TEMP";
+        let undo = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; DISCARD TEMP; CLOSE ALL; \
+                    DEALLOCATE ALL; UNLISTEN *";
         self.connection().batch("RESET", undo).await?;
         self.connection().prepare().await
     }
