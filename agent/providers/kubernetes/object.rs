@@ -122,6 +122,8 @@ impl Object {
         let mut tenure = self.tenure.lock().unwrap_or_else(PoisonError::into_inner);
         let readiness = readiness::judge(&mut tenure, live, &surroundings, &self.rule, now);
         drop(tenure);
+        // What a controller writes into a status may quote a Secret too.
+        let readiness = readiness.said(|words| self.client.mask(words));
         if readiness == Readiness::Ready
             && let Some(warning) = readiness::warning(live)
         {

@@ -54,6 +54,17 @@ pub(super) enum Readiness {
     NoRule,
 }
 
+impl Readiness {
+    /// With other words.
+    pub(super) fn said(self, with: impl Fn(&str) -> String) -> Self {
+        match self {
+            Self::NotReady(why) => Self::NotReady(with(&why)),
+            Self::Failed(why) => Self::Failed(with(&why)),
+            other @ (Self::Ready | Self::NoRule) => other,
+        }
+    }
+}
+
 /// How a kind is judged.
 #[derive(Clone, Copy)]
 enum Rule {
