@@ -82,6 +82,12 @@ impl Client {
         })
     }
 
+    /// Where the API server is: `host:port`.
+    #[must_use]
+    pub fn server(&self) -> String {
+        self.inner.connection.server()
+    }
+
     /// The namespace of whatever does not name one.
     #[must_use]
     pub fn namespace(&self) -> &str {
