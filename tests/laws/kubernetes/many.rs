@@ -56,6 +56,33 @@ fn graph(client: &Client, widgets: &Widgets, of_each: usize, wait: bool) -> Many
     many
 }
 
+/// Takes note when the changes of each kind began and ended.
+#[derive(Default)]
+struct Spells(Mutex<BTreeMap<String, (Instant, Instant)>>);
+
+impl Reporter for Spells {
+    fn report(&self, event: &Event<'_>) {
+        if let EventKind::StepChanged { change, took, .. } = event.kind {
+            let kind = change.target.split(' ').next().unwrap_or_default();
+            let mut spells = self.0.lock().expect("the spells");
+            let now = Instant::now();
+            let spell = spells.entry(kind.to_owned()).or_insert((now - took, now));
+            spell.1 = now;
+        }
+    }
+}
+
+impl Spells {
+    fn told(&self) -> String {
+        let spells = self.0.lock().expect("the spells");
+        let told = spells.iter().map(|(kind, (from, to))| {
+            let took = *to - *from;
+            format!("{kind} {took:?}")
+        });
+        told.collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// Takes note when each step ended, and how many wait.
 #[derive(Default)]
 struct Ends {
@@ -195,13 +222,16 @@ async fn two_thousand_objects_are_applied_awaited_left_alone_and_pruned() {
 
 /// Deletes everything on record, as a run of a bundle with nothing in it that has seen nothing yet.
 async fn prune(bed: &Bed, objects: usize) {
+    let spells = Arc::new(Spells::default());
     let prune = || async {
         let client = bed.administrator().await;
         let mut many = Many::new();
         many.step("prune", Prune::new(client, "lens", Vec::new(), false));
-        many.run(Mode::Apply, Reporters::new()).await
+        let told = Arc::clone(&spells) as Arc<dyn Reporter>;
+        many.run(Mode::Apply, Reporters::new().with(told)).await
     };
     let report = prune().await;
+    println!("asked to go in {}", spells.told());
     assert_eq!(outcomes(&report), BTreeMap::from([("changed", 1)]));
     let Outcome::Changed(deleted) = &report.steps[0].outcome else {
         panic!("{:?}", report.steps[0].outcome);
