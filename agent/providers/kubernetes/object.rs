@@ -289,7 +289,10 @@ impl Resource for Object {
         let changes = seen
             .iter()
             .map(|(target, version)| watches.changed(target, Some(version)).boxed());
-        select_all(changes).await;
+        tokio::select! {
+            _ = select_all(changes) => {}
+            () = found.surroundings.appears(&self.client) => {}
+        }
     }
 
     async fn diagnose(&self, seen: Result<&ObjectObserved, &Error>) -> Option<Diagnosis> {

@@ -1,10 +1,14 @@
 //! What is known of the objects of one kind in one namespace, between two questions.
 
+mod listing;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+
+pub(super) use listing::Listing;
 
 use super::live::Live;
 
@@ -73,6 +77,8 @@ struct Known {
     /// Those of the names that nobody has asked for: they matter only because all do.
     others: HashSet<String>,
     phase: Phase,
+    /// Told of each object that comes, and when nobody will tell any more.
+    news: watch::Sender<()>,
     watch: Option<AbortHandle>,
     /// Whether every name matters.
     all_wanted: bool,
@@ -80,37 +86,6 @@ struct Known {
     too_many: bool,
     /// Whether the watch goes on from a list of which all was kept.
     all_kept: bool,
-}
-
-/// The names that a list is to tell of.
-pub(super) struct Listing {
-    /// Those that were not in it, so far.
-    missing: HashSet<String>,
-    /// The one name that there is to ask for.
-    pub(super) only: Option<String>,
-    /// How many there are.
-    pub(super) count: u64,
-    /// Whether it is to tell of all there is.
-    pub(super) all: bool,
-}
-
-impl Listing {
-    fn of(missing: HashSet<String>) -> Self {
-        Self {
-            only: missing
-                .iter()
-                .next()
-                .filter(|_| missing.len() == 1)
-                .cloned(),
-            count: missing.len() as u64,
-            missing,
-            all: false,
-        }
-    }
-
-    pub(super) fn of_one(name: &str) -> Self {
-        Self::of(HashSet::from([name.to_owned()]))
-    }
 }
 
 /// The store's version as a number, by which two are told apart; none of a server that counts
@@ -149,6 +124,12 @@ impl Seen {
         known.all_wanted = false;
         known.all_kept = false;
         known.forget_others();
+        known.news.send_replace(());
+    }
+
+    /// Hears from now on of each object that comes.
+    pub(super) fn news(&self) -> watch::Receiver<()> {
+        self.known().news.subscribe()
     }
 
     /// All objects there are; none if that is not known.
@@ -288,13 +269,19 @@ impl Seen {
         let Some(sender) = known.names.get(name) else {
             return;
         };
+        let mut has_come = false;
         sender.send_if_modified(|seen| {
             let newer = seen.is_older_than(version);
             if newer {
+                let was_there = matches!(seen, State::Present(..));
                 *seen = state();
+                has_come = !was_there && matches!(seen, State::Present(..));
             }
             newer
         });
+        if has_come {
+            known.news.send_replace(());
+        }
     }
 
     /// After a list of this version: what was not in it is not there. The watch begins only when
@@ -339,6 +326,7 @@ impl Seen {
         for sender in known.names.values() {
             sender.send_replace(State::Unknown);
         }
+        known.news.send_replace(());
     }
 
     /// Ends the watch.
@@ -460,12 +448,18 @@ mod tests {
             Some(versions)
         };
         assert_eq!(versions(&seen), Some(vec!["95".to_owned(); 2]));
+        let mut news = seen.news();
+        let mut is_news = || news.changed().now_or_never().is_some();
+        put(&seen, "d", "111");
+        assert!(is_news(), "it has come");
         put(&seen, "d", "111");
         seen.gone("c", "112");
+        assert!(!is_news(), "nothing has come");
         let both = ["111", "95"].map(str::to_owned).to_vec();
         assert_eq!(versions(&seen), Some(both));
         assert_eq!(version(&seen, "b").as_deref(), Some("absent"));
         seen.lose();
+        assert!(is_news(), "nobody will tell");
         assert_eq!(versions(&seen), None);
         seen.read_by_name();
         assert_eq!(versions(&seen), None);

@@ -113,6 +113,23 @@ impl Watches {
         Ok(place.seen.all())
     }
 
+    /// Ends when there is an object with these labels among all of a kind in a namespace, or when it
+    /// is not known any more whether there is.
+    pub(super) async fn appears(&self, kind: &Kind, namespace: &str, labels: &str) {
+        let place = self.place(&Target::new(kind.clone(), namespace, ""));
+        let mut news = place.seen.news();
+        if place.seen.all().is_none() {
+            return std::future::pending().await;
+        }
+        while let Some(all) = place.seen.all() {
+            if all.iter().any(|live| has_labels(live, labels)) {
+                return;
+            }
+            // An error would mean that the place is gone, and with it who waits.
+            let _ = news.changed().await;
+        }
+    }
+
     /// Ends when the object's version is not `version`; none stands for "there is no such object".
     pub(super) async fn changed(&self, target: &Target, version: Option<&str>) {
         let place = self.place(target);
@@ -347,6 +364,13 @@ impl Following {
         }
         End::Broken
     }
+}
+
+/// Whether an object has these labels: `a=b,c=d`.
+pub(super) fn has_labels(live: &Live, labels: &str) -> bool {
+    let has = live.at("/metadata/labels");
+    let mut wanted = labels.split(',').filter_map(|label| label.split_once('='));
+    wanted.all(|(key, value)| has.is_some_and(|has| has[key] == value))
 }
 
 /// A word of an object's metadata.
