@@ -1,6 +1,6 @@
 # `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test bench check image bootstrap deny clean
+.PHONY: help demo demo-down test bench fuzz check image bootstrap deny clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -14,8 +14,11 @@ demo-down: ## End the demo and remove its data
 test: ## Everything: lints, all tests, on real servers that are brought up and ended here
 	@tests/run.sh
 
-bench: ## Measure beside other tools: make bench WHAT=kubernetes
+bench: ## Measure beside other tools: make bench WHAT=kubernetes or WHAT=postgres
 	@tests/bench/run.sh $(WHAT)
+
+fuzz: ## Take made-up SQL apart beside the server: make fuzz SECONDS=600 (the test bed is up)
+	FUZZ_SECONDS=$(or $(SECONDS),600) cargo test --locked --test laws -- --nocapture postgres::fuzz
 
 check: ## Formatting and lints only
 	cargo fmt --all --check

@@ -14,6 +14,7 @@ pub mod console;
 pub mod engine;
 pub mod expression;
 pub mod kinds;
+pub mod natural;
 pub mod needs;
 pub mod providers;
 pub mod record;

@@ -1,13 +1,14 @@
 -- The clusters that Lens looks after. Everything else hangs on one of them.
 
 CREATE TABLE clusters (
-    id           bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id           bigint      GENERATED ALWAYS AS IDENTITY,
     name         text        NOT NULL,
     access_type  text        NOT NULL DEFAULT 'ssh-tunnel',
     domain       text,
     labels       jsonb       NOT NULL DEFAULT '{}',
     created_at   timestamptz NOT NULL DEFAULT now(),
     updated_at   timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT clusters_pkey PRIMARY KEY (id),
     CONSTRAINT clusters_name_key UNIQUE (name),
     -- A label of a DNS name: the name becomes the host of the cluster's Ingress.
     CONSTRAINT clusters_name_check CHECK (name ~ '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$'),
@@ -17,8 +18,12 @@ CREATE TABLE clusters (
 );
 
 COMMENT ON TABLE clusters IS 'A Kubernetes cluster that reports to Lens.';
+COMMENT ON COLUMN clusters.name IS 'What it is called in Lens; the host of its Ingress begins with it.';
 COMMENT ON COLUMN clusters.access_type IS 'How people reach it: ssh-tunnel or ingress.';
 COMMENT ON COLUMN clusters.domain IS 'The domain of its Ingress, without the cluster''s name.';
+COMMENT ON COLUMN clusters.labels IS 'What people tell clusters apart by: region, owner, purpose.';
+COMMENT ON COLUMN clusters.created_at IS 'When it was made known to Lens.';
+COMMENT ON COLUMN clusters.updated_at IS 'When this row last changed.';
 
 -- Sets updated_at by itself, so that no writer can forget it.
 CREATE FUNCTION set_updated_at() RETURNS trigger

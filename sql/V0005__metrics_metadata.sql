@@ -1,7 +1,7 @@
 -- What the metrics mean. The samples are in the metrics store; this says what it cannot.
 
 CREATE TABLE metrics_metadata (
-    name         text        PRIMARY KEY,
+    name         text        NOT NULL,
     kind         text        NOT NULL,
     unit         text        NOT NULL DEFAULT '',
     description  text        NOT NULL,
@@ -9,6 +9,7 @@ CREATE TABLE metrics_metadata (
     labels       text[]      NOT NULL DEFAULT '{}',
     created_at   timestamptz NOT NULL DEFAULT now(),
     updated_at   timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT metrics_metadata_pkey PRIMARY KEY (name),
     CONSTRAINT metrics_metadata_name_check CHECK (name ~ '^[a-zA-Z_:][a-zA-Z0-9_:]*$'),
     CONSTRAINT metrics_metadata_kind_check
         CHECK (kind IN ('counter', 'gauge', 'histogram', 'summary', 'recorded')),
@@ -19,8 +20,11 @@ COMMENT ON TABLE metrics_metadata IS 'What a metric means, for people and for da
 COMMENT ON COLUMN metrics_metadata.name IS 'The name in the metrics store.';
 COMMENT ON COLUMN metrics_metadata.kind IS 'Its type there; recorded for the result of a recording rule.';
 COMMENT ON COLUMN metrics_metadata.unit IS 'Unit as in UCUM: By, s, %, W; empty for a mere number.';
+COMMENT ON COLUMN metrics_metadata.description IS 'What it counts or measures, in one sentence.';
 COMMENT ON COLUMN metrics_metadata.source IS 'Which exporter it comes from.';
 COMMENT ON COLUMN metrics_metadata.labels IS 'The labels that tell its series apart.';
+COMMENT ON COLUMN metrics_metadata.created_at IS 'When it was described first.';
+COMMENT ON COLUMN metrics_metadata.updated_at IS 'When this row last changed.';
 
 CREATE TRIGGER metrics_metadata_set_updated_at
     BEFORE UPDATE ON metrics_metadata
@@ -50,5 +54,7 @@ INSERT INTO metrics_metadata (name, kind, unit, source, labels, description) VAL
      'Power that the accelerator draws.'),
     ('kube_pod_status_phase', 'gauge', '', 'kube-state-metrics', '{namespace,pod,phase}',
      'One for the phase that a pod is in, else zero.'),
+    ('up', 'gauge', '', 'prometheus', '{job,instance}',
+     'One for a target that was scraped, zero for one that was not.'),
     ('firstlight_step_duration_seconds', 'histogram', 's', 'firstlight', '{step,outcome}',
      'How long a step of the installation took.');

@@ -1,13 +1,17 @@
 //! From a bundle and its backends to a graph of steps. No I/O: servers are opened on first use.
 
 mod dismantle;
+mod drift;
 mod owned;
+mod postgres;
 mod running;
 mod servers;
+mod sql;
 mod step;
 
 pub use dismantle::{Doomed, dismantle};
 pub use owned::owned;
+pub use sql::{migrations, read_sql};
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -110,10 +114,11 @@ pub fn assemble(bundle: &Bundle, backends: &Backends) -> Result<Graph, AssembleE
     let mut assembly = Assembly {
         bundle,
         backends,
-        opened: Opened::new(bundle, backends),
+        opened: Opened::new(bundle, &backends.kubernetes),
         probe: probe::Client::new(None).map_err(AssembleError::Probe)?,
         graph: Graph::builder(),
         gates: Vec::new(),
+        watched: drift::watched(bundle),
         controllers: controllers(bundle),
         configs: Arc::new(kubernetes::Configs::of(
             &backends.kubernetes,
@@ -138,6 +143,8 @@ struct Assembly<'a> {
     graph: GraphBuilder,
     /// The gate steps so far: the phase, the server, the step's id.
     gates: Vec<(String, Server, StepId)>,
+    /// The databases that are looked at before the first change in them, and after the last.
+    watched: Vec<drift::Watched>,
     /// The operators that the bundle waits for, wherever: one may serve what another step applies.
     controllers: Arc<[kubernetes::Controller]>,
     /// What the bundle applies of the configuration that pods read.
@@ -150,10 +157,11 @@ impl Assembly<'_> {
         for server in Server::ALL {
             self.gate(phase, server)?;
         }
+        self.look_for_drift(phase)?;
         for member in members(phase) {
             self.node(phase, member)?;
         }
-        Ok(())
+        self.take_fingerprints(phase)
     }
 
     /// The last step: it deletes only after everything else is as it should be.
@@ -231,6 +239,7 @@ impl Assembly<'_> {
                     .iter()
                     .find(|(of, known, _)| Some(*known) == server && *of == phase.id);
                 needs.extend(gate.map(|(_, _, id)| id.clone()));
+                needs.extend(self.first_look(node));
                 self.step(node, needs, step)
             }
         }

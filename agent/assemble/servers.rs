@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{AssembleError, Backends};
+use super::AssembleError;
 use crate::bundle::{
     Action, Bundle, GRAFANA_GATE, HttpServer, OPENSEARCH_GATE, POSTGRES_GATE, PostgresServer,
     PostgresTls,
 };
 use crate::engine::{GraphBuilder, StepId, StepOptions};
-use crate::providers::{grafana, opensearch, postgres};
+use crate::providers::{grafana, kubernetes, opensearch, postgres};
 use crate::secret::Secrets;
 
 /// A kind of server that steps share.
@@ -72,8 +72,8 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    pub(super) fn new(bundle: &Bundle, backends: &Backends) -> Self {
-        let secrets: Arc<dyn Secrets> = Arc::new(backends.kubernetes.clone());
+    pub(super) fn new(bundle: &Bundle, cluster: &kubernetes::Client) -> Self {
+        let secrets: Arc<dyn Secrets> = Arc::new(cluster.clone());
         let servers = &bundle.servers;
         let open =
             |server: &HttpServer| (server.url.clone(), server.login.clone(), server.ca.clone());

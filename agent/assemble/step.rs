@@ -1,6 +1,5 @@
 //! One step: from what the bundle says to the provider's resource.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::servers::Server;
@@ -20,10 +19,14 @@ pub(super) struct Place<'a> {
     step: &'a Step,
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
     /// The step's.
     pub(super) fn id(&self) -> &str {
         &self.node.id
+    }
+
+    pub(super) fn action(&self) -> &'a Action {
+        &self.step.action
     }
 }
 
@@ -61,8 +64,10 @@ impl Assembly<'_> {
             }
             Action::Role(_)
             | Action::Database(_)
+            | Action::Schema(_)
             | Action::Extension(_)
-            | Action::Migrations(_) => self.schema(place)?,
+            | Action::Migrations(_)
+            | Action::Grants(_) => self.schema(place)?,
             Action::Search(object) => self.search(place, object)?,
             Action::Folder(folder) => self.folder(place, folder)?,
             Action::Datasource(datasource) => self.datasource(place, datasource)?,
@@ -125,71 +130,16 @@ impl Assembly<'_> {
         documents.filter(is_of).cloned().collect()
     }
 
-    fn schema(&mut self, place: Place<'_>) -> Result<(), AssembleError> {
-        let server = self.postgres(&place)?;
-        match &place.step.action {
-            Action::Role(role) => {
-                let resource = postgres::Role {
-                    server,
-                    name: role.name.clone(),
-                    login: role.login,
-                    password: role.password.clone(),
-                    member_of: role.member_of.clone(),
-                };
-                self.add(place, "postgres.role", resource);
-            }
-            Action::Database(database) => {
-                let (name, owner) = (database.name.clone(), database.owner.clone());
-                self.add(
-                    place,
-                    "postgres.database",
-                    postgres::Database {
-                        server,
-                        name,
-                        owner,
-                    },
-                );
-            }
-            Action::Extension(extension) => {
-                let (database, name) = (extension.database.clone(), extension.name.clone());
-                self.add(
-                    place,
-                    "postgres.extension",
-                    postgres::Extension {
-                        server,
-                        database,
-                        name,
-                    },
-                );
-            }
-            Action::Migrations(migrations) => {
-                let resource = self.migrations(server, migrations);
-                self.add(place, "postgres.migrations", resource);
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn migrations(
+    pub(super) fn migrations(
         &self,
         server: postgres::Server,
         migrations: &Migrations,
     ) -> postgres::Migrations {
-        let files = migrations.files.iter().map(|file| {
-            let path = text(&file.file);
-            postgres::File::new(file.version, file.description.clone(), path, &file.sql)
-        });
-        postgres::Migrations {
-            server,
-            database: migrations.database.clone(),
-            owner: migrations.owner.clone(),
-            files: files.collect(),
-            trace_id: match &self.backends.trace {
-                Trace::Own(id) => id.clone(),
-                Trace::Last(_) => None,
-            },
+        let mut resource = super::sql::resource(server, migrations);
+        if let Trace::Own(id) = &self.backends.trace {
+            resource.trace_id.clone_from(id);
         }
+        resource
     }
 
     fn search(&mut self, place: Place<'_>, object: &SearchObject) -> Result<(), AssembleError> {
@@ -347,7 +297,7 @@ impl Assembly<'_> {
         Ok(())
     }
 
-    fn postgres(&self, place: &Place<'_>) -> Result<postgres::Server, AssembleError> {
+    pub(super) fn postgres(&self, place: &Place<'_>) -> Result<postgres::Server, AssembleError> {
         self.opened
             .postgres
             .clone()
@@ -360,9 +310,4 @@ impl Assembly<'_> {
             .clone()
             .ok_or_else(|| Server::Grafana.missing(&place.node.id))
     }
-}
-
-/// The path as the bundle's user writes it.
-fn text(path: &Path) -> String {
-    path.display().to_string()
 }

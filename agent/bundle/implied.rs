@@ -1,10 +1,11 @@
 //! Needs that nobody has to write, because they follow from what the steps of a phase are: a
-//! database comes after its owner, a role after its Secret, a migration after its database.
+//! database comes after its owner, a role after its Secret, a migration after its database, rights
+//! after the tables.
 
 use std::collections::HashMap;
 
 use super::needs::flat;
-use super::{Action, Body, Node, Role};
+use super::{Action, Body, Node};
 use crate::secret::Credential;
 
 /// What a step makes or asks for.
@@ -13,6 +14,8 @@ enum Thing<'a> {
     Secret(&'a str),
     Role(&'a str),
     Database(&'a str),
+    /// What is in a database.
+    Tables(&'a str),
 }
 
 /// The implied needs, by the id of the step of a phase.
@@ -24,16 +27,19 @@ fn in_phase(phase: &Node) -> Vec<(String, Vec<String>)> {
     let Body::Group(steps) = &phase.body else {
         return Vec::new();
     };
-    let mut makers = HashMap::new();
+    let mut makers: HashMap<_, Vec<_>> = HashMap::new();
     for step in steps {
         for action in actions(step) {
-            makers.extend(made(action).map(|thing| (thing, step.id.as_str())));
+            if let Some(thing) = made(action) {
+                makers.entry(thing).or_default().push(step.id.as_str());
+            }
         }
     }
     let wants = |step: &Node| {
         let wanted = actions(step).flat_map(wanted);
-        let makers = wanted.filter_map(|thing| makers.get(&thing).copied());
-        let others = makers.filter(|maker| *maker != step.id);
+        let makers = wanted.filter_map(|thing| makers.get(&thing));
+        let others = makers.flatten().filter(|maker| **maker != step.id);
+        let others = others.copied();
         let mut ids: Vec<String> = others.map(str::to_owned).collect();
         ids.sort();
         ids.dedup();
@@ -54,30 +60,43 @@ fn made(action: &Action) -> Option<Thing<'_>> {
         Action::Secret(secret) => Some(Thing::Secret(&secret.name)),
         Action::Role(role) => Some(Thing::Role(&role.name)),
         Action::Database(database) => Some(Thing::Database(&database.name)),
+        Action::Migrations(migrations) => Some(Thing::Tables(&migrations.database)),
         _ => None,
     }
 }
 
 fn wanted(action: &Action) -> Vec<Thing<'_>> {
     match action {
-        Action::Role(Role {
-            password,
-            member_of,
-            ..
-        }) => {
-            let secret = match password {
+        Action::Role(role) => {
+            let secret = match &role.password {
                 Some(Credential::Secret(reference)) => Some(Thing::Secret(&reference.secret)),
                 Some(Credential::Plain(_)) | None => None,
             };
-            let groups = member_of.iter().map(|role| Thing::Role(role));
+            let groups = role.member_of.iter().map(|group| Thing::Role(&group.role));
             groups.chain(secret).collect()
         }
         Action::Database(database) => {
-            let owner = database.owner.iter();
-            owner.map(|owner| Thing::Role(owner)).collect()
+            let roles = database.owner.iter().chain(database.role_settings.keys());
+            roles.map(|role| Thing::Role(role)).collect()
+        }
+        Action::Schema(schema) => {
+            let owner = schema.owner.iter().map(|owner| Thing::Role(owner));
+            owner.chain([Thing::Database(&schema.database)]).collect()
         }
         Action::Extension(extension) => vec![Thing::Database(&extension.database)],
-        Action::Migrations(migrations) => vec![Thing::Database(&migrations.database)],
+        Action::Migrations(migrations) => {
+            let owner = migrations.owner.iter().map(|owner| Thing::Role(owner));
+            let database = Thing::Database(&migrations.database);
+            owner.chain([database]).collect()
+        }
+        Action::Grants(grants) => {
+            let database = &grants.database;
+            let owners = grants.default.iter().map(|default| &default.owner);
+            let roles = grants.role.iter().chain(owners);
+            let roles = roles.map(|role| Thing::Role(role));
+            let places = [Thing::Database(database), Thing::Tables(database)];
+            roles.chain(places).collect()
+        }
         _ => Vec::new(),
     }
 }

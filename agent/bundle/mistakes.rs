@@ -161,6 +161,14 @@ impl Mistakes {
         Self(vec![mistake])
     }
 
+    /// These mistakes, in the order of their places; none if there are none.
+    #[must_use]
+    pub fn of(mut list: Vec<Mistake>) -> Option<Self> {
+        list.sort();
+        list.dedup();
+        (!list.is_empty()).then_some(Self(list))
+    }
+
     /// The mistakes, in the order of their places.
     pub fn iter(&self) -> std::slice::Iter<'_, Mistake> {
         self.0.iter()

@@ -13,12 +13,14 @@ mod json;
 mod lines;
 mod load;
 mod manifest;
+mod migrations;
 mod mistakes;
 mod model;
 mod needs;
 mod objects;
 mod parse;
 mod phases;
+mod postgres;
 mod question;
 mod reader;
 pub mod render;
@@ -36,11 +38,16 @@ mod yaml;
 
 pub use load::Options;
 pub use manifest::{Foreign, Manifest, Restart, Terms};
+pub use migrations::{
+    Adoption, ImportFrom, MigrationFile, MigrationOrder, Migrations, Placeholder,
+};
 pub use mistakes::{Mistake, Mistakes, Origin, Place};
 pub use model::{
-    Action, Body, Bundle, Dashboard, Database, Datasource, Extension, Folder, GeneratedSecret,
-    HttpServer, Location, MigrationFile, Migrations, Node, OperatorGate, PostgresServer,
-    PostgresTls, Role, SearchKind, SearchObject, Servers, Step,
+    Action, Body, Bundle, Dashboard, Datasource, Folder, GeneratedSecret, HttpServer, Location,
+    Node, OperatorGate, PostgresServer, PostgresTls, SearchKind, SearchObject, Servers, Step,
+};
+pub use postgres::{
+    Database, Drift, Extension, Grants, GrantsDefault, GrantsOn, Membership, OnDrift, Role, Schema,
 };
 pub use question::{Check, Drifting, Expect, RunningAsk, Workload};
 pub use servers::{GRAFANA_GATE, OPENSEARCH_GATE, POSTGRES_GATE};

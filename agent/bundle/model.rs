@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Manifest;
 use super::question::Check;
+use super::{Database, Extension, Grants, Manifest, Migrations, Role, Schema};
 use crate::secret::Credential;
 
 /// A place in a file of the bundle, for messages.
@@ -152,11 +152,15 @@ pub enum Action {
     /// A Secret with generated passwords, made once and kept.
     Secret(GeneratedSecret),
     /// A role of Postgres.
-    Role(Role),
+    Role(Box<Role>),
     /// A database of Postgres.
-    Database(Database),
+    Database(Box<Database>),
+    /// A schema in a database.
+    Schema(Schema),
     /// An extension in a database.
     Extension(Extension),
+    /// What a role may do in a database.
+    Grants(Grants),
     /// The migrations of a folder.
     Migrations(Migrations),
     /// An object of OpenSearch.
@@ -193,61 +197,6 @@ pub struct GeneratedSecret {
     pub generate: BTreeMap<String, usize>,
     /// The keys with given values, like a user's name.
     pub values: BTreeMap<String, String>,
-}
-
-/// A role of Postgres.
-#[derive(Debug, Clone)]
-pub struct Role {
-    /// Its name.
-    pub name: String,
-    /// Whether it may log in.
-    pub login: bool,
-    /// Its password.
-    pub password: Option<Credential>,
-    /// The roles it is a member of.
-    pub member_of: Vec<String>,
-}
-
-/// A database of Postgres.
-#[derive(Debug, Clone)]
-pub struct Database {
-    /// Its name.
-    pub name: String,
-    /// The role that owns it; the connecting one unless given.
-    pub owner: Option<String>,
-}
-
-/// An extension in a database of Postgres.
-#[derive(Debug, Clone)]
-pub struct Extension {
-    /// Where it is created.
-    pub database: String,
-    /// Its name.
-    pub name: String,
-}
-
-/// The migrations of a folder.
-#[derive(Debug, Clone)]
-pub struct Migrations {
-    /// The database they are for.
-    pub database: String,
-    /// The role that owns what they make; the connecting one unless given.
-    pub owner: Option<String>,
-    /// In the order of their versions.
-    pub files: Vec<MigrationFile>,
-}
-
-/// One file `V…__name.sql`.
-#[derive(Debug, Clone)]
-pub struct MigrationFile {
-    /// The number after `V`.
-    pub version: u64,
-    /// The words after `__`, with spaces.
-    pub description: String,
-    /// Relative to the bundle's root.
-    pub file: PathBuf,
-    /// Its content.
-    pub sql: String,
 }
 
 /// An object of OpenSearch, from a file in a folder of its kind.

@@ -197,6 +197,11 @@ impl<'n> Fields<'n> {
         self.node.get(name).filter(|node| !node.is_null())
     }
 
+    /// A key and its value, for a mistake about the key itself.
+    pub(super) fn entry(&self, name: &str) -> Option<&'n (Key, Node)> {
+        self.node.entry(name)
+    }
+
     /// The value of a key that must be there.
     pub(super) fn need(&self, name: &str) -> Option<&'n Node> {
         let node = self.get(name);

@@ -1,11 +1,14 @@
 //! A resolved bundle as text, for people and for other tools. Secrets are never in it: what is
 //! read from a Secret is shown as a reference, and what goes into one is hidden.
 
+mod postgres;
+
 use serde_json::{Map, Value, json};
 
 use super::{
-    Action, Body, Bundle, Check, Expect, GeneratedSecret, HttpServer, Node, PostgresServer,
-    PostgresTls, Role, RunningAsk, SearchKind, SearchObject, Servers, Step, Workload, duration,
+    Action, Adoption, Body, Bundle, Check, Expect, GeneratedSecret, HttpServer, Node, Placeholder,
+    PostgresServer, PostgresTls, RunningAsk, SearchKind, SearchObject, Servers, Step, Workload,
+    duration,
 };
 use crate::secret::Credential;
 
@@ -98,18 +101,33 @@ fn content(action: &Action) -> Value {
             "selector": gate.selector, "crds": gate.crds,
         } }),
         Action::Secret(secret) => json!({ "secret": generated(secret) }),
-        Action::Role(role) => json!({ "role": postgres_role(role) }),
-        Action::Database(database) => json!({ "database": {
-            "name": database.name, "owner": database.owner,
-        } }),
-        Action::Extension(extension) => json!({ "extension": {
-            "name": extension.name, "database": extension.database,
-        } }),
+        Action::Role(role) => json!({ "role": postgres::role(role) }),
+        Action::Database(database) => json!({ "database": postgres::database(database) }),
+        Action::Schema(schema) => json!({ "schema": postgres::schema(schema) }),
+        Action::Extension(extension) => json!({ "extension": postgres::extension(extension) }),
+        Action::Grants(grants) => json!({ "grants": postgres::grants(grants) }),
         Action::Migrations(migrations) => {
             let files = migrations.files.iter();
             let files = files.map(|file| json!(file.file.display().to_string()));
+            let placeholders = migrations.placeholders.iter();
+            let placeholders = placeholders.map(|(name, value)| {
+                let value = match value {
+                    Placeholder::Identifier(value) => json!({ "identifier": value }),
+                    Placeholder::Literal(value) => json!({ "literal": value }),
+                };
+                (name.clone(), value)
+            });
+            let (baseline, import) = match &migrations.adoption {
+                Some(Adoption::Baseline(last)) => (Some(last), None),
+                Some(Adoption::Import(tool)) => (None, Some(tool.name())),
+                None => (None, None),
+            };
             json!({ "migrate": {
-                "database": migrations.database, "files": files.collect::<Value>(),
+                "database": migrations.database, "owner": migrations.owner,
+                "baseline": baseline, "import": import,
+                "files": files.collect::<Value>(),
+                "placeholders": Value::Object(placeholders.collect()),
+                "drift": postgres::drift(migrations.drift.as_ref()),
             } })
         }
         Action::Search(object) => search(object),
@@ -148,15 +166,6 @@ fn generated(secret: &GeneratedSecret) -> Value {
         "name": secret.name,
         "generate": secret.generate,
         "values": Value::Object(values.collect()),
-    })
-}
-
-fn postgres_role(role: &Role) -> Value {
-    json!({
-        "name": role.name,
-        "login": role.login,
-        "password": role.password.as_ref().map(credential),
-        "memberOf": role.member_of,
     })
 }
 
@@ -208,13 +217,13 @@ fn question(check: &Check) -> Value {
 
 fn servers(servers: &Servers) -> Value {
     json!({
-        "postgres": servers.postgres.as_ref().map(postgres),
+        "postgres": servers.postgres.as_ref().map(postgres_server),
         "opensearch": servers.opensearch.as_ref().map(http),
         "grafana": servers.grafana.as_ref().map(http),
     })
 }
 
-fn postgres(server: &PostgresServer) -> Value {
+fn postgres_server(server: &PostgresServer) -> Value {
     let tls = match &server.tls {
         PostgresTls::Disable => json!({ "mode": "disable" }),
         PostgresTls::VerifyCa { ca } => json!({ "mode": "verify-ca", "ca": credential(ca) }),

@@ -33,7 +33,9 @@ impl Action {
         match self {
             Self::Role(_)
             | Self::Database(_)
+            | Self::Schema(_)
             | Self::Extension(_)
+            | Self::Grants(_)
             | Self::Migrations(_)
             | Self::Check(Check::Sql { .. }) => Some("postgres"),
             Self::Search(_) | Self::Check(Check::Search { .. }) => Some("opensearch"),

@@ -2,7 +2,7 @@
 
 use crate::bundle::Mistakes;
 use crate::engine::{Chain, Class, Failure};
-use crate::providers::kubernetes;
+use crate::providers::{kubernetes, postgres};
 use crate::settings::SettingsError;
 
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,14 @@ pub(super) enum CliError {
     NotConfirmed { count: usize },
     #[error("told to stop before the first step")]
     Stopped,
+    #[error("no migration is named that is to be set right")]
+    NothingNamed,
+    #[error("the bundle has no step {0} that migrates")]
+    NoSuchStep(String, Vec<String>),
+    #[error("several steps of the bundle migrate, and none is named")]
+    WhichStep(Vec<String>),
+    #[error(transparent)]
+    Postgres(#[from] postgres::Error),
     #[error("failed to read the record of the last run")]
     Record(#[source] serde_json::Error),
     #[error("failed to write JSON")]
@@ -44,9 +52,13 @@ impl CliError {
             | Self::Bundle(_)
             | Self::NoSuchPhase { .. }
             | Self::OnlyAll
+            | Self::NothingNamed
+            | Self::NoSuchStep(..)
+            | Self::WhichStep(_)
             | Self::NotConfirmed { .. } => Class::Invalid,
             Self::Assemble(error) => error.class(),
             Self::Kubernetes(error) => error.class(),
+            Self::Postgres(error) => error.class(),
             Self::Rights(_) => Class::Forbidden,
             Self::NoRecord { .. } => Class::Unavailable,
             Self::Stopped => Class::Busy,
@@ -71,6 +83,18 @@ impl CliError {
         match self {
             Self::NoSuchPhase { known, .. } => vec![format!("its phases are {}", known.join(", "))],
             Self::Kubernetes(error) => error.hints(),
+            Self::Postgres(error) => error.hints(),
+            Self::NothingNamed => vec![
+                "say --version, --file, --accept or --remove; `firstlight plan` says what has \
+                 diverged"
+                    .to_owned(),
+            ],
+            Self::NoSuchStep(_, known) | Self::WhichStep(known) if known.is_empty() => {
+                vec!["no step of the bundle migrates".to_owned()]
+            }
+            Self::NoSuchStep(_, known) | Self::WhichStep(known) => {
+                vec![format!("say --step with one of {}", known.join(", "))]
+            }
             Self::Rights(_) => {
                 vec!["`firstlight rbac` prints the Roles that hold all of them".to_owned()]
             }

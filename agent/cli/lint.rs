@@ -3,12 +3,14 @@
 use serde_json::{Value, json};
 
 use super::{CliError, print_json, say, session, wants_json};
+use crate::assemble::read_sql;
 use crate::bundle::{Mistake, Mistakes};
 use crate::engine::Class;
 use crate::settings::Settings;
 
 pub(super) fn lint(settings: &Settings) -> Result<u8, CliError> {
     let loaded = session::load_offline(settings);
+    let loaded = loaded.and_then(|bundle| read_sql(&bundle).map(|()| bundle).map_err(Into::into));
     if !wants_json(settings) {
         let bundle = loaded?;
         let (phases, steps) = (bundle.phases.len(), bundle.steps());

@@ -9,6 +9,7 @@ mod plan;
 mod pruning;
 mod rbac;
 mod render;
+mod repair;
 mod rights;
 mod run;
 mod session;
@@ -72,6 +73,8 @@ enum Command {
     Check,
     /// Delete what the bundle owns, in reverse order; what holds data only with --purge.
     Uninstall(uninstall::Arguments),
+    /// Set the history of migrations right, each file by its name.
+    Repair(repair::Arguments),
     /// Show the last run and each of its phases.
     Status,
     /// Check the bundle, offline.
@@ -114,6 +117,7 @@ fn dispatch(command: Option<Command>, settings: &Settings) -> Result<u8, CliErro
         )),
         Command::Plan(arguments) => block_on(plan::plan(settings, &Otel::from_env(), &arguments)),
         Command::Check => block_on(check::check(settings, &Otel::from_env())),
+        Command::Repair(arguments) => block_on(repair::repair(settings, &arguments)),
         Command::Status => block_on(status::status(settings)),
         Command::Lint => lint::lint(settings),
         Command::Rbac(arguments) => rbac::rbac(settings, &arguments),

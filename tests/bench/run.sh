@@ -1,13 +1,17 @@
 #!/usr/bin/env bash
-# Measures firstlight beside other tools, on the test bed. Usage: run.sh kubernetes [SIZE…]
+# Measures firstlight beside other tools, on the test bed. Usage: run.sh kubernetes|postgres [SIZE…]
 # Writes target/bench/<what>.json, and its table into the README.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-[ "${1:-}" = kubernetes ] || { echo "usage: make bench WHAT=kubernetes" >&2; exit 2; }
+case ${1:-} in
+  kubernetes) peer=helm servers=(apiserver) ;;
+  postgres) peer=migrate servers=(apiserver postgres) ;;
+  *) echo "usage: make bench WHAT=kubernetes or WHAT=postgres" >&2; exit 2 ;;
+esac
 
 tests/testbed/install.sh
-tests/testbed/build/helm/build.sh >&2
+tests/testbed/build/$peer/build.sh >&2
 cargo build --quiet --locked --release --bin firstlight
-cargo run --quiet --locked --package testbed -- up apiserver
+cargo run --quiet --locked --package testbed -- up "${servers[@]}"
 target=$(cargo metadata --format-version 1 --no-deps | jq -r .target_directory)
-cargo run --quiet --locked --package bench -- "$target/release/firstlight" target/bench "$@"
+cargo run --quiet --locked --release --package bench -- "$target/release/firstlight" target/bench "$@"

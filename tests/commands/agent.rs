@@ -86,6 +86,11 @@ impl Agent {
         std::fs::write(path, text).expect("a file");
     }
 
+    /// Reads a file of the bundle.
+    pub(crate) fn read(&self, path: &str) -> String {
+        std::fs::read_to_string(self.bundle.path().join(path)).expect("text")
+    }
+
     /// The command, in an environment that holds nothing else.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_firstlight"));

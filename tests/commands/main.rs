@@ -2,10 +2,13 @@
 //! Faults are made on real servers, and each must end with the right code and the right sentence.
 
 mod agent;
+mod drift;
 mod faults;
 mod lock;
 mod offline;
 mod ownership;
+mod postgres;
+mod repair;
 mod rights;
 mod run;
 mod running;

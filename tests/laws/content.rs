@@ -204,28 +204,20 @@ async fn queries_for_postgres() {
         },
         law::no_secrets(),
     );
-    law::changes(postgres::Role {
-        server: server.clone(),
-        name: name.clone(),
-        login: true,
+    let mut role = postgres::Role {
         password: Some(law::plain("made up")),
-        member_of: Vec::new(),
-    })
-    .await;
+        ..postgres::Role::new(server.clone(), &name)
+    };
+    role.attributes.flags.insert(postgres::Flag::Login, true);
+    law::changes(role).await;
     law::changes(postgres::Database {
-        server: server.clone(),
-        name: name.clone(),
         owner: Some(name.clone()),
+        ..postgres::Database::new(server.clone(), &name)
     })
     .await;
-    law::changes(postgres::Migrations {
-        server,
-        database: name.clone(),
-        owner: Some(name.clone()),
-        files: migrations(),
-        trace_id: None,
-    })
-    .await;
+    let mut schema = postgres::Migrations::new(server, &name, migrations());
+    schema.owner = Some(name.clone());
+    law::changes(schema).await;
     let mut config = tokio_postgres::Config::new();
     config.host(&at.host).port(at.port).dbname(&name);
     config.user(&name).password("made up");
@@ -264,15 +256,14 @@ fn migrations() -> Vec<postgres::File> {
     paths.sort();
     let file = |path: &PathBuf| {
         let name = path.file_stem()?.to_str()?;
-        let (version, description) = name.strip_prefix('V')?.split_once("__")?;
+        let (version, description) = name.split_once("__")?;
+        let order = match version.strip_prefix('V') {
+            Some(version) => postgres::Order::Version(version.parse().ok()?),
+            None => postgres::Order::Repeatable,
+        };
         let sql = fs::read_to_string(path).ok()?;
-        let version = version.parse().ok()?;
-        Some(postgres::File::new(
-            version,
-            description,
-            format!("sql/{name}.sql"),
-            &sql,
-        ))
+        let (path, none) = (format!("sql/{name}.sql"), postgres::Placeholders::new());
+        Some(postgres::File::new(order, description, path, &sql, &none))
     };
     paths.iter().filter_map(file).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -192,6 +192,32 @@ pub(crate) async fn waits_for(resource: impl Resource) -> (Class, String) {
         panic!("it did not wait: {outcome:?}");
     };
     (class, what)
+}
+
+/// All that a run says it waits for.
+#[derive(Default)]
+pub(crate) struct Waits(Mutex<Vec<String>>);
+
+impl Waits {
+    pub(crate) fn said(&self) -> Vec<String> {
+        self.0.lock().expect("nobody panics with it").clone()
+    }
+}
+
+impl Reporter for Waits {
+    fn report(&self, event: &Event<'_>) {
+        if let EventKind::StepWaiting { waiting, .. } = event.kind {
+            let mut said = self.0.lock().expect("nobody panics with it");
+            said.push(waiting.what.clone());
+        }
+    }
+}
+
+/// How a run ends that is listened to.
+pub(crate) async fn listened(resource: impl Resource, waits: Arc<Waits>) -> Outcome {
+    let reporters = Reporters::new().with(waits);
+    let stop = CancellationToken::new();
+    watched(resource, Mode::Apply, PATIENCE, reporters, stop).await
 }
 
 #[derive(Default)]

@@ -1,14 +1,33 @@
 //! The laws on Postgres: roles, databases and extensions here; migrations, and what can go wrong,
 //! in files of their own.
 
+mod adoption;
+mod codes;
+mod connecting;
+mod contention;
+mod drift;
 mod errors;
+mod extensions;
+mod failover;
+mod fuzz;
+mod grammar;
+mod grants;
+mod hard;
+mod kill_matrix;
+mod locks;
 mod migrations;
+mod poolers;
+mod roles;
+mod schema;
+mod stepwise;
+mod syntax;
+mod wire;
 
 use std::time::Duration;
 
 use firstlight::engine::Resource;
 use firstlight::providers::postgres::{
-    Database, Expect, Extension, Gate, Role, Server, Settings, SqlCheck, Tls,
+    Database, Expect, Extension, Flag, Gate, Membership, Role, Server, Settings, SqlCheck, Tls,
 };
 use testbed::{Attempt, Env, Postgres, PostgresServer, Proxy, eventually, unique};
 use tokio_postgres::{Client, Config, NoTls};
@@ -64,6 +83,22 @@ impl Bed {
         row.expect("the test's own question").get(0)
     }
 
+    /// Does something behind the provider's back that may well fail.
+    async fn attempt(&self, database: &str, sql: &str) {
+        let _ = self.client(database).await.batch_execute(sql).await;
+    }
+
+    /// Waits until a value is what it should be.
+    async fn until(&self, database: &str, sql: &str, expected: &str) {
+        let reached = eventually(sql, Duration::from_mins(1), async || {
+            match self.value(database, sql).await {
+                found if found == expected => Attempt::Done(()),
+                found => Attempt::NotYet(found),
+            }
+        });
+        reached.await.expect("it comes to that");
+    }
+
     /// A new database.
     async fn database(&self, what: &str) -> String {
         let name = unique(what);
@@ -73,20 +108,22 @@ impl Bed {
     }
 
     fn role(&self, name: &str, password: &str) -> Role {
-        Role {
-            server: self.server(),
-            name: name.to_owned(),
-            login: true,
+        let mut role = Role {
             password: Some(law::plain(password)),
-            member_of: vec!["pg_monitor".to_owned()],
-        }
+            member_of: vec![Membership {
+                role: "pg_monitor".to_owned(),
+                ..Membership::default()
+            }],
+            ..Role::new(self.server(), name)
+        };
+        role.attributes.flags.insert(Flag::Login, true);
+        role
     }
 
     fn database_of(&self, name: &str, owner: &str) -> Database {
         Database {
-            server: self.server(),
-            name: name.to_owned(),
             owner: Some(owner.to_owned()),
+            ..Database::new(self.server(), name)
         }
     }
 
@@ -95,6 +132,8 @@ impl Bed {
             server: self.server(),
             database: database.to_owned(),
             name: name.to_owned(),
+            version: None,
+            schema: None,
         }
     }
 
@@ -243,6 +282,11 @@ async fn a_second_look_writes_nothing() {
     law::settles(database()).await;
     law::settles(extension()).await;
     law::settles(migrations()).await;
+    let grants = || grants::everybody(bed.server(), "lens");
+    let drift = || drift::of(bed.server(), "lens");
+    let taken = || drift::fingerprint_of(bed.server(), "lens");
+    law::settles(grants()).await;
+    law::settles(taken()).await;
     // What is dirty is written out, what is dead is removed: from here on nothing is left to do.
     bed.execute("postgres", "VACUUM").await;
     bed.execute("lens", "VACUUM").await;
@@ -261,7 +305,10 @@ async fn a_second_look_writes_nothing() {
             law::unchanged(role()).await;
             law::unchanged(database()).await;
             law::unchanged(extension()).await;
+            law::unchanged(drift()).await;
             law::unchanged(migrations()).await;
+            law::unchanged(grants()).await;
+            law::unchanged(taken()).await;
             law::unchanged(check()).await;
             match fingerprint(&bed).await {
                 after if after == before => Attempt::Done(()),

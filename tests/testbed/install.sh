@@ -14,7 +14,7 @@ packages=(
   etcd-server containerd runc containernetworking-plugins iptables nftables conntrack ethtool
   iproute2 socat util-linux openssl
   # the images, and the servers that they are made from
-  buildah busybox-static gcc libc6-dev maven unzip "postgresql-$POSTGRES_VERSION"
+  buildah busybox-static gcc libc6-dev maven unzip "postgresql-$POSTGRES_VERSION" pgbouncer
   # the agent's static binary; tests and scripts
   musl-tools curl jq shellcheck
 )
@@ -52,6 +52,7 @@ disable_services() {
     case $package in
       containerd) systemctl --quiet disable containerd ;;
       etcd-server) systemctl --quiet disable etcd ;;
+      pgbouncer) systemctl --quiet disable pgbouncer ;;
       "postgresql-$POSTGRES_VERSION") systemctl --quiet disable postgresql ;;
     esac
   done

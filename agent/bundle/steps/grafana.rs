@@ -18,7 +18,7 @@ const SECRETS: &str = "secureJsonData";
 
 pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
     let fields = context.reader.fields(node, "a grafana", &["path"])?;
-    let (folder, name) = context.folder(&fields)?;
+    let (folder, name) = context.folder(fields.need("path")?)?;
     let before = context.found().count();
     let folders = folders(&folder.join(FOLDERS), context);
     let datasources = datasources(&folder.join(DATASOURCES), context);

@@ -1,9 +1,12 @@
 //! The steps of a phase: one file for each kind.
 
+mod adoption;
 mod apply;
 mod check;
 mod database;
+mod drift;
 mod grafana;
+mod grants;
 mod migrate;
 mod operator;
 mod ready_rule;
@@ -33,8 +36,9 @@ const COMMON: [&str; 6] = [
 ];
 
 /// The kinds of steps.
-const KINDS: [&str; 9] = [
-    "apply", "operator", "secret", "role", "database", "migrate", "search", "grafana", "check",
+const KINDS: [&str; 10] = [
+    "apply", "operator", "secret", "role", "database", "migrate", "grants", "search", "grafana",
+    "check",
 ];
 
 /// How the steps that one entry of a bundle makes are run.
@@ -96,7 +100,10 @@ impl<'a> Context<'a> {
 
     /// What the `path` of a step leads to, and its stem.
     fn path(&self, fields: &Fields<'_>) -> Option<(Entry, Option<String>)> {
-        let node = fields.need("path")?;
+        self.entry(fields.need("path")?)
+    }
+
+    fn entry(&self, node: &Yaml) -> Option<(Entry, Option<String>)> {
         let text = self.reader.text(node, "path")?;
         let entry = self
             .files()
@@ -110,12 +117,12 @@ impl<'a> Context<'a> {
         Some((entry, stem))
     }
 
-    /// The folder that the `path` of a step leads to, and its name.
-    fn folder(&self, fields: &Fields<'_>) -> Option<(std::path::PathBuf, Option<String>)> {
-        match self.path(fields)? {
+    /// The folder that a path leads to, and its name.
+    fn folder(&self, node: &Yaml) -> Option<(std::path::PathBuf, Option<String>)> {
+        match self.entry(node)? {
             (Entry::Folder(path), stem) => Some((path, stem)),
             (Entry::File(path), _) => {
-                let at = fields.need("path")?.at;
+                let at = node.at;
                 let what = format!("`{}` is a file; a folder is needed", path.display());
                 self.reader.add(at, what);
                 None
@@ -188,6 +195,7 @@ pub(super) fn read(kind: &'static str, node: &Yaml, context: Context<'_>) -> Opt
         "role" => role::read(node, context),
         "database" => database::read(node, context),
         "migrate" => migrate::read(node, context),
+        "grants" => grants::read(node, context),
         "search" => search::read(node, context),
         "grafana" => grafana::read(node, context),
         _ => check::read(node, context),
@@ -210,7 +218,12 @@ pub(super) fn plain_name(step: &Yaml) -> Option<String> {
     if let Some(name) = content.get("name") {
         return name.as_text().map(str::to_owned);
     }
-    let path = Path::new(content.get("path")?.as_text()?);
+    let path = content.get("path")?;
+    let path = match &path.content {
+        Content::Sequence(paths) => paths.first()?,
+        _ => path,
+    };
+    let path = Path::new(path.as_text()?);
     Some(path.file_stem()?.to_str()?.to_owned())
 }
 

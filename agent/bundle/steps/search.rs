@@ -28,7 +28,7 @@ const FOLDERS: [(&str, &str, SearchKind); 5] = [
 
 pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
     let fields = context.reader.fields(node, "a search", &["path"])?;
-    let (folder, name) = context.folder(&fields)?;
+    let (folder, name) = context.folder(fields.need("path")?)?;
     let before = context.found().count();
     let mut parts = Vec::new();
     for (path, is_folder) in context.files().list(&folder, context.found()) {

@@ -8,6 +8,7 @@ use crate::engine::{Plan, Resource, Waiting};
 use super::client::{Server, Texts};
 use super::error::Error;
 use super::fault::Excerpt;
+use super::locate::{self, Sent};
 use super::statements;
 
 /// One query that gives one value. It may only read.
@@ -96,12 +97,12 @@ impl SqlCheck {
     /// A second statement could end the transaction that keeps the first from writing.
     fn one_statement(&self) -> Result<(), Error> {
         let found = statements::split(&self.query);
-        let refused = found.iter().find(|found| found.refusal().is_some());
+        let refused = found.iter().find_map(statements::Statement::refusal);
         let offset = match (found.as_slice(), refused) {
-            (_, Some(refused)) => refused.start,
+            (_, Some(refused)) => refused.at,
             ([_], None) => return Ok(()),
             ([], None) => 0,
-            ([_, second, ..], None) => second.start,
+            ([_, second, ..], None) => second.start(),
         };
         Err(Error::Refused {
             excerpt: Box::new(Excerpt::new("query", &self.query, offset)),
@@ -111,16 +112,24 @@ impl SqlCheck {
     }
 
     fn locate(&self, error: Error) -> Error {
-        match error {
-            Error::Statement { source, .. } => {
-                let offset = source.position.map_or(0, |position| position - 1);
-                Error::Text {
-                    excerpt: Box::new(Excerpt::new("query", &self.query, offset)),
-                    fault: source,
-                }
-            }
-            other => other,
+        let Error::Statement { source, .. } = error else {
+            return error;
+        };
+        // Of a server this means that it was demoted, and may pass; here the transaction is ours.
+        if source.code == "25006" {
+            return Error::Refused {
+                excerpt: Box::new(Excerpt::new("query", &self.query, 0)),
+                why: "a check may only read",
+                instead: "ask with SELECT, and let a migration write",
+            };
         }
+        let sent = Sent {
+            file: "query",
+            text: &self.query,
+            from: 0,
+            after: 0,
+        };
+        locate::error(sent, source)
     }
 }
 

@@ -3,33 +3,32 @@
 //! Sessions are opened on demand, a few per database, and used again; one that broke, or whose
 //! user was stopped in the middle of something, is closed instead.
 
+mod answers;
 mod connection;
+mod direct;
+mod notices;
+mod open;
 mod session;
 mod tls;
+mod trust;
+mod waits;
 
 use std::collections::HashMap;
-use std::io;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-use tokio_postgres::config::SslMode;
-use tokio_postgres::{Config, NoTls};
-use tracing::{Instrument, field, info_span};
+use tokio::sync::{OnceCell, Semaphore};
 
-use crate::engine::BoxError;
 use crate::secret::{Credential, Secrets, Sensitive};
 
 use super::error::Error;
-use connection::{Connection, fault, record};
-pub(super) use connection::{Interrupted, Row, Texts};
+pub(super) use answers::{Interrupted, Row, Texts};
+use connection::Connection;
 pub(super) use session::Session;
 pub use tls::Tls;
-use tls::{Connector, Names};
+pub use trust::Distrust;
+pub use waits::{Blocker, LockWait};
 
-/// How long a server may take to let us in.
-const CONNECT: Duration = Duration::from_secs(10);
 /// How many sessions are open in one database at once.
 const SESSIONS: usize = 4;
 
@@ -62,6 +61,8 @@ struct Shared {
     settings: Settings,
     secrets: Arc<dyn Secrets>,
     pools: Mutex<HashMap<String, Arc<Pool>>>,
+    /// Set once it is known that no pooler lends our sessions to others.
+    direct: OnceCell<()>,
 }
 
 /// The sessions of one database.
@@ -80,14 +81,23 @@ impl Pool {
 
     /// The session that was used last, so that the others may be closed by the server.
     fn take(&self) -> Option<Connection> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle();
         idle.retain(Connection::is_usable);
         idle.pop()
     }
 
     fn put(&self, connection: Connection) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.push(connection);
+        if connection.is_usable() {
+            self.idle().push(connection);
+        }
+    }
+
+    fn clear(&self) {
+        self.idle().clear();
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -99,6 +109,7 @@ impl Server {
             settings,
             secrets,
             pools: Mutex::default(),
+            direct: OnceCell::new(),
         };
         Self {
             shared: Arc::new(shared),
@@ -126,170 +137,66 @@ impl Server {
             Some(connection) => connection,
             None => self.connect(database).await?,
         };
-        Ok(Session::pooled(connection, pool, permit))
+        Ok(Session::pooled(self, connection, pool, permit))
     }
 
-    /// A session that nobody else uses before or after.
+    /// A session that nobody else uses before or after, not even where a pooler stands between.
     pub(super) async fn dedicated(&self, database: &str) -> Result<Session, Error> {
-        Ok(Session::dedicated(self.connect(database).await?))
+        let mut connection = self.connect(database).await?;
+        self.verify(&mut connection, database).await?;
+        Ok(Session::dedicated(self, connection))
     }
 
     /// A credential of a resource, read now.
     pub(super) async fn resolve(&self, credential: &Credential) -> Result<Sensitive, Error> {
+        self.read("the credentials", credential).await
+    }
+
+    async fn read(&self, what: &'static str, credential: &Credential) -> Result<Sensitive, Error> {
         let read = credential.resolve(&self.shared.secrets).await;
         read.map_err(|source| Error::Secret {
+            what,
             server: self.address(),
             source,
         })
     }
 
+    fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
     fn pool(&self, database: &str) -> Arc<Pool> {
-        let pools = &self.shared.pools;
-        let mut pools = pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pools = self.pools();
         let pool = pools.entry(database.to_owned());
         Arc::clone(pool.or_insert_with(|| Arc::new(Pool::new())))
     }
 
-    async fn connect(&self, database: &str) -> Result<Connection, Error> {
-        let Settings { host, port, .. } = &self.shared.settings;
-        let span = info_span!(
-            "postgres",
-            otel.kind = "client",
-            otel.name = "connect",
-            otel.status_code = field::Empty,
-            otel.status_description = field::Empty,
-            db.system.name = "postgresql",
-            db.namespace = database,
-            db.query.summary = "connect",
-            db.response.status_code = field::Empty,
-            server.address = host,
-            server.port = port,
-            error.type = field::Empty,
-        );
-        let connecting = tokio::time::timeout(CONNECT, self.open(database));
-        let opened = match connecting.instrument(span.clone()).await {
-            Ok(opened) => opened,
-            Err(_) => Err(Error::Silent {
-                server: self.address(),
-                seconds: CONNECT.as_secs(),
-            }),
-        };
-        opened.inspect_err(|error| record(&span, error))
+    /// Closes what is idle: where one session found the server gone or demoted, so would they.
+    fn forget_idle(&self) {
+        for pool in self.pools().values() {
+            pool.clear();
+        }
     }
 
-    /// Everything is read anew: passwords and authorities change, and names point elsewhere.
-    async fn open(&self, database: &str) -> Result<Connection, Error> {
-        let settings = &self.shared.settings;
-        let user = self.resolve(&settings.user).await?.expose().to_owned();
-        let password = self.resolve(&settings.password).await?;
-        let mut config = Config::new();
-        config
-            .host(&settings.host)
-            .port(settings.port)
-            .user(&user)
-            .password(password.expose())
-            .dbname(database)
-            .application_name("firstlight")
-            .connect_timeout(CONNECT)
-            .keepalives_idle(Duration::from_secs(30))
-            .keepalives_interval(Duration::from_secs(10))
-            .keepalives_retries(3)
-            .tcp_user_timeout(Duration::from_mins(1));
-        let mut connection = match self.connector().await? {
-            None => {
-                config.ssl_mode(SslMode::Disable);
-                let connected = config.connect(NoTls).await;
-                let (client, socket) =
-                    connected.map_err(|error| self.refused(database, &user, None, error))?;
-                Connection::new(settings, database, client, socket)
-            }
-            Some(connector) => {
-                config.ssl_mode(SslMode::Require);
-                let begun = connector.begun();
-                let connected = config.connect(connector).await;
-                let (client, socket) = connected.map_err(|error| {
-                    let begun = begun.load(Ordering::Relaxed);
-                    self.refused(database, &user, Some(begun), error)
-                })?;
-                Connection::new(settings, database, client, socket)
-            }
-        };
+    fn pools(&self) -> MutexGuard<'_, HashMap<String, Arc<Pool>>> {
+        let pools = self.shared.pools.lock();
+        pools.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection beside the session at work, even where those in use are many enough.
+    async fn spare(&self, database: &str) -> Result<Connection, Error> {
+        match self.pool(database).take() {
+            Some(connection) => Ok(connection),
+            None => self.connect(database).await,
+        }
+    }
+
+    /// A new connection, set up as all of ours are.
+    async fn connect(&self, database: &str) -> Result<Connection, Error> {
+        // Large, and rarely run: it is not to be a part of every question's future.
+        let mut connection = Box::pin(self.open(database)).await?;
         connection.prepare().await?;
         Ok(connection)
-    }
-
-    async fn connector(&self) -> Result<Option<Connector>, Error> {
-        let (ca, names, server_name) = match &self.shared.settings.tls {
-            Tls::Disable => return Ok(None),
-            Tls::VerifyCa { ca } => (Some(ca), Names::Ignored, None),
-            Tls::VerifyFull { ca, server_name } => {
-                (ca.as_ref(), Names::Compared, server_name.clone())
-            }
-        };
-        let roots = match ca {
-            Some(ca) => tls::authorities(self.resolve(ca).await?.expose()),
-            None => tls::public_authorities(),
-        };
-        let from = ca.map_or_else(|| "the system".to_owned(), origin);
-        roots
-            .and_then(|roots| Connector::new(roots, names, server_name))
-            .map(Some)
-            .map_err(|source| Error::Authority { from, source })
-    }
-
-    /// Why a connection was not made; `begun` says whether a TLS handshake was, if one is asked for.
-    fn refused(
-        &self,
-        database: &str,
-        user: &str,
-        begun: Option<bool>,
-        error: tokio_postgres::Error,
-    ) -> Error {
-        let server = self.address();
-        if let Some(said) = error.as_db_error() {
-            return Error::Login {
-                server,
-                database: database.to_owned(),
-                user: user.to_owned(),
-                password_from: origin(&self.shared.settings.password),
-                source: Box::new(fault(said)),
-            };
-        }
-        let closed = error.is_closed();
-        let source: BoxError = match error.into_source() {
-            Some(source) => source,
-            None if closed => "the server closed the connection".into(),
-            None => "the server does not answer as Postgres does".into(),
-        };
-        let io = source.downcast_ref::<io::Error>();
-        if io.is_some_and(is_rustls) {
-            Error::Untrusted { server, source }
-        } else if io.is_some() || closed {
-            Error::Unreachable { server, source }
-        } else if begun == Some(false) {
-            Error::Plaintext { server }
-        } else {
-            Error::Authentication {
-                server,
-                user: user.to_owned(),
-                source,
-            }
-        }
-    }
-}
-
-/// A broken handshake is an error of the transport; only one that rustls itself ended is about trust.
-fn is_rustls(error: &io::Error) -> bool {
-    error
-        .get_ref()
-        .is_some_and(|inner| inner.downcast_ref::<rustls::Error>().is_some())
-}
-
-/// Where a credential comes from, without its value.
-fn origin(credential: &Credential) -> String {
-    match credential {
-        Credential::Secret(reference) => reference.to_string(),
-        Credential::Plain(_) => "the values given".to_owned(),
     }
 }
 

@@ -3,16 +3,22 @@
 use crate::engine::{BoxError, Class, Failure};
 use crate::secret::SecretError;
 
+use super::adoption::{AdoptionError, RepairError};
+use super::client::{Distrust, LockWait};
+use super::conflict::Conflict;
 use super::fault::{Excerpt, Fault};
 use super::hints;
+use super::migrations::MigrationError;
 
 /// Why Postgres could not be read or changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A credential could not be read.
-    #[error("failed to read the credentials for {server}")]
+    #[error("failed to read {what} for {server}")]
     Secret {
+        /// What it was to say.
+        what: &'static str,
         /// `host:port`
         server: String,
         /// Why.
@@ -54,7 +60,19 @@ pub enum Error {
         /// `host:port`
         server: String,
         /// Why.
-        source: BoxError,
+        source: Box<Distrust>,
+    },
+    /// The server lets us in but takes no writes, as one that was demoted.
+    #[error("{server} takes no writes: it is a standby, or read-only by its settings")]
+    ReadOnly {
+        /// `host:port`
+        server: String,
+    },
+    /// What answers there gives our session to others between two transactions.
+    #[error("{server} is a transaction pooler: our session is not ours alone there")]
+    Pooler {
+        /// `host:port`
+        server: String,
     },
     /// Server and client have no way of logging in that both know, or the server is an impostor.
     #[error("{server} and firstlight cannot agree on how to log in as {user}")]
@@ -172,68 +190,18 @@ pub enum Error {
         /// The connected role.
         user: String,
     },
-    /// Another run migrates the same database.
-    #[error("another run migrates database {database}: {holder}")]
-    Locked {
-        /// Which one.
-        database: String,
-        /// Who.
-        holder: String,
-    },
-    /// The history moved between the look and the lock.
-    #[error("the history of database {database} has changed since it was read")]
-    Moved {
-        /// Which one.
-        database: String,
-    },
-    /// A migration was edited after it had been applied.
-    #[error(
-        "{file} was changed after it was applied: its checksum is {now}, applied was {applied}"
-    )]
-    Edited {
-        /// Which one.
-        file: String,
-        /// The short checksum of the file.
-        now: String,
-        /// The short checksum in the history.
-        applied: String,
-    },
-    /// A migration was applied that the bundle has not.
-    #[error(
-        "database {database} has migration {file}, checksum {applied}, which the bundle does not have"
-    )]
-    Unknown {
-        /// Which database.
-        database: String,
-        /// Which migration.
-        file: String,
-        /// The short checksum in the history.
-        applied: String,
-        /// Whether it is newer than everything in the bundle.
-        newer: bool,
-    },
-    /// A pending migration is older than an applied one.
-    #[error(
-        "{file} (checksum {now}) is not applied, and {newest} (checksum {applied}) after it is"
-    )]
-    OutOfOrder {
-        /// The pending one.
-        file: String,
-        /// Its short checksum.
-        now: String,
-        /// The newest applied one.
-        newest: String,
-        /// The short checksum in the history.
-        applied: String,
-    },
-    /// Two files have one version.
-    #[error("{first} and {second} have the same version")]
-    SameVersion {
-        /// One.
-        first: String,
-        /// The other.
-        second: String,
-    },
+    /// The migrations of a database cannot go on.
+    #[error(transparent)]
+    Migration(#[from] MigrationError),
+    /// What a database had before us cannot be taken over.
+    #[error(transparent)]
+    Adoption(#[from] AdoptionError),
+    /// A history is not set right as it was asked for.
+    #[error(transparent)]
+    Repair(#[from] RepairError),
+    /// What is there and what the bundle says cannot be brought together.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
 }
 
 impl Error {
@@ -252,6 +220,22 @@ impl Error {
     /// Whether the database that was to be opened does not exist.
     pub(super) fn is_no_database(&self) -> bool {
         matches!(self, Self::Login { source, .. } if source.code == "3D000")
+    }
+
+    /// Whether the password was not the role's.
+    pub(super) fn is_wrong_password(&self) -> bool {
+        matches!(self, Self::Login { source, .. } if source.code == "28P01")
+    }
+
+    /// Says who was in the way of a statement that waited for a lock in vain: the server does not.
+    pub(super) fn after(mut self, wait: Option<LockWait>) -> Self {
+        if let Self::Statement { source, .. } = &mut self
+            && source.code == "55P03"
+            && source.detail.is_none()
+        {
+            source.detail = wait.map(|wait| wait.to_string());
+        }
+        self
     }
 
     /// Names the right that the statement needed.
@@ -277,26 +261,28 @@ impl Failure for Error {
     fn class(&self) -> Class {
         match self {
             Self::Secret { source, .. } => source.class(),
-            Self::Unreachable { .. } | Self::Silent { .. } | Self::Lost { .. } => {
-                Class::Unavailable
-            }
-            Self::Faster { .. } | Self::Locked { .. } | Self::Moved { .. } => Class::Busy,
+            Self::Unreachable { .. }
+            | Self::Silent { .. }
+            | Self::Lost { .. }
+            | Self::ReadOnly { .. } => Class::Unavailable,
+            Self::Untrusted { source, .. } => source.class(),
+            Self::Faster { .. } => Class::Busy,
+            Self::Migration(error) => error.class(),
+            Self::Adoption(error) => error.class(),
+            Self::Repair(error) => error.class(),
             Self::Login { source, .. } | Self::Statement { source, .. } => source.class(),
             Self::Text { fault, .. } => fault.class(),
             Self::Answer { .. } => Class::Bug,
-            Self::HalfDropped { .. }
-            | Self::Edited { .. }
-            | Self::Unknown { .. }
-            | Self::OutOfOrder { .. } => Class::Diverged,
+            Self::Conflict(conflict) => conflict.class(),
+            Self::HalfDropped { .. } => Class::Diverged,
             Self::NotTrusted { .. } | Self::NoCreate { .. } => Class::Forbidden,
             Self::Authority { .. }
             | Self::Plaintext { .. }
-            | Self::Untrusted { .. }
+            | Self::Pooler { .. }
             | Self::Authentication { .. }
             | Self::Refused { .. }
             | Self::Name { .. }
-            | Self::NotInstalled { .. }
-            | Self::SameVersion { .. } => Class::Invalid,
+            | Self::NotInstalled { .. } => Class::Invalid,
         }
     }
 
@@ -307,6 +293,8 @@ impl Failure for Error {
             Self::Unreachable { .. } => "unreachable",
             Self::Silent { .. } => "silent",
             Self::Plaintext { .. } | Self::Untrusted { .. } => "tls",
+            Self::ReadOnly { .. } => "read_only",
+            Self::Pooler { .. } => "pooler",
             Self::Authentication { .. } => "authentication",
             Self::Lost { .. } => "connection",
             Self::Answer { .. } => "unexpected_answer",
@@ -319,12 +307,10 @@ impl Failure for Error {
             Self::NotInstalled { .. } => "extension_not_installed",
             Self::NotTrusted { .. } => "extension_not_trusted",
             Self::NoCreate { .. } => "extension_no_create",
-            Self::Locked { .. } => "locked",
-            Self::Moved { .. } => "moved",
-            Self::Edited { .. } => "checksum",
-            Self::Unknown { .. } => "unknown_migration",
-            Self::OutOfOrder { .. } => "out_of_order",
-            Self::SameVersion { .. } => "same_version",
+            Self::Migration(error) => error.kind(),
+            Self::Adoption(error) => error.kind(),
+            Self::Repair(error) => error.kind(),
+            Self::Conflict(conflict) => conflict.kind(),
         }
     }
 
@@ -332,17 +318,25 @@ impl Failure for Error {
         match self {
             Self::Text { excerpt, fault } => {
                 let mut lines = vec![excerpt.to_string()];
+                lines.extend(fault.object.iter().map(|object| format!("of {object}")));
                 let context = fault.context.iter().flat_map(|context| context.lines());
                 lines.extend(context.take(5).map(|line| format!("in {line}")));
                 Some(lines.join("\n"))
             }
             Self::Refused { excerpt, .. } => Some(excerpt.to_string()),
+            Self::Migration(error) => error.excerpt(),
             _ => None,
         }
     }
 
     fn hints(&self) -> Vec<String> {
         let advice = self.fault().and_then(|fault| fault.hint.clone());
-        hints::own(self).into_iter().chain(advice).collect()
+        let own = match self {
+            Self::Migration(error) => error.hints(),
+            Self::Adoption(error) => error.hints(),
+            Self::Repair(error) => error.hints(),
+            other => hints::own(other).into_iter().collect(),
+        };
+        own.into_iter().chain(advice).collect()
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use unicode_width::UnicodeWidthChar;
+
 use crate::engine::Class;
 
 /// An error message of the server. Its code decides, its text is for people.
@@ -16,10 +18,26 @@ pub struct Fault {
     pub detail: Option<String>,
     /// What the server advises.
     pub hint: Option<String>,
-    /// Where in the text that was sent: characters, from 1.
-    pub position: Option<usize>,
+    /// Where it is wrong.
+    pub position: Option<Position>,
     /// Which function was at work, innermost first.
     pub context: Option<String>,
+    /// What it is about: the column or constraint of a table, as `public.nodes, column id`.
+    pub object: Option<String>,
+}
+
+/// A place that the server points to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Position {
+    /// In the text that was sent: characters, from 1.
+    Sent(usize),
+    /// In a query that the server has made itself, most often from a piece of a function.
+    Inner {
+        /// Characters, from 1.
+        at: usize,
+        /// The query.
+        query: String,
+    },
 }
 
 impl Fault {
@@ -109,6 +127,12 @@ impl Excerpt {
         }
     }
 
+    /// The whole line that the place is in.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
     /// `file:line:column`
     #[must_use]
     pub fn place(&self) -> String {
@@ -121,16 +145,22 @@ impl fmt::Display for Excerpt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let skip = (self.column).saturating_sub(WIDTH * 3 / 4);
         let shown: String = self.source.chars().skip(skip).take(WIDTH).collect();
-        // Tabs stay, so that the caret stands below its character however wide they are.
-        let pad: String = shown
-            .chars()
-            .chain(std::iter::repeat(' '))
-            .take(self.column - 1 - skip)
-            .map(|c| if c == '\t' { '\t' } else { ' ' })
-            .collect();
+        let before = shown.chars().chain(std::iter::repeat(' '));
+        let pad: String = before.take(self.column - 1 - skip).map(blank).collect();
         let number = self.line.to_string();
         let margin = " ".repeat(number.len());
         write!(f, "{number} | {shown}\n{margin} | {pad}^")
+    }
+}
+
+/// What is as wide as a character on a terminal, so that the caret stands below its own. Tabs stay
+/// tabs: how wide they are only the terminal knows.
+fn blank(c: char) -> &'static str {
+    match (c, c.width()) {
+        ('\t', _) => "\t",
+        (_, Some(0)) => "",
+        (_, Some(2)) => "  ",
+        _ => " ",
     }
 }
 
@@ -147,6 +177,7 @@ mod tests {
             hint: None,
             position: None,
             context: None,
+            object: None,
         }
     }
 
@@ -183,6 +214,17 @@ mod tests {
         2 | 	SELECT 'öü' FROM nodes;
           | 	                 ^
         ");
+    }
+
+    #[test]
+    fn the_caret_stands_below_wide_characters() {
+        // Of the width of two columns, of none, and of one.
+        let excerpt = Excerpt::new("a.sql", "SELECT '節点', 'e\u{301}', x;", 19);
+        assert_eq!(excerpt.column, 20);
+        assert_eq!(
+            excerpt.to_string(),
+            "1 | SELECT '節点', 'e\u{301}', x;\n  |                     ^"
+        );
     }
 
     #[test]

@@ -31,6 +31,7 @@ impl Resource for Gate {
     type Error = Error;
 
     async fn observe(&self) -> Result<Observed, Error> {
+        self.server.refuse_pooler().await?;
         let mut session = self.server.session(self.server.maintenance()).await?;
         let row = session
             .query_one(

@@ -1,5 +1,6 @@
 //! What the reader can do about an error of Postgres.
 
+use super::advice;
 use super::error::Error;
 use super::fault::Fault;
 
@@ -13,16 +14,20 @@ pub(super) fn own(error: &Error) -> Option<String> {
             ..
         } => return login_hint(source, password_from, user),
         Error::Statement { source, needs, .. } => return right_hint(source, needs.as_deref()),
-        Error::Text { fault, .. } => return text_hint(fault),
+        Error::Text { fault, .. } => return advice::of_text(&fault.code).map(str::to_owned),
         Error::Authority { .. } => "put the certificate of the authority there, as PEM",
         Error::Plaintext { .. } => {
             "turn TLS on in the server, or say `tls: { mode: disable }` in the bundle if plain \
                  text is meant"
         }
-        Error::Untrusted { .. } => {
-            "compare the authority that the bundle names in `tls.ca` with the one that signed \
-                 the server's certificate, and the host with the names in it; `serverName` sets \
-                 the name to expect, `mode: verify-ca` compares none"
+        Error::Untrusted { source, .. } => source.hint(),
+        Error::ReadOnly { .. } => {
+            "let `servers.postgres.host` name the primary, whoever that is (PGO: CLUSTER-primary)"
+        }
+        Error::Pooler { .. } => {
+            "let `servers.postgres.host` name the server itself (PGO: CLUSTER-primary, never \
+                 CLUSTER-pgbouncer), or let the pooler keep a session for its client: \
+                 `pool_mode = session`"
         }
         Error::Refused { instead, .. } => instead,
         Error::Name { .. } => "choose another one",
@@ -36,15 +41,7 @@ pub(super) fn own(error: &Error) -> Option<String> {
         Error::NoCreate { database, user, .. } => {
             return Some(format!("GRANT CREATE ON DATABASE {database} TO {user}"));
         }
-        Error::Edited { .. } => {
-            "restore the file as it was applied, and put the change into a new migration"
-        }
-        Error::Unknown { newer: true, .. } => {
-            "the schema is newer than the bundle: run the newer bundle"
-        }
-        Error::Unknown { .. } => "restore the file: an applied migration stays in the bundle",
-        Error::OutOfOrder { .. } => "give it a version after the newest applied one",
-        Error::SameVersion { .. } => "give one of them the next free version",
+        Error::Conflict(conflict) => return Some(conflict.hint()),
         _ => return None,
     };
     Some(hint.to_owned())
@@ -60,7 +57,7 @@ fn login_hint(fault: &Fault, password_from: &str, user: &str) -> Option<String> 
              or the role may not log in; it comes with {password_from}"
         )),
         "42501" => Some(format!("GRANT CONNECT ON the database TO {user}")),
-        _ => None,
+        code => advice::of_ours(code).map(str::to_owned),
     }
 }
 
@@ -68,23 +65,6 @@ fn right_hint(fault: &Fault, needs: Option<&str>) -> Option<String> {
     match (fault.code.as_str(), needs) {
         ("42501", Some(needs)) => Some(format!("this needs {needs}")),
         ("42501", None) => Some("log in as a role that may do this".to_owned()),
-        _ => None,
+        (code, _) => advice::of_ours(code).map(str::to_owned),
     }
-}
-
-fn text_hint(fault: &Fault) -> Option<String> {
-    let hint = match fault.code.as_str() {
-        "25001" => {
-            "each file runs in one transaction, and this statement cannot: take it out of the \
-             migrations for now"
-        }
-        "57014" => {
-            "it took longer than the step's timeout, or somebody cancelled it: raise the timeout, \
-             or do less in one file"
-        }
-        "42501" => "let a role that may do this run the migrations (`servers.postgres.user`)",
-        "25006" => "a check may only read",
-        _ => return None,
-    };
-    Some(hint.to_owned())
 }

@@ -5,32 +5,58 @@ use sha2::{Digest, Sha256};
 
 use super::client::{Row, Session};
 use super::error::Error;
+use super::quote;
 
 /// A migration that a database has had.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Applied {
-    /// Its version.
-    pub version: u64,
-    /// The file that it was.
-    pub file: String,
+pub(super) struct Applied {
+    /// Its version; none if it is repeatable, or known by its name.
+    pub(super) version: Option<u64>,
+    /// The name of the file that it was.
+    pub(super) file: String,
     /// The checksum of that file.
-    pub checksum: String,
+    pub(super) checksum: String,
+    /// When, and by which agent: `2026-11-21 17:41:48 UTC by firstlight 0.1.0`.
+    pub(super) when: String,
 }
 
-/// What is written beside a version.
+impl Applied {
+    /// Whether its file is run again when it has changed.
+    pub(super) fn is_repeatable(&self) -> bool {
+        self.version.is_none() && self.file.starts_with("R__")
+    }
+}
+
+/// What is written of a file.
 pub(super) struct Entry<'a> {
-    pub(super) version: u64,
+    pub(super) version: Option<u64>,
     pub(super) description: &'a str,
     pub(super) file: &'a str,
     pub(super) checksum: &'a str,
-    pub(super) duration_ms: u128,
+    pub(super) statements: usize,
+    /// In milliseconds; none if the statements were timed one by one.
+    pub(super) duration: Option<u128>,
     pub(super) trace_id: Option<&'a str>,
+    /// Who says that the database has had it, if it was not run by us.
+    pub(super) adopted_from: Option<&'a str>,
 }
 
-const EXISTS: &str = "SELECT to_regclass('firstlight.schema_history') IS NOT NULL";
+/// How many of [`SHAPES`] a database has.
+const SHAPE: &str = "\
+SELECT CASE WHEN history IS NULL THEN 0 \
+            WHEN EXISTS (SELECT FROM pg_catalog.pg_attribute \
+                         WHERE attrelid = history AND attname = 'adopted_from') THEN 3 \
+            WHEN EXISTS (SELECT FROM pg_catalog.pg_attribute \
+                         WHERE attrelid = history AND attname = 'statements') THEN 2 \
+            ELSE 1 END \
+FROM (SELECT to_regclass('firstlight.schema_history') AS history) AS found";
 
-/// A schema of its own, so that no migration and no `search_path` meets it by accident.
-const CREATE: &str = "\
+/// What makes the tables, in the order in which agents came to need it: a database that an older
+/// agent has worked on gets the rest.
+///
+/// They have a schema of their own, so that no migration and no `search_path` meets it by accident.
+const SHAPES: [&str; 3] = [
+    "\
 CREATE SCHEMA IF NOT EXISTS firstlight;
 CREATE TABLE firstlight.schema_history (
     version        bigint      PRIMARY KEY CHECK (version >= 0),
@@ -51,83 +77,127 @@ COMMENT ON COLUMN firstlight.schema_history.checksum IS
     'Algorithm, its version and value, over the bytes without byte order mark and carriage returns.';
 -- It holds no secret, and dashboards show it.
 GRANT USAGE ON SCHEMA firstlight TO PUBLIC;
-GRANT SELECT ON firstlight.schema_history TO PUBLIC;";
+GRANT SELECT ON firstlight.schema_history TO PUBLIC;",
+    "\
+ALTER TABLE firstlight.schema_history
+    DROP CONSTRAINT schema_history_pkey,
+    ALTER COLUMN version DROP NOT NULL,
+    ADD CONSTRAINT schema_history_version_key UNIQUE (version),
+    ADD COLUMN id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    ADD COLUMN statements integer CHECK (statements >= 0);
+COMMENT ON COLUMN firstlight.schema_history.version IS
+    'None for a repeatable migration, which has a row for each time that it was run, and for one that is known by its name.';
+COMMENT ON COLUMN firstlight.schema_history.statements IS
+    'How many statements the file had; none where an older agent did not count.';
+CREATE TABLE firstlight.schema_statements (
+    file          text        NOT NULL,
+    number        integer     NOT NULL CHECK (number > 0),
+    checksum      text        NOT NULL,
+    state         text        NOT NULL CHECK (state IN ('started', 'failed', 'done')),
+    started_at    timestamptz NOT NULL,
+    finished_at   timestamptz,
+    agent_version text        NOT NULL,
+    trace_id      text,
+    PRIMARY KEY (file, number)
+);
+COMMENT ON TABLE firstlight.schema_statements IS
+    'The statements of migrations that run outside a transaction and are not finished.';
+GRANT SELECT ON firstlight.schema_statements TO PUBLIC;",
+    "\
+ALTER TABLE firstlight.schema_history ADD COLUMN adopted_from text;
+COMMENT ON COLUMN firstlight.schema_history.adopted_from IS
+    'Who says that the database has had this: baseline, repair, or another tool; none where it was run.';",
+];
 
-/// All of the history; empty where there is none.
+/// All of the history, oldest first; empty where there is none.
 pub(super) async fn read(session: &mut Session) -> Result<Vec<Applied>, Error> {
-    if !exists(session).await? {
-        return Ok(Vec::new());
-    }
+    let order = match shape(session).await? {
+        0 => return Ok(Vec::new()),
+        1 => "version",
+        _ => "id",
+    };
+    let sql = format!(
+        "SELECT version::text, file, checksum, \
+                format('%s UTC by firstlight %s', \
+                       to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), \
+                       agent_version) \
+         FROM firstlight.schema_history ORDER BY {order}"
+    );
     let rows = session
-        .query(
-            "SELECT firstlight.schema_history",
-            "SELECT version::text, file, checksum FROM firstlight.schema_history ORDER BY version",
-            &[],
-        )
+        .query("SELECT firstlight.schema_history", &sql, &[])
         .await?;
     rows.iter().map(applied).collect()
 }
 
-/// Makes the table; the caller holds the lock.
-pub(super) async fn create(session: &mut Session) -> Result<(), Error> {
-    if exists(session).await? {
+/// Makes the tables what this agent needs; the caller holds the lock.
+pub(super) async fn prepare(session: &mut Session) -> Result<(), Error> {
+    let missing = &SHAPES[shape(session).await?..];
+    if missing.is_empty() {
         return Ok(());
     }
-    let created = session
-        .batch("CREATE TABLE firstlight.schema_history", CREATE)
+    // All or nothing; a dashboard that reads the table must not queue up behind us for long.
+    let sql = format!(
+        "BEGIN; SET LOCAL lock_timeout = '3s'; {}; COMMIT",
+        missing.concat()
+    );
+    let made = session
+        .batch("CREATE TABLE firstlight.schema_history", &sql)
         .await;
-    created.map_err(|error| error.needing("CREATE on the database"))
-}
-
-/// The row of this version, or else the newest one.
-pub(super) async fn at_or_newest(
-    session: &mut Session,
-    version: u64,
-) -> Result<Option<Applied>, Error> {
-    let rows = session
-        .query(
-            "SELECT firstlight.schema_history",
-            "SELECT version::text, file, checksum FROM firstlight.schema_history \
-             ORDER BY version = $1::bigint DESC, version DESC LIMIT 1",
-            &[&version.to_string()],
+    made.map_err(|error| {
+        error.needing(
+            "CREATE on the database, and the ownership of schema firstlight if it is there",
         )
-        .await?;
-    rows.first().map(applied).transpose()
+    })
 }
 
-/// Writes a row, in the transaction of the file.
-pub(super) async fn write(session: &mut Session, entry: &Entry<'_>) -> Result<(), Error> {
-    session
-        .query(
-            "INSERT firstlight.schema_history",
-            "INSERT INTO firstlight.schema_history \
-             (version, description, file, checksum, duration_ms, agent_version, trace_id) \
-             VALUES ($1::bigint, $2, $3, $4, $5::bigint, $6, nullif($7, ''))",
-            &[
-                &entry.version.to_string(),
-                entry.description,
-                entry.file,
-                entry.checksum,
-                &entry.duration_ms.to_string(),
-                env!("CARGO_PKG_VERSION"),
-                entry.trace_id.unwrap_or_default(),
-            ],
-        )
-        .await?;
-    Ok(())
+/// The statement that writes a row, and answers with its transaction. It stands in one text with
+/// what goes before it, so it has no parameters.
+pub(super) fn insert(entry: &Entry<'_>) -> String {
+    let version = entry
+        .version
+        .map_or_else(|| "NULL".to_owned(), |version| version.to_string());
+    let file = quote::literal(entry.file);
+    let duration = entry.duration.map_or_else(
+        || {
+            format!(
+                "(SELECT coalesce(sum(extract(epoch FROM finished_at - started_at) * 1000), 0) \
+                  FROM firstlight.schema_statements WHERE file = {file})"
+            )
+        },
+        |millis| millis.to_string(),
+    );
+    format!(
+        "INSERT INTO firstlight.schema_history \
+         (version, description, file, checksum, statements, duration_ms, agent_version, trace_id, \
+          adopted_from) \
+         VALUES ({version}, {}, {file}, {}, {}, {duration}, {}, {}, {}) \
+         RETURNING transaction_id",
+        quote::literal(entry.description),
+        quote::literal(entry.checksum),
+        entry.statements,
+        quote::literal(env!("CARGO_PKG_VERSION")),
+        optional(entry.trace_id),
+        optional(entry.adopted_from),
+    )
 }
 
-async fn exists(session: &mut Session) -> Result<bool, Error> {
-    let row = session.query_one("SELECT to_regclass", EXISTS, &[]).await?;
-    row.get(0)
+fn optional(text: Option<&str>) -> String {
+    text.map_or_else(|| "NULL".to_owned(), quote::literal)
+}
+
+async fn shape(session: &mut Session) -> Result<usize, Error> {
+    let row = session.query_one("SELECT to_regclass", SHAPE, &[]).await?;
+    let shape: i32 = row.get(0)?;
+    Ok(usize::try_from(shape).unwrap_or_default())
 }
 
 fn applied(row: &Row) -> Result<Applied, Error> {
-    let version: String = row.get(0)?;
+    let version: Option<String> = row.get(0)?;
     Ok(Applied {
-        version: version.parse().unwrap_or_default(),
+        version: version.and_then(|version| version.parse().ok()),
         file: row.get(1)?,
         checksum: row.get(2)?,
+        when: row.get(3)?,
     })
 }
 

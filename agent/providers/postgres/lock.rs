@@ -4,9 +4,11 @@ use std::fmt;
 
 use tokio::sync::Mutex;
 
+use super::catalog;
 use super::client::{Server, Session};
 use super::error::Error;
-use super::history;
+use super::history::{self, Applied};
+use super::migrations::MigrationError;
 
 /// The pair of numbers that means "firstlight migrates this database" among advisory locks.
 const KEY: [&str; 2] = ["1179210836", "1"];
@@ -17,31 +19,40 @@ const KEY: [&str; 2] = ["1179210836", "1"];
 /// fails or is dropped at work: closing it is what frees the lock.
 #[derive(Default)]
 pub(super) struct Lock {
-    session: Mutex<Option<Session>>,
+    holder: Mutex<Option<Holder>>,
+}
+
+/// What holds the lock, and what is known because of it.
+pub(super) struct Holder {
+    pub(super) session: Session,
+    /// The whole history: nobody else adds to it.
+    pub(super) applied: Vec<Applied>,
+    /// Whether a file may have left settings in the session.
+    pub(super) used: bool,
 }
 
 /// The lock in use; unless it is given back, it is freed.
 pub(super) struct Held<'a> {
-    home: tokio::sync::MutexGuard<'a, Option<Session>>,
-    pub(super) session: Session,
+    home: tokio::sync::MutexGuard<'a, Option<Holder>>,
+    pub(super) holder: Holder,
 }
 
 impl Lock {
     /// Takes the lock, if this plan does not have it yet. Never waits for another run.
     pub(super) async fn take(&self, server: &Server, database: &str) -> Result<Held<'_>, Error> {
-        let mut home = self.session.lock().await;
-        let session = match home.take() {
-            Some(session) => session,
+        let mut home = self.holder.lock().await;
+        let holder = match home.take() {
+            Some(holder) => holder,
             None => open(server, database).await?,
         };
-        Ok(Held { home, session })
+        Ok(Held { home, holder })
     }
 }
 
 impl Held<'_> {
     /// Keeps the lock for the next change.
     pub(super) fn give_back(mut self) {
-        *self.home = Some(self.session);
+        *self.home = Some(self.holder);
     }
 }
 
@@ -51,7 +62,7 @@ impl fmt::Debug for Lock {
     }
 }
 
-async fn open(server: &Server, database: &str) -> Result<Session, Error> {
+async fn open(server: &Server, database: &str) -> Result<Holder, Error> {
     let mut session = server.dedicated(database).await?;
     // A session that blocks inside pg_advisory_lock holds a snapshot, and so blocks the holder's
     // CREATE INDEX CONCURRENTLY: a deadlock. Asking again does not.
@@ -64,13 +75,21 @@ async fn open(server: &Server, database: &str) -> Result<Session, Error> {
         .await?;
     if !row.get(0)? {
         let holder = holder(&mut session).await?;
-        return Err(Error::Locked {
+        return Err(Error::from(MigrationError::Locked {
             database: database.to_owned(),
             holder,
-        });
+        }));
     }
-    history::create(&mut session).await?;
-    Ok(session)
+    history::prepare(&mut session).await?;
+    session
+        .batch("UPDATE firstlight.catalog_state", catalog::TOUCH)
+        .await?;
+    let applied = history::read(&mut session).await?;
+    Ok(Holder {
+        session,
+        applied,
+        used: false,
+    })
 }
 
 /// Who holds the lock. Says nothing that changes while it is held: a new text would be progress.

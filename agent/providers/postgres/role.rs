@@ -1,41 +1,64 @@
-//! A role: who may log in, with which password, and what it inherits.
+//! A role: what it may do, with which password, what it is a member of, and how its sessions begin.
 
-use std::collections::BTreeSet;
+mod attributes;
+mod membership;
 
-use crate::engine::{Difference, FieldChange, Plan, Resource, Verb};
+use std::collections::BTreeMap;
+
+use crate::engine::{Difference, FieldChange, Plan, Resource, Verb, Waiting};
 use crate::secret::{Credential, Sensitive};
 
-use super::client::{Server, Session};
+pub use attributes::{Attributes, Flag};
+pub use membership::Membership;
+
+use super::client::{Row, Server, Session};
 use super::error::Error;
+use super::parameters::{self, Parameter};
 use super::quote;
 use super::scram::Verifier;
+use super::turn::in_turn;
+use attributes::Clause;
+use membership::{Grant, Held};
 
-/// A role. What it has beyond this (attributes, other memberships) is left alone.
+/// A role. What it has beyond this (attributes, other memberships, settings) is left alone.
 #[derive(Debug, Clone)]
 pub struct Role {
     /// Where it is.
     pub server: Server,
     /// Its name.
     pub name: String,
-    /// Whether it may log in.
-    pub login: bool,
+    /// Who makes it and keeps it, if that is not us; then it must only be there.
+    pub managed_by: Option<String>,
+    /// What it may do.
+    pub attributes: Attributes,
     /// Its password; none leaves that as it is.
     pub password: Option<Credential>,
     /// The roles that it is at least a member of.
-    pub member_of: Vec<String>,
+    pub member_of: Vec<Membership>,
+    /// The parameters that its sessions begin with, in every database.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// What is known of the role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// The major version of the server.
+    version: u32,
+    found: Option<Found>,
 }
 
 /// A role as the catalog has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    login: bool,
+struct Found {
+    attributes: attributes::Found,
     password: Password,
-    member_of: BTreeSet<String>,
+    member_of: BTreeMap<String, Held>,
+    settings: Vec<String>,
 }
 
 /// What can be said of a password without knowing it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Password {
+enum Password {
     /// None is asked for, or only a superuser could compare it.
     Unknown,
     /// The server has the wanted one.
@@ -48,87 +71,105 @@ pub(super) enum Password {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     role: String,
-    what: What,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum What {
-    Create {
-        login: bool,
-        password: bool,
-        member_of: Vec<String>,
-    },
-    Alter {
-        login: Option<bool>,
-        password: bool,
-    },
-    Grant {
-        group: String,
-    },
+    /// The major version of the server.
+    version: u32,
+    is_new: bool,
+    clauses: Vec<Clause>,
+    password: bool,
+    grants: Vec<Grant>,
+    settings: Vec<Parameter>,
 }
 
 impl Resource for Role {
-    type Observed = Option<Found>;
+    type Observed = Observed;
     type Change = Change;
     type Error = Error;
 
-    async fn observe(&self) -> Result<Option<Found>, Error> {
+    async fn observe(&self) -> Result<Observed, Error> {
         let mut session = self.server.session(self.server.maintenance()).await?;
-        let rows = session
-            .query(
-                "SELECT pg_roles",
-                "SELECT rolcanlogin, \
-                        ARRAY(SELECT pg_get_userbyid(roleid)::text FROM pg_auth_members \
-                              WHERE member = pg_roles.oid), \
-                        has_table_privilege('pg_authid', 'SELECT') \
-                 FROM pg_roles WHERE rolname = $1",
-                &[&self.name],
-            )
+        let sql = format!(
+            "SELECT current_setting('server_version_num')::int / 10000, pg_roles.oid IS NOT NULL, \
+                    has_table_privilege('pg_authid', 'SELECT'), coalesce(settings.setconfig, '{{}}'), \
+                    {attributes}, {memberships} \
+             FROM (VALUES ($1)) AS wanted (name) \
+             LEFT JOIN pg_roles ON rolname = wanted.name \
+             LEFT JOIN pg_db_role_setting AS settings ON setrole = pg_roles.oid AND setdatabase = 0 \
+             {join}",
+            attributes = attributes::COLUMNS,
+            memberships = membership::COLUMNS,
+            join = membership::JOIN,
+        );
+        let moment = self.attributes.valid_until.as_deref().unwrap_or_default();
+        let row = session
+            .query_one("SELECT pg_roles", &sql, &[&self.name, moment])
             .await?;
-        let Some(row) = rows.first() else {
-            return Ok(None);
+        let version: i32 = row.get(0)?;
+        let found = if row.get(1)? {
+            Some(self.found(&mut session, &row).await?)
+        } else {
+            None
         };
-        let groups: Vec<String> = row.get(1)?;
-        let password = match &self.password {
-            Some(wanted) if row.get(2)? => self.compare(&mut session, wanted).await?,
-            _ => Password::Unknown,
-        };
-        Ok(Some(Found {
-            login: row.get(0)?,
-            password,
-            member_of: groups.into_iter().collect(),
-        }))
+        Ok(Observed {
+            version: version.unsigned_abs(),
+            found,
+        })
     }
 
-    fn plan(&self, observed: &Option<Found>) -> Result<Plan<Change>, Error> {
+    fn plan(&self, observed: &Observed) -> Result<Plan<Change>, Error> {
         quote::check("role", &self.name)?;
-        let changes = match observed {
-            None => vec![What::Create {
-                login: self.login,
-                password: self.password.is_some(),
-                member_of: self.member_of.clone(),
-            }],
-            Some(found) => self.differences(found),
-        };
-        if changes.is_empty() {
+        if let Some(manager) = &self.managed_by {
+            return Ok(match observed.found {
+                Some(_) => Plan::Current,
+                None => Plan::InProgress(Waiting::unavailable(format!(
+                    "role {} does not exist yet: {manager} makes it",
+                    self.name
+                ))),
+            });
+        }
+        let change = self.change(observed)?;
+        if change.is_empty() {
             return Ok(Plan::Current);
         }
-        let change = |what| Change {
-            role: self.name.clone(),
-            what,
-        };
-        Ok(Plan::Change(changes.into_iter().map(change).collect()))
+        Ok(Plan::Change(vec![change]))
     }
 
     async fn apply(&self, change: Change) -> Result<(), Error> {
-        let (summary, sql, right) = self.statement(change).await?;
-        let mut session = self.server.session(self.server.maintenance()).await?;
-        let done = session.batch(summary, &sql).await;
-        done.map_err(|error| error.or_faster().needing(right))
+        let password = self.password_clause(change.password).await?;
+        let sql = change.sql(password);
+        let summary = change.summary();
+        let done = in_turn(&self.server, self.server.maintenance(), summary, &sql).await;
+        done.map_err(|error| error.or_faster().needing(change.right()))
     }
 }
 
 impl Role {
+    /// A role of which only the name is said.
+    #[must_use]
+    pub fn new(server: Server, name: impl Into<String>) -> Self {
+        Self {
+            server,
+            name: name.into(),
+            managed_by: None,
+            attributes: Attributes::default(),
+            password: None,
+            member_of: Vec::new(),
+            settings: BTreeMap::new(),
+        }
+    }
+
+    async fn found(&self, session: &mut Session, row: &Row) -> Result<Found, Error> {
+        let password = match &self.password {
+            Some(wanted) if row.get(2)? => self.compare(session, wanted).await?,
+            _ => Password::Unknown,
+        };
+        Ok(Found {
+            settings: row.get(3)?,
+            attributes: attributes::Found::read(row, 4)?,
+            member_of: membership::read(row, 8)?,
+            password,
+        })
+    }
+
     /// Only a superuser may see what the server keeps of a password.
     async fn compare(&self, session: &mut Session, wanted: &Credential) -> Result<Password, Error> {
         let wanted = self.server.resolve(wanted).await?;
@@ -148,105 +189,130 @@ impl Role {
         })
     }
 
-    fn differences(&self, found: &Found) -> Vec<What> {
-        let login = (found.login != self.login).then_some(self.login);
-        let password = found.password == Password::Other;
-        let alter = (login.is_some() || password).then_some(What::Alter { login, password });
-        let missing = self
-            .member_of
-            .iter()
-            .filter(|group| !found.member_of.contains(*group))
-            .map(|group| What::Grant {
-                group: group.clone(),
-            });
-        alter.into_iter().chain(missing).collect()
-    }
-
-    /// The statement, its name, and the right that it needs.
-    async fn statement(&self, change: Change) -> Result<(&'static str, String, String), Error> {
-        let role = quote::identifier(&change.role);
-        Ok(match change.what {
-            What::Create {
-                login,
-                password,
-                member_of,
-            } => {
-                let groups: Vec<_> = member_of
-                    .iter()
-                    .map(|name| quote::identifier(name))
-                    .collect();
-                let groups = if groups.is_empty() {
-                    String::new()
-                } else {
-                    format!(" IN ROLE {}", groups.join(", "))
-                };
-                let password = self.password_clause(password).await?;
-                let sql = format!("CREATE ROLE {role}{}{password}{groups}", login_word(login));
-                ("CREATE ROLE", sql, "CREATEROLE".to_owned())
-            }
-            What::Alter { login, password } => {
-                let login = login.map_or("", login_word);
-                let password = self.password_clause(password).await?;
-                let sql = format!("ALTER ROLE {role}{login}{password}");
-                ("ALTER ROLE", sql, "CREATEROLE".to_owned())
-            }
-            What::Grant { group } => {
-                let sql = format!("GRANT {} TO {role}", quote::identifier(&group));
-                ("GRANT role", sql, format!("ADMIN OPTION on role {group}"))
-            }
+    fn change(&self, observed: &Observed) -> Result<Change, Error> {
+        let found = observed.found.as_ref();
+        let attributes = found.map(|found| &found.attributes);
+        let mut grants = Vec::new();
+        for membership in &self.member_of {
+            let held = found.and_then(|found| found.member_of.get(&membership.role));
+            grants.extend(membership.difference(&self.name, held, observed.version)?);
+        }
+        let stored = found.map_or(&[][..], |found| &found.settings);
+        Ok(Change {
+            role: self.name.clone(),
+            version: observed.version,
+            is_new: found.is_none(),
+            clauses: self.attributes.differences(&self.name, attributes)?,
+            password: match found {
+                None => self.password.is_some(),
+                Some(found) => found.password == Password::Other,
+            },
+            grants,
+            settings: parameters::differing(&self.settings, stored),
         })
     }
 
     /// What is sent is the verifier: the password itself never stands in a statement or a log.
-    async fn password_clause(&self, wanted: bool) -> Result<String, Error> {
+    async fn password_clause(&self, wanted: bool) -> Result<Option<String>, Error> {
         match &self.password {
             Some(password) if wanted => {
                 let password: Sensitive = self.server.resolve(password).await?;
                 let verifier = Verifier::new(password.expose()).to_string();
-                Ok(format!(" PASSWORD {}", quote::literal(&verifier)))
+                Ok(Some(format!("PASSWORD {}", quote::literal(&verifier))))
             }
-            _ => Ok(String::new()),
+            _ => Ok(None),
         }
     }
 }
 
-fn login_word(login: bool) -> &'static str {
-    if login { " LOGIN" } else { " NOLOGIN" }
+impl Change {
+    fn is_empty(&self) -> bool {
+        let parts = [
+            self.clauses.is_empty(),
+            self.grants.is_empty(),
+            self.settings.is_empty(),
+        ];
+        !self.is_new && !self.password && parts == [true; 3]
+    }
+
+    fn summary(&self) -> &'static str {
+        if self.is_new {
+            "CREATE ROLE"
+        } else if self.clauses.is_empty() && !self.password && self.settings.is_empty() {
+            "GRANT role"
+        } else {
+            "ALTER ROLE"
+        }
+    }
+
+    /// All of it in one transaction. A role that another session makes at the same time is found
+    /// by the next look: of two at once one has 42710, or 23505 from the catalog's own index.
+    fn sql(&self, password: Option<String>) -> String {
+        let role = quote::identifier(&self.role);
+        let clauses = self.clauses.iter().map(|clause| clause.sql.clone());
+        let clauses: Vec<_> = clauses.chain(password).collect();
+        let attributes = clauses.join(" ");
+        let mut statements = Vec::new();
+        if self.is_new {
+            let body = format!(
+                "BEGIN CREATE ROLE {role} {attributes}; \
+                 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END"
+            );
+            statements.push(format!("DO {}", quote::literal(&body)));
+        } else if !clauses.is_empty() {
+            statements.push(format!("ALTER ROLE {role} {attributes}"));
+        }
+        statements.extend(self.grants.iter().map(|grant| grant.sql(&self.role)));
+        let subject = format!("ALTER ROLE {role}");
+        statements.extend(self.settings.iter().map(|setting| setting.sql(&subject)));
+        statements.join("; ")
+    }
+
+    /// The rights that all of it takes of somebody who is no superuser. Before Postgres 16 who may
+    /// create roles may do as he likes with all of them but superusers.
+    fn right(&self) -> String {
+        let only_grants = self.summary() == "GRANT role";
+        let mut rights = Vec::new();
+        if !only_grants || self.version < membership::WITH_OPTIONS {
+            rights.push("CREATEROLE".to_owned());
+        }
+        if self.version >= membership::WITH_OPTIONS {
+            let own = (!self.is_new && !only_grants).then_some(self.role.as_str());
+            let groups = self.grants.iter().map(|grant| grant.group.as_str());
+            let roles: Vec<_> = own.into_iter().chain(groups).collect();
+            if !roles.is_empty() {
+                rights.push(format!("ADMIN OPTION on role {}", roles.join(", ")));
+            }
+        }
+        let keys = self.clauses.iter().map(|clause| clause.key);
+        let own: Vec<_> = keys
+            .filter(|key| ["superuser", "replication", "bypassRls", "createDb"].contains(key))
+            .collect();
+        if !own.is_empty() {
+            rights.push(format!("{} itself, or a superuser", own.join(", ")));
+        }
+        rights.join(", and ")
+    }
 }
 
 impl From<Change> for Difference {
     fn from(change: Change) -> Self {
-        let field = |path: &str, before: Option<String>, after: String| FieldChange {
-            path: path.to_owned(),
-            before,
-            after: Some(after),
-            sensitive: path == "password",
-        };
-        let hidden = || "(sensitive)".to_owned();
-        let (verb, fields) = match change.what {
-            What::Create {
-                login,
-                password,
-                member_of,
-            } => {
-                let mut fields = vec![field("login", None, login.to_string())];
-                fields.extend(password.then(|| field("password", None, hidden())));
-                fields.extend(
-                    member_of
-                        .into_iter()
-                        .map(|group| field("memberOf", None, group)),
-                );
-                (Verb::Create, fields)
-            }
-            What::Alter { login, password } => {
-                let login = login.map(|to| field("login", Some((!to).to_string()), to.to_string()));
-                let password = password.then(|| field("password", Some(hidden()), hidden()));
-                (Verb::Update, login.into_iter().chain(password).collect())
-            }
-            What::Grant { group } => (Verb::Update, vec![field("memberOf", None, group)]),
-        };
+        let hidden = || Some("(sensitive)".to_owned());
+        let mut fields: Vec<_> = change.clauses.iter().map(Clause::field).collect();
+        fields.extend(change.password.then(|| FieldChange {
+            path: "password".to_owned(),
+            before: hidden().filter(|_| !change.is_new),
+            after: hidden(),
+            sensitive: true,
+        }));
+        fields.extend(change.grants.iter().flat_map(Grant::fields));
+        fields.extend(change.settings.iter().map(|it| it.field("settings")));
         Self {
-            verb,
+            verb: if change.is_new {
+                Verb::Create
+            } else {
+                Verb::Update
+            },
             target: format!("role {}", change.role),
             fields,
         }
@@ -255,54 +321,117 @@ impl From<Change> for Difference {
 
 #[cfg(test)]
 mod tests {
-    use super::{Found, Password, Role};
+    use std::collections::BTreeMap;
+
+    use super::{Attributes, Flag, Found, Held, Membership, Observed, Password, Role, attributes};
     use crate::engine::{Difference, Plan, Resource};
     use crate::providers::postgres::client::tests::nowhere;
     use crate::secret::{Credential, Sensitive};
 
-    fn found(login: bool, password: Password, member_of: &[&str]) -> Found {
-        Found {
-            login,
-            password,
-            member_of: member_of.iter().map(|&group| group.to_owned()).collect(),
+    fn found(login: bool, password: Password, member_of: &[&str]) -> Observed {
+        let flags = Flag::ALL.map(|flag| (flag, login && flag == Flag::Login));
+        let held = |group: &&str| ((*group).to_owned(), Held::default());
+        Observed {
+            version: 15,
+            found: Some(Found {
+                attributes: attributes::Found {
+                    flags: flags.into(),
+                    connection_limit: -1,
+                    ..attributes::Found::default()
+                },
+                password,
+                member_of: member_of.iter().map(held).collect(),
+                settings: vec!["work_mem=4MB".to_owned()],
+            }),
+        }
+    }
+
+    fn role() -> Role {
+        Role {
+            attributes: Attributes {
+                flags: BTreeMap::from([(Flag::Login, true)]),
+                ..Attributes::default()
+            },
+            password: Some(Credential::Plain(Sensitive::new("hidden word"))),
+            member_of: vec![Membership {
+                role: "pg_monitor".to_owned(),
+                ..Membership::default()
+            }],
+            settings: BTreeMap::from([("work_mem".to_owned(), "4MB".to_owned())]),
+            ..Role::new(nowhere(), "lens")
+        }
+    }
+
+    const ABSENT: Observed = Observed {
+        version: 15,
+        found: None,
+    };
+
+    #[test]
+    fn the_plan_is_what_differs() {
+        for (observed, expected) in [
+            (ABSENT, "create [login password memberOf settings.work_mem]"),
+            (found(true, Password::Same, &["pg_monitor", "x"]), "current"),
+            (found(true, Password::Unknown, &["pg_monitor"]), "current"),
+            (
+                found(false, Password::Same, &["pg_monitor"]),
+                "update [login]",
+            ),
+            (
+                found(true, Password::Other, &["pg_monitor"]),
+                "update [password]",
+            ),
+            (
+                found(false, Password::Other, &[]),
+                "update [login password memberOf]",
+            ),
+        ] {
+            let plan = role().plan(&observed).expect("a plan");
+            assert!(!format!("{plan:?}").contains("hidden word"));
+            assert_eq!(said(plan), expected, "{observed:?}");
         }
     }
 
     #[test]
-    fn the_plan_is_what_differs() {
-        let role = Role {
-            server: nowhere(),
-            name: "lens".to_owned(),
-            login: true,
-            password: Some(Credential::Plain(Sensitive::new("hidden word"))),
-            member_of: vec!["pg_monitor".to_owned()],
+    fn the_role_of_others_must_only_be_there() {
+        let theirs = Role {
+            managed_by: Some("pgo".to_owned()),
+            ..role()
         };
-        for (observed, expected) in [
-            (None, "create [login password memberOf]"),
+        let plan = theirs.plan(&found(false, Password::Other, &[]));
+        assert_eq!(said(plan.expect("a plan")), "current");
+        let Ok(Plan::InProgress(waiting)) = theirs.plan(&ABSENT) else {
+            panic!("it is waited for");
+        };
+        assert_eq!(waiting.what, "role lens does not exist yet: pgo makes it");
+    }
+
+    #[test]
+    fn the_rights_are_those_of_what_is_done() {
+        let right = |version, observed| {
+            let observed = Observed {
+                version,
+                ..observed
+            };
+            match role().plan(&observed).expect("a plan") {
+                Plan::Change(changes) => changes[0].right(),
+                _ => "none".to_owned(),
+            }
+        };
+        let altered = || found(false, Password::Same, &["pg_monitor"]);
+        let joined = || found(true, Password::Same, &[]);
+        for (version, observed, expected) in [
+            (15, ABSENT, "CREATEROLE"),
+            (15, joined(), "CREATEROLE"),
             (
-                Some(found(true, Password::Same, &["pg_monitor", "x"])),
-                "current",
+                16,
+                ABSENT,
+                "CREATEROLE, and ADMIN OPTION on role pg_monitor",
             ),
-            (
-                Some(found(true, Password::Unknown, &["pg_monitor"])),
-                "current",
-            ),
-            (
-                Some(found(false, Password::Same, &["pg_monitor"])),
-                "update [login]",
-            ),
-            (
-                Some(found(true, Password::Other, &["pg_monitor"])),
-                "update [password]",
-            ),
-            (
-                Some(found(false, Password::Other, &[])),
-                "update [login password], update [memberOf]",
-            ),
+            (16, altered(), "CREATEROLE, and ADMIN OPTION on role lens"),
+            (16, joined(), "ADMIN OPTION on role pg_monitor"),
         ] {
-            let plan = role.plan(&observed).expect("a plan");
-            assert!(!format!("{plan:?}").contains("hidden word"));
-            assert_eq!(said(plan), expected, "{observed:?}");
+            assert_eq!(right(version, observed), expected);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -19,6 +20,13 @@ pub(crate) struct Case {
     peer_seconds: f64,
     /// Ours by theirs: below 1 is faster.
     ratio: f64,
+    #[serde(flatten)]
+    traffic: Option<Traffic>,
+}
+
+/// What went to and fro, where that was counted.
+#[derive(Serialize)]
+struct Traffic {
     ours_requests: u64,
     peer_requests: u64,
     ours_bytes: u64,
@@ -26,18 +34,35 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    pub(crate) fn new(what: String, ours: Cost, peer_name: &'static str, peer: Cost) -> Self {
-        let (ours_seconds, peer_seconds) = (ours.took.as_secs_f64(), peer.took.as_secs_f64());
+    /// By time alone.
+    pub(crate) fn timed(
+        what: String,
+        ours: Duration,
+        peer_name: &'static str,
+        peer: Duration,
+    ) -> Self {
+        let (ours, peer) = (ours.as_secs_f64(), peer.as_secs_f64());
         Self {
             what,
-            ours_seconds: rounded(ours_seconds),
+            ours_seconds: rounded(ours),
             peer: peer_name,
-            peer_seconds: rounded(peer_seconds),
-            ratio: rounded(ours_seconds / peer_seconds),
+            peer_seconds: rounded(peer),
+            ratio: rounded(ours / peer),
+            traffic: None,
+        }
+    }
+
+    /// By time, and by what went to and fro.
+    pub(crate) fn new(what: String, ours: Cost, peer_name: &'static str, peer: Cost) -> Self {
+        let traffic = Traffic {
             ours_requests: ours.used.requests,
             peer_requests: peer.used.requests,
             ours_bytes: ours.used.bytes,
             peer_bytes: peer.used.bytes,
+        };
+        Self {
+            traffic: Some(traffic),
+            ..Self::timed(what, ours.took, peer_name, peer.took)
         }
     }
 }
@@ -72,23 +97,30 @@ pub(crate) fn keep(folder: &Path, what: &str, cases: &[Case]) -> Result<(), Fail
 const README: &str = "README.md";
 
 fn table(cases: &[Case]) -> String {
-    let mut text = "| case | firstlight | beside | takes | ratio | requests | KiB |\n\
-                    | --- | --- | --- | --- | --- | --- | --- |\n"
-        .to_owned();
+    let counted = cases.iter().any(|case| case.traffic.is_some());
+    let mut text = "| case | firstlight | beside | takes | ratio |".to_owned();
+    text += if counted {
+        " requests | KiB |\n| --- | --- | --- | --- | --- | --- | --- |\n"
+    } else {
+        "\n| --- | --- | --- | --- | --- |\n"
+    };
     for case in cases {
-        let _ = writeln!(
+        let _ = write!(
             text,
-            "| {} | {:.2} s | {} | {:.2} s | {:.2} | {} / {} | {} / {} |",
-            case.what,
-            case.ours_seconds,
-            case.peer,
-            case.peer_seconds,
-            case.ratio,
-            case.ours_requests,
-            case.peer_requests,
-            case.ours_bytes / 1024,
-            case.peer_bytes / 1024,
+            "| {} | {:.2} s | {} | {:.2} s | {:.2} |",
+            case.what, case.ours_seconds, case.peer, case.peer_seconds, case.ratio,
         );
+        if let Some(traffic) = &case.traffic {
+            let _ = write!(
+                text,
+                " {} / {} | {} / {} |",
+                traffic.ours_requests,
+                traffic.peer_requests,
+                traffic.ours_bytes / 1024,
+                traffic.peer_bytes / 1024,
+            );
+        }
+        text.push('\n');
     }
     text
 }

@@ -144,6 +144,26 @@ pub enum Error {
         /// Why.
         source: reqwest::Error,
     },
+    /// A statement of the test bed itself was refused.
+    #[error("{what}")]
+    Question {
+        /// The statement.
+        what: String,
+        /// Why.
+        source: Box<tokio_postgres::Error>,
+    },
+    /// A process that was to be killed is none of the server's.
+    #[error("the server has no backend {pid}")]
+    NoBackend {
+        /// Its number.
+        pid: i32,
+    },
+    /// Only root can make what a test asks for.
+    #[error("{what} can only be made by root")]
+    NeedsRoot {
+        /// It.
+        what: String,
+    },
     /// The API server has refused, or has not answered.
     #[error("failed to {verb} {path}")]
     Api {

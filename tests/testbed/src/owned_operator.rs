@@ -2,10 +2,10 @@
 
 use crate::error::InFile;
 use crate::launch::Launch;
-use crate::{Certificate, Cluster, Error, builds, owned, place, ports, unique};
+use crate::owned::Owned;
+use crate::{Certificate, Cluster, Error, builds, place, ports, unique};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Child;
 
 /// The Prometheus operator, as a process beside the API server.
 ///
@@ -95,16 +95,16 @@ fn built() -> Result<PathBuf, Error> {
 /// A process and its log.
 #[derive(Debug)]
 struct Process {
-    child: Child,
+    _owned: Owned,
     log: PathBuf,
 }
 
 impl Process {
-    fn start(name: &str, launch: &Launch) -> Result<Self, Error> {
+    fn start(name: &'static str, launch: &Launch) -> Result<Self, Error> {
         let data = place::make_data(&place::state())?;
         let log = data.join(format!("{}.log", unique(name)));
         Ok(Self {
-            child: owned::spawn(launch, &log)?,
+            _owned: Owned::start(name, launch, "INT", &log, None)?,
             log,
         })
     }
@@ -116,7 +116,6 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        owned::end(&mut self.child);
         let _ = fs::remove_file(&self.log);
     }
 }

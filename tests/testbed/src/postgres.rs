@@ -10,7 +10,7 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::{Config, NoTls, SimpleQueryMessage};
 
 const INITDB: Duration = Duration::from_mins(1);
 const READY: Duration = Duration::from_mins(1);
@@ -23,7 +23,7 @@ pub(crate) async fn start(room: &Room<'_>) -> Result<PostgresServer, Error> {
     let cluster = Files::prepare(&data)?;
     room.run(&cluster.initdb(&programs), INITDB).await?;
     let server = cluster.finish(room.port("postgres")?)?;
-    let child = room.start(&cluster.postgres(&programs, server.port))?;
+    let child = room.start(&cluster.postgres(&programs, server.port, &[]))?;
     room.ready(child, READY, async || ask(&server).await)
         .await?;
     Ok(server)
@@ -37,7 +37,42 @@ pub(crate) async fn ask(server: &PostgresServer) -> Attempt<()> {
     }
 }
 
+/// Carries out a statement as the superuser.
+pub(crate) async fn execute(server: &PostgresServer, sql: &str) -> Result<(), Error> {
+    let done = simple(server, sql).await;
+    done.map(|_| ()).map_err(|source| Error::Question {
+        what: sql.to_owned(),
+        source: Box::new(source),
+    })
+}
+
+/// When the server last read its settings and certificate.
+pub(crate) async fn loaded(server: &PostgresServer) -> Result<String, tokio_postgres::Error> {
+    let answers = simple(server, "SELECT pg_conf_load_time()").await?;
+    let row = answers.iter().find_map(|answer| match answer {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    Ok(row.unwrap_or_default().to_owned())
+}
+
 async fn question(server: &PostgresServer) -> Result<(), tokio_postgres::Error> {
+    simple(server, "SELECT 1").await.map(|_| ())
+}
+
+async fn simple(
+    server: &PostgresServer,
+    sql: &str,
+) -> Result<Vec<SimpleQueryMessage>, tokio_postgres::Error> {
+    let (client, connection) = config(server).connect(NoTls).await?;
+    let connection = tokio::spawn(connection);
+    let asked = client.simple_query(sql).await;
+    connection.abort();
+    asked
+}
+
+/// How the superuser connects.
+pub(crate) fn config(server: &PostgresServer) -> Config {
     let mut config = Config::new();
     config
         .host(&server.host)
@@ -45,11 +80,7 @@ async fn question(server: &PostgresServer) -> Result<(), tokio_postgres::Error> 
         .user(&server.user)
         .password(&server.password)
         .dbname("postgres");
-    let (client, connection) = config.connect(NoTls).await?;
-    let connection = tokio::spawn(connection);
-    let asked = client.simple_query("SELECT 1").await;
-    connection.abort();
-    asked.map(|_| ())
+    config
 }
 
 /// The folder with the server's programs, which Debian keeps off the path.
@@ -78,7 +109,29 @@ pub(crate) struct Files {
 
 impl Files {
     pub(crate) fn prepare(data: &Path) -> Result<Self, Error> {
-        let password = place::secret()?;
+        Self::with_password(data, place::secret()?, tls::certify(data)?)
+    }
+
+    /// The files of a server with the same users and certificate.
+    pub(crate) fn copy(&self, data: &Path) -> Result<Self, Error> {
+        let tls = tls::Certificate {
+            ca: data.join("ca.crt"),
+            certificate: data.join("server.crt"),
+            key: data.join("server.key"),
+        };
+        for (from, to) in [
+            (&self.tls.ca, &tls.ca),
+            (&self.tls.certificate, &tls.certificate),
+            (&self.tls.key, &tls.key),
+        ] {
+            // The mode goes along.
+            fs::copy(from, to).file("write", to)?;
+            give_away(to)?;
+        }
+        Self::with_password(data, self.password.clone(), tls)
+    }
+
+    fn with_password(data: &Path, password: String, tls: tls::Certificate) -> Result<Self, Error> {
         let password_file = data.join("password");
         fs::write(&password_file, &password).file("write", &password_file)?;
         fs::set_permissions(&password_file, Permissions::from_mode(0o600))
@@ -88,8 +141,32 @@ impl Files {
             pgdata: data.join("pgdata"),
             password_file,
             password,
-            tls: tls::certify(data)?,
+            tls,
         })
+    }
+
+    /// The server's certificate and its key.
+    pub(crate) fn certificate(&self) -> (&Path, &Path) {
+        (&self.tls.certificate, &self.tls.key)
+    }
+
+    /// Where a running server notes its process.
+    pub(crate) fn pid_file(&self) -> PathBuf {
+        self.pgdata.join("postmaster.pid")
+    }
+
+    /// Copies the data of a running server, so that what starts from it follows that server.
+    pub(crate) fn basebackup(&self, programs: &Path, from: &PostgresServer) -> Launch {
+        Launch::new(programs.join("pg_basebackup"))
+            .argument("--pgdata")
+            .argument(&self.pgdata)
+            .argument(format!("--host={}", from.host))
+            .argument(format!("--port={}", from.port))
+            .argument(format!("--username={}", from.user))
+            .arguments(["--wal-method=stream", "--checkpoint=fast"])
+            .arguments(["--write-recovery-conf", "--no-sync"])
+            .variable("PGPASSWORD", &self.password)
+            .unprivileged()
     }
 
     pub(crate) fn initdb(&self, programs: &Path) -> Launch {
@@ -105,9 +182,13 @@ impl Files {
 
     /// What is written into the new cluster: who may enter, with TLS and without.
     pub(crate) fn finish(&self, port: u16) -> Result<PostgresServer, Error> {
-        let entries: String = ["hostssl", "hostnossl"]
-            .map(|kind| format!("{kind} all all 127.0.0.1/32 scram-sha-256\n"))
-            .concat();
+        let entries: String = [
+            ("hostssl", "all"),
+            ("hostnossl", "all"),
+            ("host", "replication"),
+        ]
+        .map(|(kind, what)| format!("{kind} {what} all 127.0.0.1/32 scram-sha-256\n"))
+        .concat();
         let hba = self.pgdata.join("pg_hba.conf");
         fs::write(&hba, entries).file("write", &hba)?;
         Ok(PostgresServer {
@@ -119,7 +200,7 @@ impl Files {
         })
     }
 
-    pub(crate) fn postgres(&self, programs: &Path, port: u16) -> Launch {
+    pub(crate) fn postgres(&self, programs: &Path, port: u16, more: &[String]) -> Launch {
         let settings = [
             format!("port={port}"),
             format!("ssl_cert_file={}", self.tls.certificate.display()),
@@ -133,7 +214,8 @@ impl Files {
             // Autovacuum writes WAL of its own, which a test that counts writes would see.
             "autovacuum=off".to_owned(),
         ];
-        settings.into_iter().fold(
+        // Of two values of one setting the later counts.
+        settings.iter().chain(more).fold(
             Launch::new(programs.join("postgres"))
                 .argument("-D")
                 .argument(&self.pgdata)

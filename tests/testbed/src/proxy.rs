@@ -25,7 +25,7 @@ pub struct Proxy {
 
 #[derive(Debug)]
 struct Line {
-    backend: String,
+    backend: Mutex<String>,
     delay_ms: AtomicU64,
     accepted: AtomicUsize,
     carried: AtomicU64,
@@ -40,7 +40,7 @@ impl Proxy {
     /// [`Error::NoPort`] or [`Error::Listen`] when there is no port to listen on.
     pub async fn start(backend: impl Into<String>) -> Result<Self, Error> {
         let line = Arc::new(Line {
-            backend: backend.into(),
+            backend: Mutex::new(backend.into()),
             delay_ms: AtomicU64::new(0),
             accepted: AtomicUsize::new(0),
             carried: AtomicU64::new(0),
@@ -108,6 +108,12 @@ impl Proxy {
         }
     }
 
+    /// Passes new connections on to another backend, as a Service does after a failover; open ones
+    /// go on until [`Proxy::cut`].
+    pub fn redirect(&self, backend: impl Into<String>) {
+        *self.line.backend() = backend.into();
+    }
+
     /// Holds back everything that passes, in both directions, for this long. Zero passes it at once.
     pub fn delay(&self, by: Duration) {
         let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
@@ -138,9 +144,14 @@ impl Line {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn backend(&self) -> std::sync::MutexGuard<'_, String> {
+        self.backend.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn connect(self: Arc<Self>, mut client: TcpStream, mut cut: watch::Receiver<()>) {
         // A backend that refuses is seen by the client as a connection that ends at once.
-        let Ok(mut server) = TcpStream::connect(&self.backend).await else {
+        let backend = self.backend().clone();
+        let Ok(mut server) = TcpStream::connect(backend).await else {
             return;
         };
         tokio::select! {

@@ -1,10 +1,14 @@
-//! A certificate authority for one server, and the server's certificate.
+//! Certificate authorities of a test, and the certificates of its servers.
 
 use crate::Error;
 use crate::error::InFile;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
+};
+use std::fmt;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -14,7 +18,7 @@ use std::path::{Path, PathBuf};
 pub struct Certificate {
     /// The authority that signed it.
     pub ca: PathBuf,
-    /// For `localhost` and 127.0.0.1.
+    /// The certificate; of [`certify`] it is for `localhost` and 127.0.0.1.
     pub certificate: PathBuf,
     /// Its private key.
     pub key: PathBuf,
@@ -31,13 +35,110 @@ impl Certificate {
     }
 }
 
+/// A server's certificate and its private key, as PEM.
+#[derive(Clone)]
+pub struct Signed {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
+
+/// An authority of a test. All have one name, as those that an operator makes anew do.
+pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// A new one, with a key that no other has.
+    ///
+    /// # Errors
+    /// [`Error::Certificate`] when it cannot sign itself.
+    pub fn new() -> Result<Self, Error> {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        name(&mut params, "firstlight test bed");
+        let issuer = KeyPair::generate()
+            .and_then(|key| CertifiedIssuer::self_signed(params, key))
+            .map_err(|source| Error::Certificate { source })?;
+        Ok(Self { issuer })
+    }
+
+    /// Its own certificate, as PEM.
+    #[must_use]
+    pub fn pem(&self) -> String {
+        self.issuer.pem()
+    }
+
+    /// A certificate for these names and addresses.
+    ///
+    /// # Errors
+    /// [`Error::Certificate`] when it cannot be signed.
+    pub fn sign(&self, names: &[&str]) -> Result<Signed, Error> {
+        self.sign_as(names, |_| {})
+    }
+
+    /// The same, but it expired on 2 January 2020.
+    ///
+    /// # Errors
+    /// [`Error::Certificate`] when it cannot be signed.
+    pub fn sign_expired(&self, names: &[&str]) -> Result<Signed, Error> {
+        self.sign_as(names, |params| {
+            params.not_before = date_time_ymd(2020, 1, 1);
+            params.not_after = date_time_ymd(2020, 1, 2);
+        })
+    }
+
+    fn sign_as(
+        &self,
+        names: &[&str],
+        with: impl FnOnce(&mut CertificateParams),
+    ) -> Result<Signed, Error> {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let signed = || {
+            let first = names.first().cloned().unwrap_or_default();
+            let mut params = CertificateParams::new(names)?;
+            name(&mut params, &first);
+            with(&mut params);
+            let key = KeyPair::generate()?;
+            let certificate = params.signed_by(&key, &self.issuer)?;
+            Ok(Signed {
+                certificate: certificate.pem(),
+                key: key.serialize_pem(),
+            })
+        };
+        signed().map_err(|source| Error::Certificate { source })
+    }
+}
+
+fn name(params: &mut CertificateParams, name: &str) {
+    params.distinguished_name.push(DnType::CommonName, name);
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authority").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Signed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signed").finish_non_exhaustive()
+    }
+}
+
 /// Makes an authority and a certificate for `localhost` and 127.0.0.1 in `folder`. The
 /// authority's own key is not kept.
 ///
 /// # Errors
 /// When they cannot be signed, or the files cannot be written.
 pub fn certify(folder: &Path) -> Result<Certificate, Error> {
-    let (ca, certificate, key) = sign()?;
+    let authority = Authority::new()?;
+    let signed = authority.sign(&["localhost", "127.0.0.1"])?;
+    write(folder, &authority.pem(), &signed)
+}
+
+/// Writes them as the files of a server, over those that are there.
+pub(crate) fn write(folder: &Path, ca: &str, signed: &Signed) -> Result<Certificate, Error> {
     let files = Certificate {
         ca: folder.join("ca.crt"),
         certificate: folder.join("server.crt"),
@@ -45,38 +146,12 @@ pub fn certify(folder: &Path) -> Result<Certificate, Error> {
     };
     for (path, pem, mode) in [
         (&files.ca, ca, 0o644),
-        (&files.certificate, certificate, 0o644),
-        (&files.key, key, 0o600),
+        (&files.certificate, signed.certificate.as_str(), 0o644),
+        (&files.key, signed.key.as_str(), 0o600),
     ] {
         fs::write(path, pem).file("write", path)?;
         fs::set_permissions(path, Permissions::from_mode(mode)).file("protect", path)?;
         crate::room::give_away(path)?;
     }
     Ok(files)
-}
-
-/// The authority, the certificate and its key, each as PEM.
-pub(crate) fn sign() -> Result<(String, String, String), Error> {
-    chain().map_err(|source| Error::Certificate { source })
-}
-
-fn chain() -> Result<(String, String, String), rcgen::Error> {
-    let ca_key = KeyPair::generate()?;
-    let mut authority = CertificateParams::new(Vec::new())?;
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    authority
-        .distinguished_name
-        .push(DnType::CommonName, "firstlight test bed");
-    let ca = authority.self_signed(&ca_key)?;
-    let issuer = Issuer::new(authority, ca_key);
-
-    let key = KeyPair::generate()?;
-    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let mut server = CertificateParams::new(names)?;
-    server
-        .distinguished_name
-        .push(DnType::CommonName, "localhost");
-    let certificate = server.signed_by(&key, &issuer)?;
-    Ok((ca.pem(), certificate.pem(), key.serialize_pem()))
 }

@@ -1,6 +1,6 @@
 //! A validating webhook, as an operator has one.
 
-use crate::{Error, ports, tls};
+use crate::{Authority, Error, ports};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::pem::PemObject as _;
@@ -29,11 +29,13 @@ impl Webhook {
     pub fn new() -> Result<Self, Error> {
         // Fails only where a provider is set already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let (authority, certificate, key) = tls::sign()?;
-        let config = config(&certificate, &key).map_err(|source| Error::Tls { source })?;
+        let authority = Authority::new()?;
+        let signed = authority.sign(&["localhost", "127.0.0.1"])?;
+        let config =
+            config(&signed.certificate, &signed.key).map_err(|source| Error::Tls { source })?;
         Ok(Self {
             port: ports::free()?,
-            authority,
+            authority: authority.pem(),
             config: Arc::new(config),
             denial: Arc::default(),
         })

@@ -1,23 +1,19 @@
-//! One connection: its socket, its notices, and the only place where an answer becomes an error.
+//! One connection: its socket, its statements, and the only place where an answer becomes an error.
 
-use std::future::poll_fn;
-use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::TryStreamExt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
-use tokio_postgres::error::{DbError, ErrorPosition, Severity};
-use tokio_postgres::types::{FromSql, ToSql, Type};
-use tokio_postgres::{AsyncMessage, Client, SimpleQueryMessage};
-use tracing::{Instrument, Span, debug, field, info, info_span, warn};
+use tokio_postgres::Client;
+use tracing::{Instrument, Span, field, info_span};
 
 use crate::engine::{Chain, Class, Failure};
 
 use super::super::error::Error;
-use super::super::fault::Fault;
 use super::Settings;
+use super::answers::{Count, Interrupted, Row, Texts, ask, fault, run};
+use super::notices::{Current, drive};
 
 /// An open connection, and the task that moves its bytes.
 pub(super) struct Connection {
@@ -27,16 +23,14 @@ pub(super) struct Connection {
     port: u16,
     database: String,
     statement_timeout: Option<Duration>,
-    current: Arc<Mutex<Current>>,
+    current: Current,
+    /// The process that serves it; known once it is prepared.
+    pid: i32,
+    /// Whether the server was found to be gone, or no longer the one to talk to.
+    broken: bool,
     /// Whether nothing is under way: no statement, no transaction.
     settled: bool,
     pub(super) in_transaction: bool,
-}
-
-/// What the server is doing for us: whose notices these are.
-struct Current {
-    summary: String,
-    span: Span,
 }
 
 impl Connection {
@@ -50,18 +44,17 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let current = Arc::new(Mutex::new(Current {
-            summary: String::new(),
-            span: Span::none(),
-        }));
+        let current = Current::default();
         Self {
             client,
-            socket: tokio::spawn(drive(socket, Arc::clone(&current))),
+            socket: tokio::spawn(drive(socket, current.clone())),
+            pid: 0,
             host: settings.host.clone(),
             port: settings.port,
             database: database.to_owned(),
             statement_timeout: settings.statement_timeout,
             current,
+            broken: false,
             settled: true,
             in_transaction: false,
         }
@@ -75,12 +68,39 @@ impl Connection {
         // A server that is told of our end only by the next packet would go on with a statement,
         // and keep our locks, for hours. Since version 14 it can look by itself.
         let sql = format!(
-            "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; \
-             SET tcp_keepalives_count = 3; {timeout} \
+            "SELECT pg_catalog.pg_backend_pid(); SET tcp_keepalives_idle = 30; \
+             SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; \
+             SET tcp_user_timeout = '60s'; {timeout} \
              SELECT pg_catalog.set_config('client_connection_check_interval', '1s', false) \
              WHERE pg_catalog.current_setting('server_version_num')::int >= 140000"
         );
-        self.batch("SET", &sql).await
+        let rows = self.simple("SET", &sql).await.map_err(|cut| cut.error)?;
+        let pid = rows
+            .into_iter()
+            .next()
+            .and_then(|row| row.into_iter().next());
+        let pid = pid.flatten().and_then(|pid| pid.parse().ok());
+        self.pid = pid.ok_or_else(|| Error::Answer {
+            summary: "SELECT pg_backend_pid".to_owned(),
+            source: "the server does not number its processes".into(),
+        })?;
+        Ok(())
+    }
+
+    pub(super) fn database(&self) -> &str {
+        &self.database
+    }
+
+    pub(super) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    pub(super) fn current(&self) -> Current {
+        self.current.clone()
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
     }
 
     pub(super) fn is_usable(&self) -> bool {
@@ -93,42 +113,37 @@ impl Connection {
         sql: &str,
         params: &[&str],
     ) -> Result<Vec<Row>, Error> {
-        let typed: Vec<(&(dyn ToSql + Sync), Type)> = params
-            .iter()
-            .map(|value| (value as &(dyn ToSql + Sync), Type::TEXT))
-            .collect();
         let span = self.begin(summary);
-        let answer = self.client.query_typed(sql, &typed);
-        let answer = answer.instrument(span.clone()).await;
-        let rows = self.end(&span, summary, answer)?;
+        let answer = ask(&self.client, sql, params).instrument(span.clone());
+        let (rows, count) = answer.await;
+        let answer = self.end(&span, summary, &count, rows)?;
         let summary: Arc<str> = summary.into();
-        let row = |row| Row {
-            row,
-            summary: Arc::clone(&summary),
-        };
-        Ok(rows.into_iter().map(row).collect())
+        let row = |row| Row::new(row, &summary);
+        Ok(answer.into_iter().map(row).collect())
     }
 
+    /// Carries out statements whose answers nobody needs.
     pub(super) async fn batch(&mut self, summary: &str, sql: &str) -> Result<(), Error> {
-        let span = self.begin(summary);
-        let answer = self.client.batch_execute(sql).instrument(span.clone());
-        let answer = answer.await;
-        self.end(&span, summary, answer)
+        let done = self.simple(summary, sql).await;
+        done.map(|_| ()).map_err(|cut| cut.error)
     }
 
-    pub(super) async fn script(
+    /// Carries out statements, and gives their answers as text.
+    pub(super) async fn simple(
         &mut self,
         summary: &str,
         sql: &str,
     ) -> Result<Vec<Texts>, Interrupted> {
         let span = self.begin(summary);
-        let mut after = 0;
-        let mut rows = Vec::new();
-        let answer = run(&self.client, sql, &mut after, &mut rows);
+        let (mut count, mut rows) = (Count::default(), Vec::new());
+        let answer = run(&self.client, sql, &mut count, &mut rows);
         let answer = answer.instrument(span.clone()).await;
-        self.end(&span, summary, answer)
+        self.end(&span, summary, &count, answer)
             .map(|()| rows)
-            .map_err(|error| Interrupted { after, error })
+            .map_err(|error| Interrupted {
+                after: count.statements,
+                error,
+            })
     }
 
     fn begin(&mut self, summary: &str) -> Span {
@@ -143,13 +158,14 @@ impl Connection {
             db.namespace = self.database,
             db.query.summary = summary,
             db.response.status_code = field::Empty,
+            db.response.returned_rows = field::Empty,
+            firstlight.rows_affected = field::Empty,
+            firstlight.waits_for = field::Empty,
             server.address = self.host,
             server.port = self.port,
             error.type = field::Empty,
         );
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        summary.clone_into(&mut current.summary);
-        current.span = span.clone();
+        self.current.set(summary, &span);
         span
     }
 
@@ -157,9 +173,17 @@ impl Connection {
         &mut self,
         span: &Span,
         summary: &str,
+        count: &Count,
         answer: Result<T, tokio_postgres::Error>,
     ) -> Result<T, Error> {
         let summary = summary.to_owned();
+        self.current.clear();
+        span.record("db.response.returned_rows", count.returned);
+        // What a statement returns it also counts.
+        span.record(
+            "firstlight.rows_affected",
+            count.told.saturating_sub(count.returned),
+        );
         let error = match answer {
             Ok(answer) => {
                 self.settled = true;
@@ -170,18 +194,22 @@ impl Connection {
         let error = match error.as_db_error().map(fault) {
             Some(source) => {
                 // A server that shut down, or was demoted, is no longer the one to talk to.
-                self.settled = !matches!(source.class(), Class::Unavailable);
+                self.broken = matches!(source.class(), Class::Unavailable);
+                self.settled = !self.broken;
                 Error::Statement {
                     summary,
                     needs: None,
                     source: Box::new(source),
                 }
             }
-            None if error.is_closed() || is_io(&error) => Error::Lost {
-                server: format!("{}:{}", self.host, self.port),
-                summary,
-                source: error.into(),
-            },
+            None if error.is_closed() || is_io(&error) => {
+                self.broken = true;
+                Error::Lost {
+                    server: format!("{}:{}", self.host, self.port),
+                    summary,
+                    source: error.into(),
+                }
+            }
             None => Error::Answer {
                 summary,
                 source: error.into(),
@@ -202,58 +230,6 @@ impl Drop for Connection {
     }
 }
 
-async fn run(
-    client: &Client,
-    sql: &str,
-    after: &mut usize,
-    rows: &mut Vec<Texts>,
-) -> Result<(), tokio_postgres::Error> {
-    let mut answers = pin!(client.simple_query_raw(sql).await?);
-    while let Some(answer) = answers.try_next().await? {
-        match answer {
-            SimpleQueryMessage::CommandComplete(_) => *after += 1,
-            SimpleQueryMessage::Row(row) => {
-                let values = (0..row.len()).map(|column| row.get(column).map(str::to_owned));
-                rows.push(values.collect());
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-async fn drive<S, T>(mut socket: tokio_postgres::Connection<S, T>, current: Arc<Mutex<Current>>)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-    T: AsyncRead + AsyncWrite + Unpin,
-{
-    while let Some(message) = poll_fn(|context| socket.poll_message(context)).await {
-        match message {
-            Ok(AsyncMessage::Notice(notice)) => log(&current, &notice),
-            Ok(_) => {}
-            Err(error) => {
-                debug!(error = %Chain(&error), "the session with Postgres ended");
-                return;
-            }
-        }
-    }
-}
-
-fn log(current: &Mutex<Current>, notice: &DbError) {
-    let current = current.lock().unwrap_or_else(PoisonError::into_inner);
-    let (summary, span) = (current.summary.as_str(), &current.span);
-    let (code, said) = (notice.code().code(), notice.message());
-    match notice.parsed_severity() {
-        Some(Severity::Warning) => {
-            warn!(parent: span, db.query.summary = summary, code, "Postgres warns: {said}");
-        }
-        Some(Severity::Notice | Severity::Info) => {
-            info!(parent: span, db.query.summary = summary, code, "Postgres notes: {said}");
-        }
-        _ => debug!(parent: span, db.query.summary = summary, code, "Postgres says: {said}"),
-    }
-}
-
 /// Writes into the span how its call ended.
 pub(super) fn record(span: &Span, error: &Error) {
     span.record("otel.status_code", "ERROR");
@@ -264,51 +240,6 @@ pub(super) fn record(span: &Span, error: &Error) {
     }
 }
 
-pub(super) fn fault(said: &DbError) -> Fault {
-    Fault {
-        code: said.code().code().to_owned(),
-        message: said.message().to_owned(),
-        detail: said.detail().map(str::to_owned),
-        hint: said.hint().map(str::to_owned),
-        position: match said.position() {
-            Some(ErrorPosition::Original(position)) => usize::try_from(*position).ok(),
-            Some(ErrorPosition::Internal { .. }) | None => None,
-        },
-        context: said.where_().map(str::to_owned),
-    }
-}
-
 fn is_io(error: &tokio_postgres::Error) -> bool {
     std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
-}
-
-/// A row of an answer in text, none where it is null.
-pub(in crate::providers::postgres) type Texts = Vec<Option<String>>;
-
-/// A text of statements that was not carried out to its end.
-#[derive(Debug)]
-pub(in crate::providers::postgres) struct Interrupted {
-    /// How many statements were carried out.
-    pub(in crate::providers::postgres) after: usize,
-    /// Why the next one was not.
-    pub(in crate::providers::postgres) error: Error,
-}
-
-/// A row of an answer.
-pub(in crate::providers::postgres) struct Row {
-    row: tokio_postgres::Row,
-    summary: Arc<str>,
-}
-
-impl Row {
-    /// The value of a column.
-    pub(in crate::providers::postgres) fn get<T>(&self, column: usize) -> Result<T, Error>
-    where
-        T: for<'a> FromSql<'a>,
-    {
-        self.row.try_get(column).map_err(|source| Error::Answer {
-            summary: self.summary.to_string(),
-            source: source.into(),
-        })
-    }
 }

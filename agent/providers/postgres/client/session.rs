@@ -5,11 +5,14 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::super::error::Error;
-use super::Pool;
-use super::connection::{Connection, Interrupted, Row, Texts};
+use super::answers::{Interrupted, Row, Texts};
+use super::connection::Connection;
+use super::waits::Watch;
+use super::{Pool, Server};
 
 /// Exclusive use of a connection; dropped, it goes back to where it was taken from if it is whole.
 pub(in crate::providers::postgres) struct Session {
+    server: Server,
     connection: Option<Connection>,
     pool: Option<Arc<Pool>>,
     _permit: Option<OwnedSemaphorePermit>,
@@ -17,19 +20,22 @@ pub(in crate::providers::postgres) struct Session {
 
 impl Session {
     pub(super) fn pooled(
+        server: &Server,
         connection: Connection,
         pool: Arc<Pool>,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Self {
         Self {
+            server: server.clone(),
             connection: Some(connection),
             pool: Some(pool),
             _permit: permit,
         }
     }
 
-    pub(super) fn dedicated(connection: Connection) -> Self {
+    pub(super) fn dedicated(server: &Server, connection: Connection) -> Self {
         Self {
+            server: server.clone(),
             connection: Some(connection),
             pool: None,
             _permit: None,
@@ -69,7 +75,9 @@ impl Session {
         summary: &str,
         sql: &str,
     ) -> Result<(), Error> {
-        self.connection().batch(summary, sql).await
+        let watch = self.watch();
+        let (done, wait) = watch.over(self.connection().batch(summary, sql)).await;
+        done.map_err(|error| error.after(wait))
     }
 
     /// Carries out statements of the bundle, and gives their answers as text.
@@ -78,18 +86,23 @@ impl Session {
         summary: &str,
         sql: &str,
     ) -> Result<Vec<Texts>, Interrupted> {
-        self.connection().script(summary, sql).await
+        let watch = self.watch();
+        let (answers, wait) = watch.over(self.connection().simple(summary, sql)).await;
+        answers.map_err(|cut| Interrupted {
+            error: cut.error.after(wait),
+            ..cut
+        })
     }
 
     /// Begins a transaction: until it has ended, this session serves nobody else.
     pub(in crate::providers::postgres) async fn begin(&mut self, sql: &str) -> Result<(), Error> {
         self.connection().in_transaction = true;
-        self.connection().batch("BEGIN", sql).await
+        self.batch("BEGIN", sql).await
     }
 
     /// Ends the transaction.
     pub(in crate::providers::postgres) async fn end(&mut self, sql: &str) -> Result<(), Error> {
-        self.connection().batch(sql, sql).await?;
+        self.batch(sql, sql).await?;
         self.connection().in_transaction = false;
         Ok(())
     }
@@ -101,6 +114,18 @@ impl Session {
         self.connection().prepare().await
     }
 
+    /// For what may take its time or wait for others; a question of our own does neither.
+    fn watch(&mut self) -> Watch {
+        let server = self.server.clone();
+        let connection = self.connection();
+        Watch {
+            server,
+            database: connection.database().to_owned(),
+            pid: connection.pid(),
+            current: connection.current(),
+        }
+    }
+
     fn connection(&mut self) -> &mut Connection {
         self.connection
             .as_mut()
@@ -110,9 +135,13 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if let (Some(connection), Some(pool)) = (self.connection.take(), &self.pool)
-            && connection.is_usable()
-        {
+        let Some(connection) = self.connection.take() else {
+            return;
+        };
+        if connection.is_broken() {
+            self.server.forget_idle();
+        }
+        if let Some(pool) = &self.pool {
             pool.put(connection);
         }
     }

@@ -1,0 +1,147 @@
+//! What the server answers, in words that leave this folder: rows, counts and faults.
+
+use std::fmt::Write;
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+use tokio_postgres::error::{DbError, ErrorPosition};
+use tokio_postgres::types::{FromSql, Type};
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+use super::super::error::Error;
+use super::super::fault::{Fault, Position};
+
+/// A row of an answer in text, none where it is null.
+pub(in crate::providers::postgres) type Texts = Vec<Option<String>>;
+
+/// A text of statements that was not carried out to its end.
+#[derive(Debug)]
+pub(in crate::providers::postgres) struct Interrupted {
+    /// How many statements were carried out.
+    pub(in crate::providers::postgres) after: usize,
+    /// Why the next one was not.
+    pub(in crate::providers::postgres) error: Error,
+}
+
+/// A row of an answer.
+pub(in crate::providers::postgres) struct Row {
+    row: tokio_postgres::Row,
+    summary: Arc<str>,
+}
+
+impl Row {
+    pub(super) fn new(row: tokio_postgres::Row, summary: &Arc<str>) -> Self {
+        let summary = Arc::clone(summary);
+        Self { row, summary }
+    }
+
+    /// The value of a column.
+    pub(in crate::providers::postgres) fn get<T>(&self, column: usize) -> Result<T, Error>
+    where
+        T: for<'a> FromSql<'a>,
+    {
+        self.row.try_get(column).map_err(|source| Error::Answer {
+            summary: self.summary.to_string(),
+            source: source.into(),
+        })
+    }
+}
+
+/// What an answer holds, as far as it has come.
+#[derive(Default)]
+pub(super) struct Count {
+    /// How many statements were carried out.
+    pub(super) statements: usize,
+    /// How many rows have come.
+    pub(super) returned: u64,
+    /// How many rows the server itself counts, returned or changed.
+    pub(super) told: u64,
+}
+
+/// Asks with parameters, each a text that the statement casts.
+pub(super) async fn ask(
+    client: &Client,
+    sql: &str,
+    params: &[&str],
+) -> (
+    Result<Vec<tokio_postgres::Row>, tokio_postgres::Error>,
+    Count,
+) {
+    let mut count = Count::default();
+    let answer = async {
+        let typed = params.iter().map(|value| (*value, Type::TEXT));
+        let mut answer = pin!(client.query_typed_raw(sql, typed).await?);
+        let mut rows = Vec::new();
+        while let Some(row) = answer.try_next().await? {
+            count.returned += 1;
+            rows.push(row);
+        }
+        count.told = answer.rows_affected().unwrap_or_default();
+        Ok(rows)
+    };
+    let answer = answer.await;
+    (answer, count)
+}
+
+/// Carries out the statements of a text, one after another, until one fails.
+pub(super) async fn run(
+    client: &Client,
+    sql: &str,
+    count: &mut Count,
+    rows: &mut Vec<Texts>,
+) -> Result<(), tokio_postgres::Error> {
+    let mut answers = pin!(client.simple_query_raw(sql).await?);
+    while let Some(answer) = answers.try_next().await? {
+        match answer {
+            SimpleQueryMessage::CommandComplete(told) => {
+                count.statements += 1;
+                count.told += told;
+            }
+            SimpleQueryMessage::Row(row) => {
+                count.returned += 1;
+                let values = (0..row.len()).map(|column| row.get(column).map(str::to_owned));
+                rows.push(values.collect());
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn fault(said: &DbError) -> Fault {
+    Fault {
+        code: said.code().code().to_owned(),
+        message: said.message().to_owned(),
+        detail: said.detail().map(str::to_owned),
+        hint: said.hint().map(str::to_owned),
+        position: said.position().map(|position| match position {
+            ErrorPosition::Original(at) => Position::Sent(*at as usize),
+            ErrorPosition::Internal { position, query } => Position::Inner {
+                at: *position as usize,
+                query: query.clone(),
+            },
+        }),
+        context: said.where_().map(str::to_owned),
+        object: object(said),
+    }
+}
+
+/// What an error is about, where the server names it beside its message.
+fn object(said: &DbError) -> Option<String> {
+    let (kind, name) = match (said.table(), said.datatype()) {
+        (Some(table), _) => ("table", table),
+        (None, Some(datatype)) => ("type", datatype),
+        (None, None) => return said.constraint().map(|name| format!("constraint {name}")),
+    };
+    let schema = said
+        .schema()
+        .map_or_else(String::new, |schema| format!("{schema}."));
+    let mut object = format!("{kind} {schema}{name}");
+    for (part, name) in [("column", said.column()), ("constraint", said.constraint())] {
+        if let Some(name) = name {
+            let _ = write!(object, ", {part} {name}");
+        }
+    }
+    Some(object)
+}

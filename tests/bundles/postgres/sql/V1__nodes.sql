@@ -1,0 +1,1 @@
+CREATE TABLE lens.nodes (id bigint PRIMARY KEY);

@@ -1,0 +1,3 @@
+CREATE TABLE größe (id int);
+COMMIT;
+CREATE INDEX CONCURRENTLY i ON größe (id);

@@ -1,0 +1,3 @@
+-- firstlight: transaction=none
+CREATE INDEX CONCURRENTLY ON t (id);
+CREATE TEMP TABLE scratch ();

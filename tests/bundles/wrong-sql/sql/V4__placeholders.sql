@@ -1,0 +1,2 @@
+GRANT USAGE ON SCHEMA public TO ${role};
+SELECT '${api_role}'; -- ${comment}

@@ -1,0 +1,175 @@
+//! Migrations among others: sessions that hold what they need, and other runs.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use firstlight::engine::{Outcome, Plan, Resource};
+use firstlight::providers::postgres::{
+    File, Migrations, MigrationsObserved, Placeholders, Settings,
+};
+use testbed::{Attempt, Postgres, Proxy, eventually};
+
+use super::stepwise::outside;
+use super::{Bed, connect, settings};
+use crate::law::{self, Waits};
+
+fn file(sql: &str) -> File {
+    File::new(1, "test", "sql/V0001__test.sql", sql, &Placeholders::new())
+}
+
+#[tokio::test]
+async fn a_dump_that_holds_a_table_is_named_until_it_ends() {
+    let bed = Bed::shared();
+    let database = bed.database("dumped").await;
+    bed.execute(&database, "CREATE TABLE nodes (id int)").await;
+    let dump = bed.client(&database).await;
+    dump.batch_execute(
+        "SET application_name = 'pg_dump'; BEGIN; LOCK TABLE nodes IN ACCESS SHARE MODE",
+    )
+    .await
+    .expect("it has the table");
+    let dumping = tokio::spawn(async move {
+        dump.batch_execute("SELECT pg_sleep(10)")
+            .await
+            .expect("it dumps");
+        dump.batch_execute("COMMIT").await
+    });
+    let waits = Arc::new(Waits::default());
+    let run = Migrations::new(
+        bed.server(),
+        &database,
+        vec![file("ALTER TABLE nodes ADD COLUMN name text;")],
+    );
+    let began = Instant::now();
+    let outcome = law::listened(run, Arc::clone(&waits)).await;
+    let took = began.elapsed();
+    assert!(matches!(outcome, Outcome::Changed(_)), "{outcome:?}");
+    // Three tries of three seconds fail, and the fourth is not long after the dump.
+    let bounds = Duration::from_secs(9)..Duration::from_secs(20);
+    assert!(bounds.contains(&took), "{took:?}");
+    dumping.await.expect("no panic").expect("it ends");
+    let said = waits.said();
+    let first = &said[0];
+    let expected = "sql/V0001__test.sql:1:1: canceling statement due to lock timeout (55P03)";
+    assert!(first.starts_with(expected), "{first}");
+    for part in ["pg_dump", "process ", "since ", "UTC"] {
+        assert!(first.contains(part), "{part} is not in {first}");
+    }
+    // The same wait is not told again and again.
+    assert_eq!(said.len(), 1, "{said:?}");
+}
+
+#[tokio::test]
+async fn an_index_is_built_beside_others_however_long_they_take() {
+    let bed = Bed::shared();
+    let database = bed.database("patient").await;
+    bed.execute(&database, "CREATE TABLE nodes (id int)").await;
+    let old = bed.client(&database).await;
+    let reading = tokio::spawn(async move {
+        let sql = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM nodes; SELECT pg_sleep(5); COMMIT";
+        old.batch_execute(sql).await
+    });
+    let asleep = "SELECT count(*)::text FROM pg_stat_activity WHERE wait_event = 'PgSleep' \
+                  AND datname = current_database()";
+    bed.until(&database, asleep, "1").await;
+    let waits = Arc::new(Waits::default());
+    let files = vec![outside(1, "CREATE INDEX CONCURRENTLY i ON nodes (id);")];
+    let run = Migrations::new(bed.server(), &database, files);
+    let outcome = law::listened(run, Arc::clone(&waits)).await;
+    assert!(matches!(outcome, Outcome::Changed(_)), "{outcome:?}");
+    assert_eq!(waits.said(), [""; 0]);
+    reading.await.expect("no panic").expect("it ends");
+}
+
+#[tokio::test]
+async fn an_index_whose_builder_was_killed_is_made_anew() {
+    let bed = Bed::shared();
+    let database = bed.database("builder").await;
+    bed.execute(&database, "CREATE TABLE nodes (id int)").await;
+    let old = bed.client(&database).await;
+    let hold = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM nodes";
+    old.batch_execute(hold).await.expect("a snapshot");
+    let files = || {
+        vec![outside(
+            1,
+            "CREATE INDEX CONCURRENTLY i ON nodes (id);\nINSERT INTO nodes VALUES (1);",
+        )]
+    };
+    let first = Migrations::new(connect(settings(&bed.at)), &database, files());
+    let Ok(Plan::Change(mut changes)) = first.plan(&MigrationsObserved::default()) else {
+        panic!("it is pending");
+    };
+    let waiting = "SELECT count(*)::text FROM pg_stat_progress_create_index \
+                   WHERE phase LIKE 'waiting for %' AND index_relid <> 0 \
+                     AND datname = current_database()";
+    tokio::select! {
+        ended = first.apply(changes.remove(0)) => panic!("it waits: {ended:?}"),
+        () = bed.until(&database, waiting, "1") => {}
+    }
+    drop((first, changes));
+    let gone = "SELECT count(*)::text FROM pg_stat_activity \
+                WHERE application_name = 'firstlight' AND datname = current_database()";
+    bed.until(&database, gone, "0").await;
+    let valid = "SELECT indisvalid::text FROM pg_index WHERE indexrelid = 'i'::regclass";
+    assert_eq!(bed.value(&database, valid).await, "false");
+    old.batch_execute("COMMIT").await.expect("it ends");
+    law::settles(Migrations::new(bed.server(), &database, files())).await;
+    assert_eq!(bed.value(&database, valid).await, "true");
+    assert_eq!(
+        bed.value(&database, "SELECT count(*)::text FROM nodes")
+            .await,
+        "1"
+    );
+}
+
+/// The answer to a COMMIT is lost while the server still works on it.
+#[tokio::test]
+async fn a_commit_in_doubt_is_waited_for_and_never_repeated() {
+    // Only a transaction that asks for it waits for a standby, and there is none.
+    let postgres = Postgres::builder().setting("synchronous_commit", "local");
+    let postgres = postgres.start().await.expect("a Postgres of its own");
+    let bed = Bed::new(postgres.server().clone());
+    let standby = async |name: &str| {
+        let sql = format!("ALTER SYSTEM SET synchronous_standby_names = '{name}'");
+        bed.execute("postgres", &sql).await;
+        bed.execute("postgres", "SELECT pg_reload_conf()").await;
+        bed.until("postgres", "SHOW synchronous_standby_names", name)
+            .await;
+    };
+    standby("nobody").await;
+    let proxy = Proxy::start(format!("{}:{}", bed.at.host, bed.at.port))
+        .await
+        .expect("a proxy");
+    let server = connect(Settings {
+        port: proxy.address().port(),
+        ..settings(&bed.at)
+    });
+    let sql = "SET LOCAL synchronous_commit = on;\nCREATE TABLE once (id int);\nINSERT INTO once VALUES (1);";
+    let waits = Arc::new(Waits::default());
+    let run = Migrations::new(server, "postgres", vec![file(sql)]);
+    let run = tokio::spawn(law::listened(run, Arc::clone(&waits)));
+    let committing = "SELECT count(*)::text FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    bed.until("postgres", committing, "1").await;
+    proxy.cut().await;
+    let told = eventually("the doubt", Duration::from_secs(30), async || {
+        let said = waits.said();
+        let expected = "the connection was lost in the COMMIT of V0001__test.sql, and the server \
+                        still works on it (transaction ";
+        if said.iter().any(|said| said.starts_with(expected)) {
+            Attempt::Done(())
+        } else {
+            Attempt::NotYet(format!("{said:?}"))
+        }
+    });
+    told.await.expect("it is told");
+    let visible = "SELECT coalesce(to_regclass('once')::text, 'not yet')";
+    assert_eq!(bed.value("postgres", visible).await, "not yet");
+    standby("").await;
+    let outcome = run.await.expect("no panic");
+    assert!(outcome.is_settled(), "{outcome:?}");
+    assert_eq!(
+        bed.value("postgres", "SELECT count(*)::text FROM once")
+            .await,
+        "1"
+    );
+}
