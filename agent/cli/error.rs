@@ -25,6 +25,8 @@ pub(super) enum CliError {
     OnlyAll,
     #[error("nobody has confirmed that {count} objects are deleted")]
     NotConfirmed { count: usize },
+    #[error("told to stop before the first step")]
+    Stopped,
     #[error("no migration is named that is to be set right")]
     NothingNamed,
     #[error("the bundle has no step {0} that migrates")]
@@ -59,16 +61,19 @@ impl CliError {
             Self::Postgres(error) => error.class(),
             Self::Rights(_) => Class::Forbidden,
             Self::NoRecord { .. } => Class::Unavailable,
+            Self::Stopped => Class::Busy,
             Self::Record(_) => Class::Diverged,
             Self::Json(_) | Self::Render(_) | Self::Runtime(_) => Class::Bug,
         }
     }
 
-    /// Whether the same may go well in a moment: the API server could not answer. That there is no
-    /// such namespace is an answer.
+    /// Whether the same may go well in a moment: the API server could not answer, or something was
+    /// written between a look and a write, be it by a write of ours whose answer was lost. That
+    /// there is no such namespace is an answer.
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Kubernetes(kubernetes::Error::NotFound { .. }) => false,
+            Self::Kubernetes(kubernetes::Error::Conflict { .. }) => true,
             Self::Kubernetes(error) => error.class() == Class::Unavailable,
             _ => false,
         }
@@ -121,5 +126,52 @@ impl CliError {
             .into_iter()
             .map(|hint| format!("\n  hint: {hint}"));
         format!("{cause}{}", hints.collect::<String>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_asked_again() {
+        let request = || "create Lease lens/firstlight-lens".to_owned();
+        let message = || "not now".to_owned();
+        for (error, expected) in [
+            (
+                // Of a write of ours whose answer was lost.
+                kubernetes::Error::Conflict {
+                    request: request(),
+                    message: message(),
+                },
+                true,
+            ),
+            (
+                kubernetes::Error::Unable {
+                    request: request(),
+                    reason: "TooManyRequests".to_owned(),
+                    message: message(),
+                },
+                true,
+            ),
+            (
+                kubernetes::Error::NotFound {
+                    request: request(),
+                    message: message(),
+                },
+                false,
+            ),
+            (
+                kubernetes::Error::Held {
+                    lease: "Lease lens/firstlight-lens".to_owned(),
+                    holder: "pod a".to_owned(),
+                    since: String::new(),
+                },
+                false,
+            ),
+        ] {
+            let said = error.to_string();
+            assert_eq!(CliError::Kubernetes(error).may_pass(), expected, "{said}");
+        }
     }
 }

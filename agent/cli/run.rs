@@ -49,7 +49,7 @@ pub(super) async fn carry_out(
 ) -> Result<u8, CliError> {
     let signals = stop_on_signals(session.stop.clone())?;
     let graph = task.graph(&session)?;
-    let lease = match begin(&session, settings, task).await {
+    let lease = match unless_stopped(&session.stop, begin(&session, settings, task)).await {
         Ok(lease) => lease,
         Err(error) => {
             let exit = error.class().exit_code();
@@ -93,6 +93,23 @@ async fn begin(session: &Session, settings: &Settings, task: &Task) -> Result<He
         return Err(error);
     }
     Ok(lease)
+}
+
+/// What is asked before the first step may be under way for longer than Kubernetes lets a pod live
+/// that was told to stop.
+async fn unless_stopped<T>(
+    stop: &CancellationToken,
+    work: impl Future<Output = Result<T, CliError>>,
+) -> Result<T, CliError> {
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        biased;
+        done = &mut work => return done,
+        () = stop.cancelled() => {}
+    }
+    timeout(LEAVING, work)
+        .await
+        .unwrap_or(Err(CliError::Stopped))
 }
 
 /// Runs as long as the Lease is ours; a run that lost it stops before its next change.

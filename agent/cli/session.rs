@@ -2,9 +2,12 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::CliError;
@@ -21,6 +24,9 @@ const TERMINATION_LIMIT: usize = 4096;
 
 /// How long the API server may be away where nothing else is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// After so long without an answer it is said what is waited for.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// What is looked for without changing anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +46,9 @@ pub(super) struct Session {
     pub(super) whole: bool,
     identity: RunIdentity,
     telemetry: Telemetry,
+    log: LogTarget,
+    /// Whether it was said that the API server does not answer.
+    has_told: AtomicBool,
 }
 
 impl Session {
@@ -73,6 +82,8 @@ impl Session {
             whole,
             identity,
             telemetry,
+            log,
+            has_told: AtomicBool::new(false),
         })
     }
 
@@ -83,16 +94,39 @@ impl Session {
         mut ask: impl AsyncFnMut() -> Result<T, CliError>,
     ) -> Result<T, CliError> {
         let with = (&Pacing::default(), &self.stop);
+        let last = Mutex::new(None);
         let ask = async || {
             let answer = ask().await;
             if let Err(error) = &answer
                 && error.may_pass()
             {
-                tracing::debug!(error = error.sentence(), "no answer; asking again");
+                let error = error.sentence();
+                tracing::debug!(error, "no answer; asking again");
+                *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
             }
             answer
         };
-        engine::again(with, PATIENCE, CliError::may_pass, ask).await
+        let mut asked = pin!(engine::again(with, PATIENCE, CliError::may_pass, ask));
+        if let Ok(answer) = timeout(QUIET, &mut asked).await {
+            return answer;
+        }
+        let error = last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.tell_of_silence(error);
+        asked.await
+    }
+
+    /// Once: who starts a run should not have to guess why nothing happens.
+    fn tell_of_silence(&self, error: Option<String>) {
+        if self.has_told.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let server = self.client.server();
+        if self.log == LogTarget::AtEnd {
+            let why = error.map_or_else(String::new, |error| format!(": {error}"));
+            eprintln!("waiting for answers of the API server at {server}{why}");
+        } else {
+            tracing::info!(server, error, "waiting for answers of the API server");
+        }
     }
 
     /// The graph of a run.

@@ -1,9 +1,11 @@
 //! The loop: observe, plan, apply, look again.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt as _};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, field, info_span};
@@ -11,7 +13,7 @@ use tracing::{Instrument, field, info_span};
 use super::diagnosis::ask;
 use super::error::Failure;
 use super::spans::record_error;
-use super::wait::{Pause, Wake};
+use super::wait::{Call, Pause, Wake};
 use super::{
     Difference, EventKind, Outcome, Plan, Reporters, Resource, Stage, StepError, StepId,
     StepOptions, Waiting,
@@ -183,7 +185,7 @@ impl<'a, R: Resource> Loop<'a, R> {
     }
 
     async fn look_and_change(&mut self) -> Next<R::Observed> {
-        let observed = match self.guard(Stage::Observe, self.resource.observe()).await {
+        let observed = match self.guard(Call::Look, self.resource.observe()).await {
             Ok(Ok(observed)) => observed,
             Ok(Err(error)) => return self.provider_failed(Stage::Observe, None, error).await,
             Err(error) => return Next::End(self.failed(error)),
@@ -207,24 +209,71 @@ impl<'a, R: Resource> Loop<'a, R> {
         if let Some(error) = self.not_settling(first).await {
             return Next::End(self.failed(error));
         }
-        for change in changes {
-            let difference: Difference = change.clone().into();
-            let began = Instant::now();
-            self.pause.at_work_on(&difference);
-            match self.guard(Stage::Apply, self.resource.apply(change)).await {
-                Ok(Ok(())) => self.pause.progressed(),
-                Ok(Err(error)) => return self.provider_failed(Stage::Apply, None, error).await,
-                Err(error) => return Next::End(self.failed(error)),
-            }
-            self.context.reporters.send(EventKind::StepChanged {
-                step: &self.context.id,
-                change: &difference,
-                took: began.elapsed(),
-            });
-            self.changed.push(difference);
+        let (made, failure) = self.make(changes).await;
+        if !made.is_empty() {
+            self.pause.progressed();
         }
-        self.rounds += 1;
-        Next::LookAgain
+        self.changed.extend(made);
+        match failure {
+            None => {
+                self.rounds += 1;
+                Next::LookAgain
+            }
+            Some(Ok(error)) => self.provider_failed(Stage::Apply, None, error).await,
+            Some(Err(error)) => Next::End(self.failed(error)),
+        }
+    }
+
+    /// Makes the changes, so many at once as the resource says. After a failure none is begun, and
+    /// those under way are let end: what was done is to be known.
+    async fn make(
+        &self,
+        changes: Vec<R::Change>,
+    ) -> (Vec<Difference>, Option<Result<R::Error, StepError>>) {
+        let has_failed = AtomicBool::new(false);
+        // Collected first, because a stream that borrows across its closures does not compile.
+        let works: Vec<_> = changes
+            .into_iter()
+            .map(|change| self.make_one(change, &has_failed))
+            .collect();
+        let mut ended = pin!(stream::iter(works).buffered(R::AT_ONCE.max(1)));
+        let (mut made, mut failure) = (Vec::new(), None);
+        while let Some(end) = ended.next().await {
+            match end {
+                Some(Ok(difference)) => made.push(difference),
+                Some(Err(failed)) => failure = failure.or(Some(failed)),
+                None => {}
+            }
+        }
+        (made, failure)
+    }
+
+    /// None if it was not begun.
+    async fn make_one(
+        &self,
+        change: R::Change,
+        has_failed: &AtomicBool,
+    ) -> Option<Result<Difference, Result<R::Error, StepError>>> {
+        if has_failed.load(Ordering::Relaxed) {
+            return None;
+        }
+        let difference: Difference = change.clone().into();
+        let began = Instant::now();
+        let answer = self.guard(Call::Change(&difference), self.resource.apply(change));
+        let failure = match answer.await {
+            Ok(Ok(())) => {
+                self.context.reporters.send(EventKind::StepChanged {
+                    step: &self.context.id,
+                    change: &difference,
+                    took: began.elapsed(),
+                });
+                return Some(Ok(difference));
+            }
+            Ok(Err(error)) => Ok(error),
+            Err(error) => Err(error),
+        };
+        has_failed.store(true, Ordering::Relaxed);
+        Some(Err(failure))
     }
 
     /// Before all changes are made once more: gives up after too many rounds, else pauses.
@@ -243,26 +292,29 @@ impl<'a, R: Resource> Loop<'a, R> {
         let pause = pause.min(self.context.pacing.longest_pause);
         let until = Instant::now() + self.context.pacing.about(pause);
         tokio::select! {
-            () = self.context.stop.cancelled() => Some(self.pause.stopped(Stage::Plan)),
+            () = self.context.stop.cancelled() => Some(self.pause.stopped(Call::Plan)),
             () = sleep_until(until) => None,
         }
     }
 
     /// Runs one call to the provider within the step's deadline; a stop ends a look at once
     /// and a change after the grace.
-    async fn guard<T>(&self, stage: Stage, call: impl Future<Output = T>) -> Result<T, StepError> {
+    async fn guard<T>(
+        &self,
+        call: Call<'_>,
+        work: impl Future<Output = T>,
+    ) -> Result<T, StepError> {
         let stop = &self.context.stop;
         if stop.is_cancelled() {
-            return Err(self.pause.stopped(stage));
+            return Err(self.pause.stopped(call));
         }
         // A call that is always ready never lets its timer fire, so the clock is asked too.
         if Instant::now() >= self.pause.deadline() {
-            return Err(self.pause.timed_out(stage));
+            return Err(self.pause.timed_out(call));
         }
-        let grace = if stage == Stage::Apply {
-            self.context.pacing.grace
-        } else {
-            Duration::ZERO
+        let grace = match call {
+            Call::Change(_) => self.context.pacing.grace,
+            Call::Look | Call::Plan => Duration::ZERO,
         };
         let stopped = async {
             stop.cancelled().await;
@@ -270,10 +322,10 @@ impl<'a, R: Resource> Loop<'a, R> {
         };
         tokio::select! {
             biased;
-            answer = timeout_at(self.pause.deadline(), call) => {
-                answer.map_err(|_| self.pause.timed_out(stage))
+            answer = timeout_at(self.pause.deadline(), work) => {
+                answer.map_err(|_| self.pause.timed_out(call))
             }
-            () = stopped => Err(self.pause.stopped(stage)),
+            () = stopped => Err(self.pause.stopped(call)),
         }
     }
 

@@ -19,6 +19,9 @@ pub trait Resource: Send + Sync + 'static {
     /// Why the backend could not be read or changed.
     type Error: Failure;
 
+    /// How many changes of one plan may be made at the same time: one, where their order matters.
+    const AT_ONCE: usize = 1;
+
     /// Reads the backend, changing nothing. What is not there is observed as absent;
     /// an error means "cannot tell".
     fn observe(&self) -> impl Future<Output = Result<Self::Observed, Self::Error>> + Send;

@@ -746,3 +746,91 @@ async fn a_preview_changes_nothing_and_says_what_comes_first() {
     assert!(error.is_some(), "it is not known what would be changed");
     assert_eq!(report.took, Duration::ZERO);
 }
+
+/// Changes that take a second each, of which three may be made at a time.
+#[derive(Default)]
+struct Three {
+    /// How many are being made, and the most there were.
+    under_way: Arc<Mutex<(usize, usize)>>,
+    /// Refused while the others are being made.
+    refused: Option<&'static str>,
+    made: Mutex<usize>,
+}
+
+impl Resource for Three {
+    type Observed = usize;
+    type Change = Named;
+    type Error = Refused;
+
+    const AT_ONCE: usize = 3;
+
+    async fn observe(&self) -> Result<usize, Refused> {
+        Ok(*self.made.lock().unwrap())
+    }
+
+    fn plan(&self, made: &usize) -> Result<Plan<Named>, Refused> {
+        Ok(match made {
+            0 => Plan::Change(["a", "b", "c", "d", "e", "f", "g"].map(Named).to_vec()),
+            _ => Plan::Current,
+        })
+    }
+
+    async fn apply(&self, Named(name): Named) -> Result<(), Refused> {
+        if self.refused == Some(name) {
+            sleep(Duration::from_millis(500)).await;
+            return Err(Refused(Class::Invalid));
+        }
+        {
+            let mut under_way = self.under_way.lock().unwrap();
+            under_way.0 += 1;
+            under_way.1 = under_way.1.max(under_way.0);
+        }
+        sleep(Duration::from_secs(1)).await;
+        self.under_way.lock().unwrap().0 -= 1;
+        *self.made.lock().unwrap() += 1;
+        Ok(())
+    }
+}
+
+async fn three(resource: Three) -> Report {
+    let mut bed = bed();
+    let id = StepId::new("a");
+    bed.graph.step(id, Vec::new(), options(), resource);
+    bed.run().await.0
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_are_made_so_many_at_once_as_the_resource_says() {
+    let resource = Three::default();
+    let under_way = Arc::clone(&resource.under_way);
+    let report = three(resource).await;
+    assert_eq!(report.took.as_secs(), 3, "seven by threes");
+    assert_eq!(*under_way.lock().unwrap(), (0, 3));
+    let Outcome::Changed(changed) = &report.steps[0].outcome else {
+        panic!("{report:?}")
+    };
+    let names: String = changed
+        .iter()
+        .map(|change| change.target.as_str())
+        .collect();
+    assert_eq!(names, "abcdefg", "told in their order");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_failure_no_change_is_begun_and_those_under_way_end() {
+    let report = three(Three {
+        refused: Some("b"),
+        ..Three::default()
+    })
+    .await;
+    assert_eq!(report.took.as_secs(), 1);
+    let Outcome::Failed { changed, error } = &report.steps[0].outcome else {
+        panic!("{report:?}")
+    };
+    let names: Vec<&str> = changed
+        .iter()
+        .map(|change| change.target.as_str())
+        .collect();
+    assert_eq!(names, ["a", "c"], "what was under way is reported");
+    assert!(matches!(error, StepError::Provider { .. }), "{error:?}");
+}

@@ -18,6 +18,24 @@ pub(super) enum Wake {
     GiveUp(StepError),
 }
 
+/// What is done when time is over.
+#[derive(Clone, Copy)]
+pub(super) enum Call<'a> {
+    Look,
+    Plan,
+    Change(&'a Difference),
+}
+
+impl Call<'_> {
+    pub(super) fn stage(self) -> Stage {
+        match self {
+            Self::Look => Stage::Observe,
+            Self::Plan => Stage::Plan,
+            Self::Change(_) => Stage::Apply,
+        }
+    }
+}
+
 /// How long the next pause is, and when patience ends.
 pub(super) struct Pause {
     started: Instant,
@@ -29,8 +47,6 @@ pub(super) struct Pause {
     longest: Duration,
     quarter: u32,
     last: Option<Waiting>,
-    /// The change that was begun last.
-    at_work_on: Option<String>,
     error: Option<StepError>,
     diagnosis: Option<Diagnosis>,
     waited: Duration,
@@ -49,7 +65,6 @@ impl Pause {
             longest: context.pacing.longest_pause,
             quarter: 1,
             last: None,
-            at_work_on: None,
             error: None,
             diagnosis: None,
             waited: Duration::ZERO,
@@ -64,37 +79,38 @@ impl Pause {
         self.waited
     }
 
-    /// From now on the answer to this change is what the step waits for.
-    pub(super) fn at_work_on(&mut self, change: &Difference) {
-        self.at_work_on = Some(format!("the answer to {} {}", change.verb, change.target));
-    }
-
     /// A change was made: patience begins anew.
     pub(super) fn progressed(&mut self) {
         self.progress = Instant::now();
     }
 
     /// What a call was waiting for: a change names itself, a look repeats what was seen last.
-    fn waited_for(&self, stage: Stage) -> Option<Waiting> {
-        match (stage, &self.at_work_on) {
-            (Stage::Apply, Some(change)) => Some(Waiting::unavailable(change.clone())),
-            _ => self.last.clone(),
+    fn waited_for(&self, call: Call<'_>) -> Option<Waiting> {
+        match call {
+            Call::Change(Difference { verb, target, .. }) => {
+                let answer = format!("the answer to {verb} {target}");
+                Some(Waiting::unavailable(answer))
+            }
+            Call::Look | Call::Plan => self.last.clone(),
         }
     }
 
     /// The failure of a step that was told to stop.
-    pub(super) fn stopped(&self, stage: Stage) -> StepError {
-        let last_seen = self.waited_for(stage);
-        StepError::Stopped { stage, last_seen }
+    pub(super) fn stopped(&self, call: Call<'_>) -> StepError {
+        StepError::Stopped {
+            stage: call.stage(),
+            last_seen: self.waited_for(call),
+        }
     }
 
     /// The failure of a step whose time is over during a call.
-    pub(super) fn timed_out(&self, stage: Stage) -> StepError {
+    pub(super) fn timed_out(&self, call: Call<'_>) -> StepError {
+        let stage = call.stage();
         let nothing = || Waiting::unavailable(format!("an answer to the first {stage}"));
         StepError::TimedOut {
             after: self.started.elapsed(),
             no_progress: false,
-            last_seen: self.waited_for(stage).unwrap_or_else(nothing),
+            last_seen: self.waited_for(call).unwrap_or_else(nothing),
             diagnosis: self.diagnosis.clone(),
             error: None,
         }
@@ -119,7 +135,7 @@ impl Pause {
             tokio::select! {
                 biased;
                 () = context.stop.cancelled() => {
-                    break Wake::GiveUp(self.stopped(Stage::Observe));
+                    break Wake::GiveUp(self.stopped(Call::Look));
                 }
                 () = sleep_until(patience) => {
                     self.diagnose(context, resource, observed, false).await;

@@ -1,6 +1,6 @@
 //! The log: one line an event, for people or for machines.
 
-use super::TARGET;
+use super::{SAID_BY_US, TARGET};
 use crate::engine::Took;
 use opentelemetry::trace::TraceContextExt;
 use serde::Serialize;
@@ -13,7 +13,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::layer::Context;
@@ -79,10 +79,15 @@ pub(super) fn levels(
 ) -> Result<Targets, tracing_subscriber::filter::ParseError> {
     match text {
         Some(text) => text.parse(),
-        None => Ok(Targets::new()
-            .with_default(Level::WARN)
-            .with_target(TARGET, Level::INFO)),
+        None => Ok(usual_levels()),
     }
+}
+
+pub(super) fn usual_levels() -> Targets {
+    Targets::new()
+        .with_default(Level::WARN)
+        .with_target(SAID_BY_US, LevelFilter::OFF)
+        .with_target(TARGET, Level::INFO)
 }
 
 /// What the console shows by itself.
@@ -324,7 +329,8 @@ mod tests {
         let ours = levels(None).expect("valid");
         assert!(ours.would_enable("firstlight::engine", &Level::INFO));
         assert!(!ours.would_enable("firstlight", &Level::DEBUG));
-        assert!(!ours.would_enable("kube_client", &Level::INFO));
+        assert!(!ours.would_enable("kube_client::client::builder", &Level::ERROR));
+        assert!(ours.would_enable("hyper", &Level::WARN));
         let theirs = levels(Some("warn,firstlight=debug")).expect("valid");
         assert!(theirs.would_enable("firstlight", &Level::DEBUG));
         assert!(levels(Some("firstlight=loud")).is_err());

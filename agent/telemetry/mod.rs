@@ -32,7 +32,7 @@ use logs::{Kept, Lines, Style};
 use reporter::RunReporter;
 use std::sync::Arc;
 use tracing::{Level, Metadata, Subscriber, warn};
-use tracing_subscriber::filter::{DynFilterFn, LevelFilter, Targets, dynamic_filter_fn, filter_fn};
+use tracing_subscriber::filter::{DynFilterFn, LevelFilter, dynamic_filter_fn, filter_fn};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -40,6 +40,9 @@ use tracing_subscriber::{Layer, registry};
 
 /// What the targets of our own events and spans begin with.
 const TARGET: &str = "firstlight";
+
+/// It tells of every answer that is no success; our own sentence says more, or that it was expected.
+const SAID_BY_US: &str = "kube_client";
 
 /// The spans of the engine that name their parent, or are the root.
 const ENGINE: [&str; 2] = ["run", "task"];
@@ -139,9 +142,7 @@ where
             variable: "FIRSTLIGHT_LOG_LEVEL".to_owned(),
             reason: error.to_string(),
         });
-        Targets::new()
-            .with_default(Level::WARN)
-            .with_target(TARGET, Level::INFO)
+        logs::usual_levels()
     });
     let style = match settings.log {
         Some(LogFormat::Json) => Style::Json,
@@ -175,8 +176,9 @@ where
         if target.starts_with(TARGET) {
             return *metadata.level() <= Level::INFO;
         }
-        let exporter = EXPORTERS.iter().any(|name| target.starts_with(name));
-        metadata.is_event() && !exporter && *metadata.level() <= Level::WARN
+        let mut unheard = EXPORTERS.iter().chain([&SAID_BY_US]);
+        let is_unheard = unheard.any(|name| target.starts_with(name));
+        metadata.is_event() && !is_unheard && *metadata.level() <= Level::WARN
     })
     .with_max_level_hint(LevelFilter::from_level(spans))
 }

@@ -18,7 +18,7 @@ use super::kind::{Kind, Target};
 use super::live::Live;
 use super::ownership::Ledger;
 use super::request::{Request, Selection};
-use super::watches::Watches;
+use super::watches::{Watches, has_labels};
 
 /// A connection to one cluster, and what is known of it; cheap to clone.
 #[derive(Clone)]
@@ -80,6 +80,12 @@ impl Client {
                 namespace,
             }),
         })
+    }
+
+    /// Where the API server is: `host:port`.
+    #[must_use]
+    pub fn server(&self) -> String {
+        self.inner.connection.server()
     }
 
     /// The namespace of whatever does not name one.
@@ -153,16 +159,7 @@ impl Client {
         let Some(all) = self.inner.watches.all(kind, namespace).await? else {
             return self.list(kind, namespace, labels, "").await;
         };
-        let labels: Vec<(&str, &str)> = labels
-            .split(',')
-            .filter_map(|label| label.split_once('='))
-            .collect();
-        let matches = all.iter().filter(|live| {
-            let has = live.texts("/metadata/labels");
-            labels
-                .iter()
-                .all(|(key, value)| has.get(key) == Some(value))
-        });
+        let matches = all.iter().filter(|live| has_labels(live, labels));
         Ok(matches.map(|live| live.as_ref().clone()).collect())
     }
 

@@ -182,6 +182,8 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.namespace {
             Some(namespace) => write!(f, "{} {namespace}/{}", self.kind.name, self.name),
+            // A question in the form of an object.
+            None if self.name.is_empty() => f.write_str(&self.kind.name),
             None => write!(f, "{} {}", self.kind.name, self.name),
         }
     }
@@ -252,5 +254,7 @@ mod tests {
         assert_eq!(class.to_string(), "StorageClass fast");
         let secret = Target::new(SECRET, "lens", "login");
         assert_eq!(secret.to_string(), "Secret lens/login");
+        let question = Target::new(SELF_SUBJECT_ACCESS_REVIEW, "", "");
+        assert_eq!(question.to_string(), "SelfSubjectAccessReview");
     }
 }

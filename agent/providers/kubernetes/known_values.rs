@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use kube::core::WatchEvent;
 use serde_json::Value;
 
 use crate::secret::Sensitive;
@@ -13,6 +14,8 @@ use crate::secret::Sensitive;
 const MASK: &str = "(sensitive)";
 /// A shorter value is a word that may stand anywhere.
 const SHORTEST: usize = 6;
+/// No longer one is quoted; a release of Helm would be a megabyte.
+const LONGEST: usize = 16 * 1024;
 /// Keys that say where and who; to hide `postgres` would hide what a log is about.
 const PUBLIC: [&str; 12] = [
     "ca.crt",
@@ -70,8 +73,17 @@ impl KnownValues {
             };
             // A log is quoted by its lines.
             let lines = text.lines().map(str::trim);
-            let lines = lines.filter(|line| line.len() >= SHORTEST && !line.starts_with("-----"));
+            let lines = lines.filter(|line| {
+                (SHORTEST..=LONGEST).contains(&line.len()) && !line.starts_with("-----")
+            });
             values.extend(lines.map(|line| Longest(Sensitive::new(line))));
+        }
+    }
+
+    /// Takes note of what a Secret that is watched has become.
+    pub(super) fn hear(&self, event: &WatchEvent<Value>) {
+        if let WatchEvent::Added(secret) | WatchEvent::Modified(secret) = event {
+            self.learn(secret);
         }
     }
 
@@ -118,5 +130,18 @@ mod tests {
             assert_eq!(known.mask(line), expected);
         }
         assert!(!format!("{known:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn what_a_watch_tells_is_known_too_and_what_nobody_quotes_is_not_kept() {
+        let secret =
+            |value: &str| json!({ "data": { "key": STANDARD.encode(value), "pin": "MTI=" } });
+        let known = KnownValues::default();
+        known.hear(&WatchEvent::Added(secret("opensesame")));
+        known.hear(&WatchEvent::Modified(secret("abracadabra")));
+        let masked = known.mask("neither opensesame nor abracadabra");
+        assert_eq!(masked, "neither (sensitive) nor (sensitive)");
+        known.learn(&secret(&"x".repeat(LONGEST + 1)));
+        assert_eq!(known.values().len(), 2);
     }
 }

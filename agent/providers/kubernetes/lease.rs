@@ -231,7 +231,8 @@ impl Lease {
             }
             // Others count from when we asked, not from the answer.
             let asked = Instant::now();
-            match timeout(RENEWAL / 2, self.renew(&version)).await {
+            let left = GIVE_UP.saturating_sub(renewed.elapsed());
+            match timeout(left.min(RENEWAL / 2), self.renew(&version)).await {
                 Ok(Ok(new)) => {
                     version = new;
                     renewed = asked;

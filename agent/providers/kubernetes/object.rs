@@ -122,6 +122,8 @@ impl Object {
         let mut tenure = self.tenure.lock().unwrap_or_else(PoisonError::into_inner);
         let readiness = readiness::judge(&mut tenure, live, &surroundings, &self.rule, now);
         drop(tenure);
+        // What a controller writes into a status may quote a Secret too.
+        let readiness = readiness.said(|words| self.client.mask(words));
         if readiness == Readiness::Ready
             && let Some(warning) = readiness::warning(live)
         {
@@ -287,7 +289,10 @@ impl Resource for Object {
         let changes = seen
             .iter()
             .map(|(target, version)| watches.changed(target, Some(version)).boxed());
-        select_all(changes).await;
+        tokio::select! {
+            _ = select_all(changes) => {}
+            () = found.surroundings.appears(&self.client) => {}
+        }
     }
 
     async fn diagnose(&self, seen: Result<&ObjectObserved, &Error>) -> Option<Diagnosis> {

@@ -194,13 +194,19 @@ impl Request {
         create
     }
 
-    /// Takes the object away, in this very version, and what it owns before it.
+    /// Takes the object away, in this very version, and what it owns before it. That takes three
+    /// writes and the garbage collector; what never owns anything needs one.
     pub(super) fn delete(target: &Target, uid: &str, version: &str) -> Self {
+        let policy = if owns_nothing(&target.kind) {
+            "Background"
+        } else {
+            "Foreground"
+        };
         let delete = Self::about(target, Method::DELETE, "delete");
         let options = json!({
             "apiVersion": "v1",
             "kind": "DeleteOptions",
-            "propagationPolicy": "Foreground",
+            "propagationPolicy": policy,
             "preconditions": { "uid": uid, "resourceVersion": version },
         });
         delete.with_body(JSON, &options)
@@ -308,6 +314,14 @@ impl Request {
     }
 }
 
+/// Whether nothing that belongs to such an object is waited for.
+fn owns_nothing(kind: &Kind) -> bool {
+    match (&*kind.group, &*kind.name) {
+        ("", name) => matches!(name, "ConfigMap" | "Secret" | "ServiceAccount"),
+        (group, _) => group == "rbac.authorization.k8s.io",
+    }
+}
+
 const JSON: &str = "application/json";
 
 /// How much is read of a log.
@@ -402,6 +416,23 @@ mod tests {
             log.to_string(),
             "get the log of container web of Pod lens/web-1"
         );
+    }
+
+    #[test]
+    fn what_an_object_owns_goes_before_it() {
+        let group = Kind::of_group("example.com/v1", "Secret", "secrets");
+        for (kind, expected) in [
+            (SECRET, "Background"),
+            (DEPLOYMENT, "Foreground"),
+            (group, "Foreground"),
+        ] {
+            let target = Target::new(kind, "lens", "a");
+            let delete = Request::delete(&target, "1", "7");
+            let body: Value = serde_json::from_slice(&delete.body).expect("it is JSON");
+            assert_eq!(body["propagationPolicy"], expected, "{target}");
+            let preconditions = json!({ "uid": "1", "resourceVersion": "7" });
+            assert_eq!(body["preconditions"], preconditions);
+        }
     }
 
     #[test]

@@ -1,12 +1,20 @@
 //! What is known of the objects of one kind in one namespace, between two questions.
 
+mod listing;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+pub(super) use listing::Listing;
+
 use super::live::Live;
+
+/// More objects than that are not kept for a look around among them: each may take a tenth of a
+/// megabyte, and there may be any number of them.
+pub(super) const MOST: usize = 1_000;
 
 /// What is known of one name.
 #[derive(Debug, Clone, Default)]
@@ -66,43 +74,18 @@ pub(super) struct Seen(Mutex<Known>);
 #[derive(Debug, Default)]
 struct Known {
     names: HashMap<String, watch::Sender<State>>,
+    /// Those of the names that nobody has asked for: they matter only because all do.
+    others: HashSet<String>,
     phase: Phase,
+    /// Told of each object that comes, and when nobody will tell any more.
+    news: watch::Sender<()>,
     watch: Option<AbortHandle>,
     /// Whether every name matters.
     all_wanted: bool,
+    /// Whether there were too many to keep them all.
+    too_many: bool,
     /// Whether the watch goes on from a list of which all was kept.
     all_kept: bool,
-}
-
-/// The names that a list is to tell of.
-pub(super) struct Listing {
-    /// Those that were not in it, so far.
-    missing: HashSet<String>,
-    /// The one name that there is to ask for.
-    pub(super) only: Option<String>,
-    /// How many there are.
-    pub(super) count: u64,
-    /// Whether it is to tell of all there is.
-    pub(super) all: bool,
-}
-
-impl Listing {
-    fn of(missing: HashSet<String>) -> Self {
-        Self {
-            only: missing
-                .iter()
-                .next()
-                .filter(|_| missing.len() == 1)
-                .cloned(),
-            count: missing.len() as u64,
-            missing,
-            all: false,
-        }
-    }
-
-    pub(super) fn of_one(name: &str) -> Self {
-        Self::of(HashSet::from([name.to_owned()]))
-    }
 }
 
 /// The store's version as a number, by which two are told apart; none of a server that counts
@@ -119,6 +102,7 @@ impl Seen {
     /// Lets a name matter.
     pub(super) fn want(&self, name: &str) {
         let mut known = self.known();
+        known.others.remove(name);
         if !known.names.contains_key(name) {
             known
                 .names
@@ -126,9 +110,26 @@ impl Seen {
         }
     }
 
-    /// Lets every name matter.
-    pub(super) fn want_all(&self) {
-        self.known().all_wanted = true;
+    /// Lets every name matter; not where there were too many before.
+    pub(super) fn want_all(&self) -> bool {
+        let mut known = self.known();
+        known.all_wanted = !known.too_many;
+        known.all_wanted
+    }
+
+    /// There are too many to keep them all.
+    pub(super) fn too_many(&self) {
+        let mut known = self.known();
+        known.too_many = true;
+        known.all_wanted = false;
+        known.all_kept = false;
+        known.forget_others();
+        known.news.send_replace(());
+    }
+
+    /// Hears from now on of each object that comes.
+    pub(super) fn news(&self) -> watch::Receiver<()> {
+        self.known().news.subscribe()
     }
 
     /// All objects there are; none if that is not known.
@@ -207,8 +208,8 @@ impl Seen {
         let Some(number) = number(version) else {
             return;
         };
-        if self.known().all_wanted {
-            self.want(name);
+        if !self.known().has_room_for(name) {
+            self.too_many();
         }
         self.set(name, number, || State::Present(number, Arc::new(object())));
     }
@@ -217,6 +218,10 @@ impl Seen {
     pub(super) fn gone(&self, name: &str, version: &str) {
         if let Some(number) = number(version) {
             self.set(name, number, || State::Absent(number));
+        }
+        let mut known = self.known();
+        if known.others.remove(name) {
+            known.names.remove(name);
         }
     }
 
@@ -246,10 +251,16 @@ impl Seen {
         });
     }
 
-    /// Nothing is known of this name any more.
+    /// What was seen of this name is over; that it is gone may be known before the answer is.
     pub(super) fn forget(&self, name: &str) {
         if let Some(sender) = self.known().names.get(name) {
-            sender.send_replace(State::Unknown);
+            sender.send_if_modified(|seen| {
+                let was_there = matches!(seen, State::Present(..));
+                if was_there {
+                    *seen = State::Unknown;
+                }
+                was_there
+            });
         }
     }
 
@@ -258,13 +269,19 @@ impl Seen {
         let Some(sender) = known.names.get(name) else {
             return;
         };
+        let mut has_come = false;
         sender.send_if_modified(|seen| {
             let newer = seen.is_older_than(version);
             if newer {
+                let was_there = matches!(seen, State::Present(..));
                 *seen = state();
+                has_come = !was_there && matches!(seen, State::Present(..));
             }
             newer
         });
+        if has_come {
+            known.news.send_replace(());
+        }
     }
 
     /// After a list of this version: what was not in it is not there. The watch begins only when
@@ -278,7 +295,7 @@ impl Seen {
         self.miss(&listing, version);
         let mut known = self.known();
         known.phase = Phase::Followed(listing.only);
-        known.all_kept = listing.all;
+        known.all_kept = listing.all && known.all_wanted;
         if let Some(before) = known.watch.replace(watch()) {
             before.abort();
         }
@@ -305,9 +322,11 @@ impl Seen {
         let mut known = self.known();
         known.phase = phase;
         known.all_kept = false;
+        known.forget_others();
         for sender in known.names.values() {
             sender.send_replace(State::Unknown);
         }
+        known.news.send_replace(());
     }
 
     /// Ends the watch.
@@ -319,6 +338,27 @@ impl Seen {
 }
 
 impl Known {
+    /// Lets a name matter where all do; not if there are too many.
+    fn has_room_for(&mut self, name: &str) -> bool {
+        if !self.all_wanted || self.names.contains_key(name) {
+            return true;
+        }
+        if self.others.len() >= MOST {
+            return false;
+        }
+        self.others.insert(name.to_owned());
+        let names = &mut self.names;
+        names.insert(name.to_owned(), watch::Sender::default());
+        true
+    }
+
+    /// Nobody waits for them.
+    fn forget_others(&mut self) {
+        for name in std::mem::take(&mut self.others) {
+            self.names.remove(&name);
+        }
+    }
+
     fn follows(&self, name: &str) -> bool {
         match &self.phase {
             Phase::Followed(only) => only.as_ref().is_none_or(|only| only == name),
@@ -393,7 +433,7 @@ mod tests {
     #[tokio::test]
     async fn where_all_are_wanted_all_are_kept() {
         let seen = followed(&["a", "b"]);
-        seen.want_all();
+        assert!(seen.want_all());
         assert!(seen.all().is_none(), "the list was of two names");
         let mut listing = seen.begin();
         assert!(listing.all && listing.only.is_none());
@@ -408,15 +448,61 @@ mod tests {
             Some(versions)
         };
         assert_eq!(versions(&seen), Some(vec!["95".to_owned(); 2]));
+        let mut news = seen.news();
+        let mut is_news = || news.changed().now_or_never().is_some();
+        put(&seen, "d", "111");
+        assert!(is_news(), "it has come");
         put(&seen, "d", "111");
         seen.gone("c", "112");
+        assert!(!is_news(), "nothing has come");
         let both = ["111", "95"].map(str::to_owned).to_vec();
         assert_eq!(versions(&seen), Some(both));
         assert_eq!(version(&seen, "b").as_deref(), Some("absent"));
         seen.lose();
+        assert!(is_news(), "nobody will tell");
         assert_eq!(versions(&seen), None);
         seen.read_by_name();
         assert_eq!(versions(&seen), None);
+    }
+
+    #[tokio::test]
+    async fn a_deletion_that_was_heard_of_before_its_answer_is_not_asked_for() {
+        let seen = followed(&["a", "b"]);
+        for name in ["a", "b"] {
+            put(&seen, name, "110");
+        }
+        seen.gone("a", "111");
+        seen.forget("a");
+        assert_eq!(version(&seen, "a").as_deref(), Some("absent"));
+        seen.forget("b");
+        assert!(matches!(seen.answer("b"), Answer::Get));
+    }
+
+    #[tokio::test]
+    async fn what_nobody_has_named_is_not_kept_without_bound() {
+        let seen = Seen::default();
+        seen.want("ours");
+        assert!(seen.want_all());
+        let mut listing = seen.begin();
+        for name in ["ours", "a", "b"] {
+            seen.take(&mut listing, name, "95", || live("95"));
+        }
+        seen.finish(listing, 100, no_watch);
+        let kept = |seen: &Seen| seen.known().names.len();
+        assert_eq!(kept(&seen), 3);
+        seen.gone("a", "101");
+        assert_eq!(kept(&seen), 2, "of one that is gone nothing is kept");
+        seen.gone("ours", "102");
+        assert_eq!(version(&seen, "ours").as_deref(), Some("absent"));
+
+        for number in 0..MOST {
+            put(&seen, &format!("other-{number}"), "110");
+        }
+        assert!(seen.all().is_none(), "it would not be all");
+        assert_eq!(kept(&seen), 1);
+        assert!(!seen.want_all(), "the next list would be as long");
+        put(&seen, "ours", "120");
+        assert_eq!(version(&seen, "ours").as_deref(), Some("120"));
     }
 
     #[tokio::test]

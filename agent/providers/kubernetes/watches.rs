@@ -23,7 +23,7 @@ use super::flight::Flight;
 use super::kind::{Kind, Target};
 use super::live::Live;
 use super::request::{Request, Selection};
-use super::seen::{Answer, Listing, Seen, number};
+use super::seen::{Answer, Listing, MOST, Seen, number};
 
 /// How long the start of a watch may take.
 const START: Duration = Duration::from_secs(10);
@@ -35,9 +35,6 @@ const SHORT: Duration = Duration::from_secs(1);
 const SHORT_ONES: u32 = 3;
 /// Reading an object by its name costs as much as so many in a list.
 const DEARER: u64 = 10;
-
-/// More objects than that are not kept for a look around among them.
-const MOST: u64 = 5_000;
 
 /// All that is known of a cluster's objects; its watches end with it.
 pub(super) struct Watches {
@@ -106,14 +103,31 @@ impl Watches {
         namespace: &str,
     ) -> Result<Option<Vec<Arc<Live>>>, Error> {
         let place = self.place(&Target::new(kind.clone(), namespace, ""));
-        place.seen.want_all();
+        let wanted = place.seen.want_all();
         if let Some(all) = place.seen.all() {
             return Ok(Some(all));
         }
-        if place.seen.may_list() {
+        if wanted && place.seen.may_list() {
             place.list_all().await?;
         }
         Ok(place.seen.all())
+    }
+
+    /// Ends when there is an object with these labels among all of a kind in a namespace, or when it
+    /// is not known any more whether there is.
+    pub(super) async fn appears(&self, kind: &Kind, namespace: &str, labels: &str) {
+        let place = self.place(&Target::new(kind.clone(), namespace, ""));
+        let mut news = place.seen.news();
+        if place.seen.all().is_none() {
+            return std::future::pending().await;
+        }
+        while let Some(all) = place.seen.all() {
+            if all.iter().any(|live| has_labels(live, labels)) {
+                return;
+            }
+            // An error would mean that the place is gone, and with it who waits.
+            let _ = news.changed().await;
+        }
     }
 
     /// Ends when the object's version is not `version`; none stands for "there is no such object".
@@ -253,7 +267,10 @@ impl Following {
         let mut listing = self.seen.begin();
         let version = match self.pages(&mut listing).await {
             Ok(version) => version.as_deref().and_then(number),
-            Err(Error::Forbidden { .. }) => None,
+            Err(Error::Forbidden { .. }) => {
+                self.seen.read_by_name();
+                return Ok(());
+            }
             // There is no such kind any more; who looks hears it by name.
             Err(Error::NotFound { .. }) => return Ok(()),
             Err(error) => return Err(error),
@@ -264,6 +281,8 @@ impl Following {
                 let follow = self.follow(version.to_string());
                 seen.finish(listing, version, || tokio::spawn(follow).abort_handle());
             }
+            // Those that were named may still be worth a list.
+            None if listing.all => seen.too_many(),
             None => seen.read_by_name(),
         }
         Ok(())
@@ -287,7 +306,7 @@ impl Following {
                 seen.take(listing, &name, &version, object);
             }
             let dear = if listing.all {
-                MOST
+                MOST as u64
             } else {
                 listing.count * DEARER
             };
@@ -345,6 +364,13 @@ impl Following {
         }
         End::Broken
     }
+}
+
+/// Whether an object has these labels: `a=b,c=d`.
+pub(super) fn has_labels(live: &Live, labels: &str) -> bool {
+    let has = live.at("/metadata/labels");
+    let mut wanted = labels.split(',').filter_map(|label| label.split_once('='));
+    wanted.all(|(key, value)| has.is_some_and(|has| has[key] == value))
 }
 
 /// A word of an object's metadata.

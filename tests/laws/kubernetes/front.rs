@@ -12,8 +12,11 @@ use tokio::task::JoinHandle;
 use super::bed::Bed;
 
 /// Which request of a method, counted from 1, is answered with which status and `Retry-After`; with
-/// status 0 its connection is cut instead.
+/// status 0 its connection is cut instead, and with [`LOST`] it is passed on, and then cut.
 type Refusal = (usize, u16, Option<u64>);
+
+/// What was asked for is done, and nobody hears of it.
+pub(super) const LOST: u16 = 1;
 
 #[derive(Default)]
 struct Script {
@@ -135,6 +138,13 @@ async fn answer(mut client: TcpStream, bed: Arc<Bed>, script: Arc<Mutex<Script>>
     let content_type = header(&head, "content-type").unwrap_or_default();
     let (status, after, text) = match refusal {
         Some((_, 0, _)) => return,
+        Some((_, LOST, _)) => {
+            let method: Method = method.parse().expect("a method");
+            let body: Option<Value> = serde_json::from_slice(&body).ok();
+            let done = bed.ask(method, &path, &content_type, body.as_ref()).await;
+            done.expect("it is done");
+            return;
+        }
         Some((_, status, after)) => (status, after, told(status).to_string()),
         None if path.contains("watch=true") => (200, None, String::new()),
         None => {

@@ -1,15 +1,16 @@
 //! The program, where the API server cannot answer for a moment before the first step or after
 //! the last one.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::bed::Bed;
-use super::front::Front;
+use super::front::{Front, LOST};
 
 const BUNDLE: &str = "apiVersion: firstlight.dev/v1alpha1
 kind: Bundle
@@ -24,11 +25,15 @@ const COLOURS: &str =
 
 /// A bundle of one object, and a kubeconfig that leads to the front.
 fn prepare(folder: &Path, front: &Front) {
+    prepare_at(folder, &front.address());
+}
+
+fn prepare_at(folder: &Path, address: &str) {
     let manifests = folder.join("manifests");
     std::fs::create_dir(&manifests).expect("a folder");
     let kubeconfig = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "front",
-        "clusters": [{ "name": "front", "cluster": { "server": front.address() } }],
+        "clusters": [{ "name": "front", "cluster": { "server": address } }],
         "users": [{ "name": "front", "user": {} }],
         "contexts": [{ "name": "front", "context": { "cluster": "front", "user": "front" } }],
     });
@@ -41,14 +46,20 @@ fn prepare(folder: &Path, front: &Front) {
     }
 }
 
-async fn run(folder: &Path, namespace: &str) -> Output {
+fn command(folder: &Path, namespace: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_firstlight"));
     command
         .env_clear()
         .env("KUBECONFIG", folder.join("kubeconfig"))
         .env("FIRSTLIGHT_BUNDLE", folder)
         .env("FIRSTLIGHT_NAMESPACE", namespace)
+        .env("FIRSTLIGHT_JOB_NAME", "bootstrap")
         .arg("run");
+    command
+}
+
+async fn run(folder: &Path, namespace: &str) -> Output {
+    let mut command = command(folder, namespace);
     let output = tokio::task::spawn_blocking(move || command.output());
     output.await.expect("no panic").expect("the program runs")
 }
@@ -96,6 +107,75 @@ async fn a_moment_without_an_answer_does_not_fail_a_run() {
             "{method} {about}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_whose_answer_was_lost_is_not_made_twice_and_fails_nothing() {
+    let bed = Arc::new(Bed::new().await);
+    let front = Front::start(Arc::clone(&bed)).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    prepare(folder.path(), &front);
+    for (method, about) in [
+        ("POST", "/leases"),
+        ("PATCH", "/leases/firstlight-lens"),
+        ("PATCH", "/configmaps/firstlight-lens"),
+        ("POST", "/events"),
+    ] {
+        front.turn_away_about(method, about, &[(1, LOST, None)]);
+        let ended = run(folder.path(), &bed.namespace).await;
+        let said = String::from_utf8_lossy(&ended.stdout);
+        assert!(ended.status.success(), "{method} {about}: {said}");
+        assert!(!said.contains("WARN"), "{method} {about}: {said}");
+        assert!(!said.contains("ERROR"), "{method} {about}: {said}");
+        assert!(front.counted() > 0, "{method} {about}");
+    }
+    let events = bed.get(&bed.core("events", "")).await;
+    let events = events["items"].as_array().expect("a list").iter();
+    let of_runs = events.filter(|event| event["involvedObject"]["name"] == "bootstrap");
+    assert_eq!(of_runs.count(), 4, "one of each run");
+}
+
+/// A server that takes every connection and says nothing.
+fn silent() -> (std::net::TcpListener, String) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    (listener, format!("http://{address}"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_says_nothing_is_named_and_a_stop_is_not_kept_waiting() {
+    let (_listener, address) = silent();
+    let folder = tempfile::tempdir().expect("a folder");
+    prepare_at(folder.path(), &address);
+    let last_word = folder.path().join("last-word");
+    let mut run = command(folder.path(), "lens")
+        .env("FIRSTLIGHT_TERMINATION_LOG", &last_word)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    let stdout = run.stdout.take().expect("piped");
+    let ended = tokio::task::spawn_blocking(move || {
+        let mut lines = BufReader::new(stdout).lines();
+        let told = lines.next().expect("a line").expect("text");
+        let pid = run.id().to_string();
+        let stop = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(stop.expect("kill runs").success());
+        let stopped = Instant::now();
+        let status = run.wait().expect("it ends");
+        (told, status.code(), stopped.elapsed())
+    });
+    let (told, code, took) = ended.await.expect("no panic");
+    let server = address.trim_start_matches("http://");
+    assert!(
+        told.contains("waiting for answers of the API server"),
+        "{told}"
+    );
+    assert!(told.contains(server), "{told}");
+    assert_eq!(code, Some(75));
+    // The pod's end comes 45 s after it was told to stop.
+    assert!(took < Duration::from_secs(30), "{took:?}");
+    let word = std::fs::read_to_string(last_word).expect("a last word");
+    assert_eq!(word, "told to stop before the first step");
 }
 
 /// How many of the requests are of this kind.

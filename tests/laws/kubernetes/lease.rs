@@ -193,6 +193,25 @@ async fn an_outage_of_twenty_seconds_does_not_lose_it() {
     law::changes(object(client, config("after"), false, false)).await;
 }
 
+#[tokio::test]
+async fn without_an_answer_it_is_given_up_in_time() {
+    // Others may take it a minute after its last renewal; a change under way is let go on for 20 s.
+    const GIVEN_UP: Duration = Duration::from_secs(40);
+    const ANSWERS: Duration = Duration::from_secs(2);
+    let bed = Bed::new().await;
+    let proxy = Proxy::start(bed.address()).await.expect("a proxy");
+    let client = bed.at(&format!("https://{}", proxy.address())).await;
+    let held = Lease::acquire(&client, "firstlight-lens", holder("a", None)).await;
+    let held = held.expect("it is free");
+    let began = Instant::now();
+    // Connections stay, and nothing is heard on them.
+    proxy.delay(Duration::from_mins(5));
+    let lost = held.lost().await;
+    let after = began.elapsed();
+    assert!(lost.to_string().contains("could not be renewed"), "{lost}");
+    assert!(after < GIVEN_UP + ANSWERS, "{after:?}");
+}
+
 const THIEF: &str = "thief";
 
 async fn steal(bed: &Bed) {

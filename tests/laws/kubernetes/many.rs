@@ -56,6 +56,34 @@ fn graph(client: &Client, widgets: &Widgets, of_each: usize, wait: bool) -> Many
     many
 }
 
+/// Takes note when the changes of each kind began and ended.
+#[derive(Default)]
+struct Spells(Mutex<BTreeMap<String, (Instant, Instant)>>);
+
+impl Reporter for Spells {
+    fn report(&self, event: &Event<'_>) {
+        if let EventKind::StepChanged { change, took, .. } = event.kind {
+            let kind = change.target.split(' ').next().unwrap_or_default();
+            let mut spells = self.0.lock().expect("the spells");
+            let now = Instant::now();
+            let began = now.checked_sub(took).unwrap_or(now);
+            let spell = spells.entry(kind.to_owned()).or_insert((began, now));
+            spell.1 = now;
+        }
+    }
+}
+
+impl Spells {
+    fn told(&self) -> String {
+        let spells = self.0.lock().expect("the spells");
+        let told = spells.iter().map(|(kind, (from, to))| {
+            let took = *to - *from;
+            format!("{kind} {took:?}")
+        });
+        told.collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// Takes note when each step ended, and how many wait.
 #[derive(Default)]
 struct Ends {
@@ -195,13 +223,16 @@ async fn two_thousand_objects_are_applied_awaited_left_alone_and_pruned() {
 
 /// Deletes everything on record, as a run of a bundle with nothing in it that has seen nothing yet.
 async fn prune(bed: &Bed, objects: usize) {
+    let spells = Arc::new(Spells::default());
     let prune = || async {
         let client = bed.administrator().await;
         let mut many = Many::new();
         many.step("prune", Prune::new(client, "lens", Vec::new(), false));
-        many.run(Mode::Apply, Reporters::new()).await
+        let told = Arc::clone(&spells) as Arc<dyn Reporter>;
+        many.run(Mode::Apply, Reporters::new().with(told)).await
     };
     let report = prune().await;
+    println!("asked to go in {}", spells.told());
     assert_eq!(outcomes(&report), BTreeMap::from([("changed", 1)]));
     let Outcome::Changed(deleted) = &report.steps[0].outcome else {
         panic!("{:?}", report.steps[0].outcome);
@@ -271,6 +302,51 @@ async fn the_end_of_a_wait_follows_the_change_at_once() {
     assert!(most < Duration::from_secs(2), "{most:?}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_that_stands_behind_a_service_is_heard_of_at_once() {
+    // By then the engine's pauses are of three seconds and more.
+    const LONG: Duration = Duration::from_secs(8);
+    let _alone = ALONE.lock().await;
+    let bed = Bed::new().await;
+    let ends = Arc::new(Ends::default());
+    let mut many = Many::new();
+    let service = json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "web" },
+        "spec": { "clusterIP": "None", "selector": { "app": "web" }, "ports": [{ "port": 80 }] } });
+    many.step("web", object(bed.client.clone(), service, false, true));
+    let reporters = Reporters::new().with(Arc::clone(&ends) as Arc<dyn Reporter>);
+    let began = Instant::now();
+    let run = tokio::spawn(many.run(Mode::Apply, reporters));
+    all_wait(&ends, 1).await;
+    let pauses_are_long = eventually("the pauses are long", 2 * LONG, async || {
+        match began.elapsed() {
+            passed if passed >= LONG => Attempt::Done(()),
+            passed => Attempt::NotYet(format!("{passed:?}")),
+        }
+    });
+    pauses_are_long.await.expect("time passes");
+    let asked = SystemTime::now();
+    post_slice(&bed, "web").await;
+    let report = run.await.expect("it ends");
+    assert_eq!(outcomes(&report), BTreeMap::from([("changed", 1)]));
+    let ended = ends.ended.lock().expect("the ends")["web"];
+    let delay = ended.duration_since(asked).expect("time goes on");
+    println!("from the first slice to the end of its Service's step: {delay:?}");
+    assert!(delay < Duration::from_secs(1), "{delay:?}");
+}
+
+/// One endpoint that is ready, behind a Service.
+async fn post_slice(bed: &Bed, service: &str) {
+    let slices = format!(
+        "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices",
+        bed.namespace
+    );
+    let labels = json!({ "kubernetes.io/service-name": service });
+    let endpoint = json!({ "addresses": ["10.0.0.1"], "conditions": { "ready": true } });
+    let slice = json!({ "metadata": { "name": service, "labels": labels },
+        "addressType": "IPv4", "endpoints": [endpoint] });
+    bed.post(&slices, slice).await;
+}
+
 /// How often the API server was asked for a list of endpoint slices, by anybody.
 async fn slice_lists(bed: &Bed) -> u64 {
     let metrics = bed.text("/metrics").await;
@@ -300,16 +376,8 @@ async fn services_that_wait_share_one_look_at_what_is_behind_them() {
     let reporters = Reporters::new().with(Arc::clone(&ends) as Arc<dyn Reporter>);
     let run = tokio::spawn(many.run(Mode::Apply, reporters));
     all_wait(&ends, COUNT).await;
-    let slices = format!(
-        "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices",
-        bed.namespace
-    );
     for name in names(COUNT) {
-        let labels = json!({ "kubernetes.io/service-name": name });
-        let endpoint = json!({ "addresses": ["10.0.0.1"], "conditions": { "ready": true } });
-        let slice = json!({ "metadata": { "name": name, "labels": labels },
-            "addressType": "IPv4", "endpoints": [endpoint] });
-        bed.post(&slices, slice).await;
+        post_slice(&bed, &name).await;
     }
     let report = run.await.expect("it ends");
     assert_eq!(outcomes(&report), BTreeMap::from([("changed", COUNT)]));

@@ -204,7 +204,7 @@ async fn an_absent_namespace_is_waited_for() {
     let bed = Bed::without_namespace().await;
     let document = config_map("early", &json!({}));
     law::fresh(bed.object(document.clone())).await;
-    let (class, what) = law::last_seen(bed.object(document.clone())).await;
+    let (class, what) = law::waits_for(bed.object(document.clone())).await;
     assert_eq!(class, Class::Unavailable);
     let said = format!("namespaces \"{}\" not found", bed.namespace);
     assert!(what.contains(&said), "{what}");

@@ -64,6 +64,9 @@ async fn an_event_is_seen_on_the_job() {
     let long = "schema/migrate failed: ".repeat(100);
     let sent = events.send(Severity::Warning, "Failed", &long, now).await;
     sent.expect("sent");
+    // As one does whose answer was lost.
+    let again = events.send(Severity::Warning, "Failed", &long, now).await;
+    again.expect("it is there already");
 
     let uid = uid.expect("a uid");
     let of_the_job = format!("?fieldSelector=involvedObject.uid={uid}");

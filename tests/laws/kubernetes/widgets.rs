@@ -93,7 +93,8 @@ impl Widgets {
     }
 
     /// How many requests of each verb the API server has counted for the kind; tries are `try`.
-    /// A watch is counted at some time while it lasts, so it is left out.
+    /// A watch is counted at some time while it lasts, so it is left out; and so is what empties the
+    /// namespaces that other tests take away, of every kind there is.
     pub(super) async fn requests(&self, bed: &Bed) -> BTreeMap<String, u64> {
         let metrics = bed.text("/metrics").await;
         let group = format!("group=\"{}\"", self.group);
@@ -101,7 +102,11 @@ impl Widgets {
         let lines = metrics.lines();
         for line in lines.filter(|line| line.starts_with("apiserver_request_total{")) {
             let other = ["subresource=\"status\"", "verb=\"WATCH\""];
-            if !line.contains(&group) || other.iter().any(|other| line.contains(other)) {
+            let empties = ["scope=\"namespace\"", "verb=\"DELETE\""];
+            if !line.contains(&group)
+                || other.iter().any(|other| line.contains(other))
+                || empties.iter().all(|empties| line.contains(empties))
+            {
                 continue;
             }
             let label = |name: &str| {

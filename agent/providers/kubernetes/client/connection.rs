@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::Stream;
+use futures::{Stream, StreamExt as _};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use kube::client::Body;
 use kube::core::WatchEvent;
@@ -85,7 +85,8 @@ impl Connection {
         &self.0.known
     }
 
-    fn server(&self) -> String {
+    /// `host:port`
+    pub(super) fn server(&self) -> String {
         format!("{}:{}", self.0.host, self.0.port)
     }
 
@@ -261,12 +262,20 @@ impl Connection {
             .body(Vec::new())
             .map_err(|source| not_sent(&request, &source))?;
         let events = self.0.kube.request_events::<Value>(message).await;
-        events.map_err(|error| match error {
+        let events = events.map_err(|error| match error {
             kube::Error::Api(status) => {
                 refusal::negative_answer(&request, self.server(), status.code, *status)
             }
             other => refusal::no_answer(&request, self.server(), other),
-        })
+        })?;
+        let (line, is_of_secret) = (Arc::clone(&self.0), request.is_of_secret());
+        Ok(events.inspect(move |event| {
+            if let Ok(event) = event
+                && is_of_secret
+            {
+                line.known.hear(event);
+            }
+        }))
     }
 }
 

@@ -1,5 +1,7 @@
 //! An object that is to go, with what depends on it.
 
+use std::sync::Arc;
+
 use super::super::kind::Target;
 use super::super::live::Live;
 use super::super::{Client, Error, diagnosis};
@@ -28,14 +30,14 @@ pub(super) enum State {
     /// It is there and stays.
     Kept,
     /// It is there and is to go.
-    Present(Box<(Target, Live)>),
+    Present(Target, Arc<Live>),
 }
 
 /// One object less.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeletionChange {
     target: Target,
-    seen: Box<Live>,
+    seen: Arc<Live>,
 }
 
 impl From<DeletionChange> for Difference {
@@ -60,10 +62,11 @@ impl Deletion {
     }
 }
 
-/// Looks for an object on record; takes note if it is gone.
+/// Looks for an object on record, in what the shared list and watch of its kind know: a deletion
+/// names the version that was seen, so an older sight deletes nothing. Takes note if it is gone.
 pub(super) async fn look(client: &Client, entry: &Entry, with_data: bool) -> Result<State, Error> {
     let found = match entry.target_of_any_version(client).await? {
-        Some(target) => client.get(&target).await?.map(|live| (target, live)),
+        Some(target) => client.look(&target).await?.map(|live| (target, live)),
         None => None,
     };
     let ours = found
@@ -80,7 +83,7 @@ pub(super) async fn look(client: &Client, entry: &Entry, with_data: bool) -> Res
     if holds_data && !with_data || client.ledger().has_seen(live.uid()) {
         return Ok(State::Kept);
     }
-    Ok(State::Present(Box::new((target, live))))
+    Ok(State::Present(target, live))
 }
 
 /// Says why an object stays that this bundle drops, and when it will go.
@@ -113,13 +116,13 @@ fn is_ours(holder: Holder, entry: &Entry, live: &Live) -> bool {
 }
 
 /// The change that deletes it, or the wait until it is gone.
-pub(super) fn next(target: &Target, live: &Live) -> Result<DeletionChange, Waiting> {
+pub(super) fn next(target: &Target, live: &Arc<Live>) -> Result<DeletionChange, Waiting> {
     if live.at("/metadata/deletionTimestamp").is_some() {
         return Err(Waiting::unavailable(finalizers::waiting(target, live)));
     }
     Ok(DeletionChange {
         target: target.clone(),
-        seen: Box::new(live.clone()),
+        seen: Arc::clone(live),
     })
 }
 
@@ -141,10 +144,9 @@ impl Resource for Deletion {
     }
 
     fn plan(&self, observed: &DeletionObserved) -> Result<Plan<DeletionChange>, Error> {
-        let State::Present(found) = &observed.0 else {
+        let State::Present(target, live) = &observed.0 else {
             return Ok(Plan::Current);
         };
-        let (target, live) = found.as_ref();
         Ok(match next(target, live) {
             Ok(change) => Plan::Change(vec![change]),
             Err(waiting) => Plan::InProgress(waiting),
@@ -157,8 +159,7 @@ impl Resource for Deletion {
 
     async fn changed(&self, seen: &DeletionObserved) {
         match &seen.0 {
-            State::Present(found) => {
-                let (target, live) = found.as_ref();
+            State::Present(target, live) => {
                 let version = Some(live.version());
                 self.client.watches().changed(target, version).await;
             }
@@ -168,8 +169,7 @@ impl Resource for Deletion {
 
     async fn diagnose(&self, seen: Result<&DeletionObserved, &Error>) -> Option<Diagnosis> {
         match &seen.ok()?.0 {
-            State::Present(found) => {
-                let (target, live) = found.as_ref();
+            State::Present(target, live) => {
                 diagnosis::diagnose(&self.client, target, live, &[]).await
             }
             State::Gone | State::Kept => None,

@@ -59,6 +59,7 @@ impl Inventory {
     async fn opened(&self, parts: &[Part]) -> Result<Vec<Entry>, Error> {
         let entries = parts.iter().flat_map(|part| part.0.iter().cloned());
         let entries = self.resolved(entries.collect()).await?;
+        self.will_look_at(&entries);
         self.client.ledger().open(&entries);
         Ok(entries)
     }
@@ -90,8 +91,18 @@ impl Inventory {
                 entries.push(Entry { hash, ..entry });
             }
         }
+        self.will_look_at(&entries);
         let entries = self.told_from_others(entries).await;
         self.replace(&stored, entries, fence).await
+    }
+
+    /// One list of a kind is to tell of all of them.
+    fn will_look_at(&self, entries: &[Entry]) {
+        for entry in entries {
+            let kind = (entry.api_version.as_str(), entry.kind.as_str());
+            let namespace = entry.namespace.as_deref().unwrap_or_default();
+            self.client.watches().announce(kind, namespace, &entry.name);
+        }
     }
 
     /// The entries, of which those that somebody else has made are marked so: before the first

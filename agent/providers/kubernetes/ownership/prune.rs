@@ -1,5 +1,7 @@
 //! What has left the bundle.
 
+use std::sync::Arc;
+
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::super::kind::Target;
@@ -22,16 +24,32 @@ pub struct Prune {
     rehearse: bool,
 }
 
-/// The objects that are there and are to go.
+/// The objects that are there and are to go, turn by turn.
 #[derive(Debug)]
 pub struct PruneObserved(Vec<Orphan>);
 
 #[derive(Debug)]
 struct Orphan {
     target: Target,
-    live: Live,
+    live: Arc<Live>,
     /// Whether it may be deleted.
     may_go: bool,
+}
+
+impl PruneObserved {
+    /// What the next look is for: of the earliest turn, one that is on its way.
+    fn awaited(&self) -> Option<&Orphan> {
+        let turn = self.0.first().map(Orphan::turn);
+        let mut due = self.0.iter().take_while(|it| Some(it.turn()) == turn);
+        let going = due.find(|orphan| orphan.live.is_being_deleted());
+        going.or(self.0.first())
+    }
+}
+
+impl Orphan {
+    fn turn(&self) -> Turn {
+        Turn::of(&self.target.kind.group, &self.target.kind.name)
+    }
 }
 
 impl Prune {
@@ -59,6 +77,9 @@ impl Resource for Prune {
     type Change = DeletionChange;
     type Error = Error;
 
+    /// All changes of one plan are of one turn.
+    const AT_ONCE: usize = AT_ONCE;
+
     async fn observe(&self) -> Result<PruneObserved, Error> {
         let mut orphans = self.inventory.orphans(&self.desired).await?;
         orphans.sort_by_key(Entry::turn);
@@ -69,7 +90,7 @@ impl Resource for Prune {
             .collect();
         let states: Vec<State> = stream::iter(looks).buffered(AT_ONCE).try_collect().await?;
         let present = states.into_iter().filter_map(|state| match state {
-            State::Present(found) => Some(*found),
+            State::Present(target, live) => Some((target, live)),
             State::Gone | State::Kept => None,
         });
         let orphan = |(target, live)| Orphan {
@@ -94,7 +115,7 @@ impl Resource for Prune {
     }
 
     async fn changed(&self, seen: &PruneObserved) {
-        match seen.0.first() {
+        match seen.awaited() {
             Some(Orphan { target, live, .. }) => {
                 let version = Some(live.version());
                 self.client.watches().changed(target, version).await;
@@ -104,16 +125,15 @@ impl Resource for Prune {
     }
 
     async fn diagnose(&self, seen: Result<&PruneObserved, &Error>) -> Option<Diagnosis> {
-        let Orphan { target, live, .. } = seen.ok()?.0.first()?;
+        let Orphan { target, live, .. } = seen.ok()?.awaited()?;
         diagnosis::diagnose(&self.client, target, live, &[]).await
     }
 }
 
 /// The changes of the earliest turn that is still there, or what it waits for; of all turns `at_once`.
 fn plan(found: &[Orphan], at_once: bool) -> Result<Plan<DeletionChange>, Error> {
-    let turn = |orphan: &Orphan| Turn::of(&orphan.target.kind.group, &orphan.target.kind.name);
-    let earliest = found.iter().map(turn).min();
-    let is_due = |orphan: &&Orphan| at_once || Some(turn(orphan)) == earliest;
+    let earliest = found.iter().map(Orphan::turn).min();
+    let is_due = |orphan: &&Orphan| at_once || Some(orphan.turn()) == earliest;
     let mut changes = Vec::new();
     let mut waits = Vec::new();
     let mut denied = 0;
@@ -153,7 +173,7 @@ fn may_not(found: &[Orphan]) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::super::super::kind::{CONFIG_MAP, DEPLOYMENT, Kind};
     use super::*;
@@ -173,7 +193,7 @@ mod tests {
     fn orphan(target: Target, live: Live) -> Orphan {
         Orphan {
             target,
-            live,
+            live: Arc::new(live),
             may_go: true,
         }
     }
@@ -209,6 +229,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_on_its_way_is_awaited_and_not_what_may_not_go() {
+        let there = |kind: Kind, name: &str, live: Value| {
+            orphan(
+                Target::new(kind, "lens", name),
+                Live::new(json!({ "metadata": live })),
+            )
+        };
+        let going = || json!({ "deletionTimestamp": "2026-01-01T00:00:00Z" });
+        let awaited = |found: Vec<Orphan>| {
+            let seen = PruneObserved(found);
+            seen.awaited().map(|orphan| orphan.target.name.clone())
+        };
+        let of_this_turn = vec![
+            there(DEPLOYMENT, "a", json!({})),
+            there(DEPLOYMENT, "b", going()),
+            there(CONFIG_MAP, "c", going()),
+        ];
+        assert_eq!(awaited(of_this_turn).as_deref(), Some("b"));
+        let of_the_next = vec![
+            there(DEPLOYMENT, "a", json!({})),
+            there(CONFIG_MAP, "c", going()),
+        ];
+        assert_eq!(awaited(of_the_next).as_deref(), Some("a"));
+        assert_eq!(awaited(Vec::new()), None);
+    }
+
+    #[test]
     fn an_operator_outlives_its_resources() {
         let cluster = Kind::of_group("example.com/v1", "Cluster", "clusters");
         let at = |kind: Kind| Target::new(kind, "lens", "a");
@@ -223,7 +270,7 @@ mod tests {
         let all = ["Cluster lens/a", "Deployment lens/a", "ConfigMap lens/a"];
         assert_eq!(planned(&found, true), Ok(all.map(str::to_owned).to_vec()));
         assert_eq!(planned(&found, false), Ok(vec![all[0].to_owned()]));
-        found[0].live = held;
+        found[0].live = Arc::new(held);
         let waits = "Cluster lens/a: is being deleted, held by the finalizer example.com/keep";
         assert_eq!(planned(&found, false), Err(waits.to_owned()));
         found.remove(0);

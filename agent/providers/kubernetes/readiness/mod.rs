@@ -31,6 +31,7 @@ mod workloads;
 
 use std::time::SystemTime;
 
+use futures::future::{FutureExt as _, select_all};
 use sight::Need;
 pub(super) use sight::Sight;
 pub(super) use tenure::Tenure;
@@ -52,6 +53,17 @@ pub(super) enum Readiness {
     Failed(String),
     /// Nobody knows.
     NoRule,
+}
+
+impl Readiness {
+    /// With other words.
+    pub(super) fn said(self, with: impl Fn(&str) -> String) -> Self {
+        match self {
+            Self::NotReady(why) => Self::NotReady(with(&why)),
+            Self::Failed(why) => Self::Failed(with(&why)),
+            other @ (Self::Ready | Self::NoRule) => other,
+        }
+    }
 }
 
 /// How a kind is judged.
@@ -82,6 +94,8 @@ impl Rule {
 #[derive(Debug, Default)]
 pub(super) struct Surroundings {
     objects: Vec<Live>,
+    /// What was not there, and is heard of when it comes.
+    lacking: Vec<Need>,
 }
 
 impl Surroundings {
@@ -95,6 +109,15 @@ impl Surroundings {
             Some((target, live.version()))
         })
     }
+
+    /// Ends when something is there that was not.
+    pub(super) async fn appears(&self, client: &Client) {
+        if self.lacking.is_empty() {
+            return std::future::pending().await;
+        }
+        let lacking = self.lacking.iter();
+        select_all(lacking.map(|need| need.appears(client).boxed())).await;
+    }
 }
 
 /// Reads what the rule of the kind must see beside the object.
@@ -103,13 +126,13 @@ pub(super) async fn surroundings(
     live: &Live,
     own: &ReadyRule,
 ) -> Result<Surroundings, Error> {
-    let objects = match rule_for(live) {
+    let (objects, lacking) = match rule_for(live) {
         Rule::Around { needs, .. } if own.ready.is_none() => {
             sight::look(client, live, needs).await?
         }
-        Rule::Around { .. } | Rule::AtOnce | Rule::Alone(_) => Vec::new(),
+        Rule::Around { .. } | Rule::AtOnce | Rule::Alone(_) => Default::default(),
     };
-    Ok(Surroundings { objects })
+    Ok(Surroundings { objects, lacking })
 }
 
 /// Whether an object is ready now, in the light of how long that has been so; by the bundle's

@@ -30,6 +30,29 @@ pub(super) enum Need {
 }
 
 impl Need {
+    /// Whether who waits for it hears of it.
+    fn is_watched(&self) -> bool {
+        match self {
+            Self::One(target) => WATCHED.contains(&target.kind),
+            Self::All { kind, .. } => WATCHED.contains(kind),
+            Self::Pods { .. } | Self::Events => false,
+        }
+    }
+
+    /// Ends when it is there.
+    pub(super) async fn appears(&self, client: &Client) {
+        let watches = client.watches();
+        match self {
+            Self::One(target) => watches.changed(target, None).await,
+            Self::All {
+                kind,
+                namespace,
+                labels,
+            } => watches.appears(kind, namespace, labels).await,
+            Self::Pods { .. } | Self::Events => std::future::pending().await,
+        }
+    }
+
     /// Only names the trouble, or can be done without: no right to read it is no failure.
     fn is_dispensable(&self) -> bool {
         match self {
@@ -120,14 +143,14 @@ pub(super) fn said(event: &Live) -> String {
     )
 }
 
-/// Reads what a rule needs. What was read may show that more is needed: the pods of a workload
-/// that is not complete.
+/// Reads what a rule needs, and tells what of that is not there and may be waited for. What was read
+/// may show that more is needed: the pods of a workload that is not complete.
 pub(super) async fn look(
     client: &Client,
     object: &Live,
     needs: fn(&Sight<'_>) -> Vec<Need>,
-) -> Result<Vec<Live>, Error> {
-    let mut around = Vec::new();
+) -> Result<(Vec<Live>, Vec<Need>), Error> {
+    let (mut around, mut lacking) = (Vec::new(), Vec::new());
     let mut asked: Vec<Need> = Vec::new();
     for _ in 0..ROUNDS {
         let mut new = needs(&Sight::new(object, &around));
@@ -136,10 +159,14 @@ pub(super) async fn look(
             break;
         }
         let reads: Vec<_> = new.iter().map(|need| read(client, object, need)).collect();
-        around.extend(try_join_all(reads).await?.into_iter().flatten());
+        let read = try_join_all(reads).await?;
+        let absent = new.iter().zip(&read).filter(|(_, read)| read.is_empty());
+        let watched = absent.filter(|(need, _)| need.is_watched());
+        lacking.extend(watched.map(|(need, _)| need.clone()));
+        around.extend(read.into_iter().flatten());
         asked.append(&mut new);
     }
-    Ok(around)
+    Ok((around, lacking))
 }
 
 /// What is worth a watch: the workloads that a verdict is made of. Pods change often and say
