@@ -14,7 +14,7 @@ const SCHEMA: &str = "
     CREATE FUNCTION made() RETURNS int LANGUAGE sql AS 'SELECT 1';";
 
 /// The code, the statements, and the place of the error: line and column.
-const CODES: [(&str, &str, &str); 43] = [
+const CODES: [(&str, &str, &str); 42] = [
     (
         "0A000",
         "SELECT 1;\nCREATE EXTENSION nothing_like_that;",
@@ -39,7 +39,6 @@ const CODES: [(&str, &str, &str); 43] = [
         "INSERT INTO nodes VALUES (2, 'b', 1, '[5,6]');",
         "1:1",
     ),
-    ("25001", "-- now\n\nVACUUM;", "3:1"),
     (
         "25006",
         "SET TRANSACTION READ ONLY; CREATE TABLE x ();",
@@ -101,7 +100,8 @@ const CODES: [(&str, &str, &str); 43] = [
         "2:1",
     ),
     ("P0001", "DO $$ BEGIN RAISE 'not today'; END $$;", "1:7"),
-    ("25001", "ALTER SYSTEM SET work_mem = '1MB';", "1:1"),
+    // What the file says itself is refused before it is sent.
+    ("25001", "DO $$ BEGIN EXECUTE 'VACUUM'; END $$;", "1:7"),
 ];
 
 /// Runs the text as a migration, which fails.

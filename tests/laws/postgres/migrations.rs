@@ -289,9 +289,9 @@ async fn what_one_file_sets_the_next_does_not_see() {
         ),
         file(
             2,
-            "CREATE TEMP TABLE scratch (); SET statement_timeout = 1;",
+            "CREATE TEMP TABLE scratch (); SET statement_timeout = '1s';",
         ),
-        file(3, "CREATE TABLE scratch (); SELECT pg_sleep(0.02);"),
+        file(3, "CREATE TABLE scratch (); SELECT pg_sleep(1.2);"),
     ];
     law::changes(migrations(bed.server(), &database, files)).await;
     let table = "SELECT schemaname || '.' || tablename || ' of ' || tableowner \
