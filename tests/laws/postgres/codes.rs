@@ -39,7 +39,11 @@ const CODES: [(&str, &str, &str); 43] = [
         "INSERT INTO nodes VALUES (2, 'b', 1, '[5,6]');",
         "1:1",
     ),
-    ("25001", "-- now\n\nVACUUM;", "3:1"),
+    (
+        "25001",
+        "-- now\n\nDO $$ BEGIN EXECUTE 'VACUUM'; END $$;",
+        "3:7",
+    ),
     (
         "25006",
         "SET TRANSACTION READ ONLY; CREATE TABLE x ();",
@@ -101,7 +105,11 @@ const CODES: [(&str, &str, &str); 43] = [
         "2:1",
     ),
     ("P0001", "DO $$ BEGIN RAISE 'not today'; END $$;", "1:7"),
-    ("25001", "ALTER SYSTEM SET work_mem = '1MB';", "1:1"),
+    (
+        "25001",
+        "DO $$ BEGIN EXECUTE 'ALTER SYSTEM RESET work_mem'; END $$;",
+        "1:7",
+    ),
 ];
 
 /// Runs the text as a migration, which fails.

@@ -82,12 +82,13 @@ async fn hard_syntax_is_taken_apart_as_the_server_does() {
 async fn hard_syntax_runs() {
     let bed = Bed::shared();
     let database = bed.database("hard").await;
+    // Of the others there is nothing to run, and a migration says so.
+    let files = || FILES.iter().filter(|hard| hard.statements > 0);
     let migrations = || {
         Migrations::new(
             bed.server(),
             database.clone(),
-            FILES
-                .iter()
+            files()
                 .zip(1..)
                 .map(|(hard, version)| {
                     let path = format!("sql/V{version:04}__{}.sql", hard.name);
@@ -96,7 +97,7 @@ async fn hard_syntax_runs() {
                 .collect(),
         )
     };
-    assert_eq!(law::changes(migrations()).await.len(), FILES.len());
+    assert_eq!(law::changes(migrations()).await.len(), files().count());
     law::unchanged(migrations()).await;
 }
 
@@ -120,7 +121,8 @@ async fn what_is_not_sent_is_refused_at_its_place() {
             what.starts_with(&format!("{path}:{line}:{column}: ")),
             "{what}"
         );
-        assert_eq!(hints.len(), 1, "{what}");
+        // The first may be followed by how many more there are.
+        assert!((1..=2).contains(&hints.len()), "{what}: {hints:?}");
     }
 }
 
