@@ -274,8 +274,8 @@ fn the_roles_of_a_bundle_are_the_same_each_time_and_say_why() {
     assert_eq!(printed.stdout, print().stdout);
     for words in [
         "  # run: the lock that keeps two runs apart",
-        "  # namespace/grafana-admin, namespace/postgres-admin and 1 more: made once",
-        "resourceNames: [\"grafana-admin\", \"postgres-admin\", \"postgres-lens\"]",
+        "  # namespace/grafana-admin, namespace/postgres-admin and 3 more: made once",
+        "resourceNames: [\"grafana-admin\", \"postgres-admin\", \"postgres-lens\", \"postgres-lens-api\", \"postgres-lens-grafana\"]",
     ] {
         assert!(printed.stdout.contains(words), "{words}: {printed}");
     }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use testbed::{Attempt, Trace, eventually};
 
 use crate::cluster::{Bed, NAMESPACE, render, root};
+use crate::logins;
 use crate::stores::{Stores, drop_index};
 
 const INSTALL: Duration = Duration::from_mins(6);
@@ -18,6 +19,7 @@ async fn the_quickstart_lives() {
     let bed = Bed::clean();
     let job = one_apply_installs_everything(&bed).await;
     the_same_apply_is_the_same_job(&bed, &job);
+    logins::try_all(&bed).await;
     the_run_is_one_trace_without_a_gap(&bed).await;
     a_second_run_writes_nothing(&bed).await;
     a_check_finds_everything_current(&bed).await;

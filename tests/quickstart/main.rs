@@ -6,4 +6,5 @@
 
 mod cluster;
 mod life;
+mod logins;
 mod stores;
