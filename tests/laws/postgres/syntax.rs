@@ -82,16 +82,22 @@ async fn hard_syntax_is_taken_apart_as_the_server_does() {
 async fn hard_syntax_runs() {
     let bed = Bed::shared();
     let database = bed.database("hard").await;
-    // One without a statement is a mistake of its author.
-    let full = FILES.iter().filter(|hard| hard.statements > 0);
+    // Of the others there is nothing to run, and a migration says so.
+    let files = || FILES.iter().filter(|hard| hard.statements > 0);
     let migrations = || {
-        let files = full.clone().zip(1..).map(|(hard, version)| {
-            let path = format!("sql/V{version:04}__{}.sql", hard.name);
-            File::new(version, hard.name, path, hard.sql, &Placeholders::new())
-        });
-        Migrations::new(bed.server(), database.clone(), files.collect())
+        Migrations::new(
+            bed.server(),
+            database.clone(),
+            files()
+                .zip(1..)
+                .map(|(hard, version)| {
+                    let path = format!("sql/V{version:04}__{}.sql", hard.name);
+                    File::new(version, hard.name, path, hard.sql, &Placeholders::new())
+                })
+                .collect(),
+        )
     };
-    assert_eq!(law::changes(migrations()).await.len(), full.clone().count());
+    assert_eq!(law::changes(migrations()).await.len(), files().count());
     law::unchanged(migrations()).await;
 }
 
@@ -115,7 +121,8 @@ async fn what_is_not_sent_is_refused_at_its_place() {
             what.starts_with(&format!("{path}:{line}:{column}: ")),
             "{what}"
         );
-        assert!(!hints.is_empty(), "{what}");
+        // The first may be followed by how many more there are.
+        assert!((1..=2).contains(&hints.len()), "{what}: {hints:?}");
     }
 }
 

@@ -60,15 +60,28 @@ impl Connection {
         }
     }
 
-    /// Tells the server how to treat this session. Also undoes what a migration has set.
+    /// Tells the server how to treat this session.
     pub(super) async fn prepare(&mut self) -> Result<(), Error> {
+        self.prepare_after("").await
+    }
+
+    /// Undoes what a migration has set, and tells it again.
+    pub(super) async fn prepare_again(&mut self) -> Result<(), Error> {
+        self.prepare_after(
+            "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; DISCARD TEMP; CLOSE ALL; \
+             DEALLOCATE ALL; UNLISTEN *;",
+        )
+        .await
+    }
+
+    async fn prepare_after(&mut self, undo: &str) -> Result<(), Error> {
         let timeout = self.statement_timeout.map_or_else(String::new, |timeout| {
             format!("SET statement_timeout = {};", timeout.as_millis())
         });
         // A server that is told of our end only by the next packet would go on with a statement,
         // and keep our locks, for hours. Since version 14 it can look by itself.
         let sql = format!(
-            "SELECT pg_catalog.pg_backend_pid(); SET tcp_keepalives_idle = 30; \
+            "{undo} SELECT pg_catalog.pg_backend_pid(); SET tcp_keepalives_idle = 30; \
              SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; \
              SET tcp_user_timeout = '60s'; {timeout} \
              SELECT pg_catalog.set_config('client_connection_check_interval', '1s', false) \

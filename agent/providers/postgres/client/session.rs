@@ -122,10 +122,7 @@ impl Session {
 
     /// Makes the session as it was when it was opened, whatever the last script has set.
     pub(in crate::providers::postgres) async fn reset(&mut self) -> Result<(), Error> {
-        let undo = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; DISCARD TEMP; CLOSE ALL; \
-                    DEALLOCATE ALL; UNLISTEN *";
-        self.connection().batch("RESET", undo).await?;
-        self.connection().prepare().await
+        self.connection().prepare_again().await
     }
 
     /// For what may take its time or wait for others; a question of our own does neither.

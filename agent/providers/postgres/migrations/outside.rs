@@ -82,10 +82,17 @@ impl Outside {
     pub(super) fn find(sql: &str, alone: bool) -> Option<Self> {
         match Self::of(sql) {
             Some(Self::Call) => Some(Self::Call),
+            // Whether these may be in one depends on the catalog, and without one all of them run.
+            Some(known) if is_of_subscription(sql) => Some(known),
             known if alone => Some(known.unwrap_or(Self::Call)),
             _ => None,
         }
     }
+}
+
+fn is_of_subscription(sql: &str) -> bool {
+    let mut parts = Parts::of(sql);
+    (parts.eat("ALTER") || parts.eat("DROP")) && parts.at("SUBSCRIPTION")
 }
 
 fn create(mut parts: Parts<'_>) -> Option<Outside> {
@@ -227,6 +234,24 @@ mod tests {
             ("CALL p()", Outside::Call),
         ] {
             assert_eq!(Outside::of(sql), Some(expected), "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_drops_or_refreshes_a_subscription_runs_outside() {
+        for (sql, expected) in [
+            (
+                "DROP SUBSCRIPTION IF EXISTS s",
+                Some(Outside::Drop(Shared::Subscription, "s".to_owned())),
+            ),
+            (
+                "ALTER SUBSCRIPTION s REFRESH PUBLICATION",
+                Some(Outside::Repeatable),
+            ),
+            ("ALTER SUBSCRIPTION s DISABLE", None),
+            ("REINDEX (CONCURRENTLY false) TABLE t", None),
+        ] {
+            assert_eq!(Outside::find(sql, false), expected, "{sql}");
         }
     }
 
