@@ -33,7 +33,7 @@ mod statements;
 mod turn;
 
 pub use adoption::{Adoption, AdoptionError, Mend, Mended, RepairError, Tool, Which};
-pub use catalog::{Drift, Fingerprint, OnDrift, accept_drift};
+pub use catalog::{Drift, Fingerprint, OnDrift};
 pub use check::{Answer, Expect, SqlCheck};
 pub use client::{Blocker, Distrust, LockWait, Server, Settings, Tls};
 pub use conflict::Conflict;

@@ -4,7 +4,6 @@ use crate::engine::{Difference, Plan, Resource, Verb};
 
 use super::super::client::Server;
 use super::super::error::Error;
-use super::difference::telling;
 use super::store::{self, Known};
 
 /// Takes note of what a database is like, if a run has changed it.
@@ -66,23 +65,6 @@ impl From<Take> for Difference {
             fields: Vec::new(),
         }
     }
-}
-
-/// Takes what others have changed for wanted, and says what that was.
-///
-/// # Errors
-/// If the database cannot be read or written.
-pub async fn accept_drift(
-    server: &Server,
-    database: &str,
-    ignored: &[String],
-) -> Result<Vec<String>, Error> {
-    let known = store::look(server, database, ignored).await?;
-    let Known::Taken { drifted, .. } = known else {
-        return Ok(Vec::new());
-    };
-    store::take(server, database, ignored, true).await?;
-    Ok(telling(&drifted).iter().map(ToString::to_string).collect())
 }
 
 #[cfg(test)]

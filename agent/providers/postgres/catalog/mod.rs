@@ -10,6 +10,6 @@ mod query;
 mod store;
 mod watch;
 
-pub use fingerprint::{Fingerprint, accept_drift};
+pub use fingerprint::Fingerprint;
 pub(super) use store::TOUCH;
 pub use watch::{Drift, OnDrift};
