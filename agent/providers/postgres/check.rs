@@ -58,10 +58,8 @@ impl Resource for SqlCheck {
 
     async fn observe(&self) -> Result<Answer, Error> {
         self.one_statement()?;
-        let mut session = match self.server.session(&self.database).await {
-            Ok(session) => session,
-            Err(error) if error.is_no_database() => return Ok(Answer::NoDatabase),
-            Err(error) => return Err(error),
+        let Some(mut session) = self.server.session_if_any(&self.database).await? else {
+            return Ok(Answer::NoDatabase);
         };
         session.begin("BEGIN READ ONLY").await?;
         let (mut first, mut count) = (None, 0);

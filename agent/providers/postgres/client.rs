@@ -140,6 +140,15 @@ impl Server {
         Ok(Session::pooled(self, connection, pool, permit))
     }
 
+    /// The same; none if there is no such database, which is no error of who only looks.
+    pub(super) async fn session_if_any(&self, database: &str) -> Result<Option<Session>, Error> {
+        match self.session(database).await {
+            Ok(session) => Ok(Some(session)),
+            Err(error) if error.is_no_database() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// A session that nobody else uses before or after, not even where a pooler stands between.
     pub(super) async fn dedicated(&self, database: &str) -> Result<Session, Error> {
         let mut connection = self.connect(database).await?;

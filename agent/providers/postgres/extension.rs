@@ -94,10 +94,8 @@ impl Resource for Extension {
     type Error = Error;
 
     async fn observe(&self) -> Result<Observed, Error> {
-        let mut session = match self.server.session(&self.database).await {
-            Ok(session) => session,
-            Err(error) if error.is_no_database() => return Ok(Observed::NoDatabase),
-            Err(error) => return Err(error),
+        let Some(mut session) = self.server.session_if_any(&self.database).await? else {
+            return Ok(Observed::NoDatabase);
         };
         let version = self.version.as_deref().unwrap_or_default();
         let row = session

@@ -56,10 +56,8 @@ impl Resource for Grants {
     type Error = Error;
 
     async fn observe(&self) -> Result<Observed, Error> {
-        let mut session = match self.server.session(&self.database).await {
-            Ok(session) => session,
-            Err(error) if error.is_no_database() => return Ok(Observed::default()),
-            Err(error) => return Err(error),
+        let Some(mut session) = self.server.session_if_any(&self.database).await? else {
+            return Ok(Observed::default());
         };
         let schemas: BTreeSet<_> = self.on.iter().filter_map(|it| it.schema.as_ref()).collect();
         let found = look::look(&mut session, &self.grantee, &schemas).await?;

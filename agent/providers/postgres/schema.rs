@@ -28,10 +28,8 @@ impl Resource for Schema {
     type Error = Error;
 
     async fn observe(&self) -> Result<Option<String>, Error> {
-        let mut session = match self.server.session(&self.database).await {
-            Ok(session) => session,
-            Err(error) if error.is_no_database() => return Ok(None),
-            Err(error) => return Err(error),
+        let Some(mut session) = self.server.session_if_any(&self.database).await? else {
+            return Ok(None);
         };
         let rows = session
             .query(

@@ -70,10 +70,8 @@ pub(super) async fn look(
     database: &str,
     ignored: &[String],
 ) -> Result<Known, Error> {
-    let mut session = match server.session(database).await {
-        Ok(session) => session,
-        Err(error) if error.is_no_database() => return Ok(Known::NoDatabase),
-        Err(error) => return Err(error),
+    let Some(mut session) = server.session_if_any(database).await? else {
+        return Ok(Known::NoDatabase);
     };
     let Some(pending) = state(&mut session).await? else {
         return Ok(Known::Nothing);

@@ -100,10 +100,8 @@ impl Resource for Migrations {
     type Error = Error;
 
     async fn observe(&self) -> Result<Observed, Error> {
-        let mut session = match self.server.session(&self.database).await {
-            Ok(session) => session,
-            Err(error) if error.is_no_database() => return Ok(Observed::default()),
-            Err(error) => return Err(error),
+        let Some(mut session) = self.server.session_if_any(&self.database).await? else {
+            return Ok(Observed::default());
         };
         // Asked before the history is read: a COMMIT may end in between.
         let in_doubt = self.doubt.ask(&mut session).await?;
