@@ -6,6 +6,7 @@ mod absent;
 mod child;
 mod driver;
 mod late;
+mod live;
 mod received;
 mod told;
 mod tree;
