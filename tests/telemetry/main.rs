@@ -7,6 +7,8 @@ mod child;
 mod driver;
 mod late;
 mod live;
+mod out;
 mod received;
 mod told;
 mod tree;
+mod wire;
