@@ -18,6 +18,7 @@ const SLICE: Duration = Duration::from_secs(15);
 const WIDTH: usize = 256;
 
 /// The slice that is open, if the step waits.
+#[derive(Debug)]
 pub(super) struct Slices {
     step: StepId,
     open: Option<(Span, Instant)>,
@@ -100,6 +101,8 @@ impl Slices {
     fn close(&mut self, outcome: &'static str) {
         if let Some((span, _)) = self.open.take() {
             span.record("firstlight.outcome", outcome);
+            // A span ends when it was last left, and not when it is dropped.
+            span.in_scope(|| {});
         }
     }
 }
@@ -108,4 +111,34 @@ fn cut(text: &str) -> &str {
     text.char_indices()
         .nth(WIDTH)
         .map_or(text, |(end, _)| &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slice_has_its_time_and_the_next_one_has_its_own() {
+        let mut slices = Slices::new(&StepId::new("a/b"));
+        let (one, other) = (Waiting::unavailable("one"), Waiting::unavailable("other"));
+        let began = Instant::now();
+        slices.turn(&one);
+        tokio::time::advance(SLICE / 3).await;
+        slices.wait(&one);
+        assert_eq!(slices.due(), began + SLICE, "the reason is still the same");
+        tokio::time::advance(SLICE / 3).await;
+        slices.turn(&other);
+        assert_eq!(slices.due(), Instant::now() + SLICE);
+        tokio::time::advance(SLICE).await;
+        slices.cut(Some(&other));
+        assert_eq!(slices.due(), Instant::now() + SLICE);
+        slices.end(None);
+        assert!(slices.open.is_none(), "{slices:?}");
+    }
+
+    #[test]
+    fn a_reason_is_cut_between_characters() {
+        assert_eq!(cut("short"), "short");
+        assert_eq!(cut(&"ä".repeat(WIDTH + 1)).chars().count(), WIDTH);
+    }
 }

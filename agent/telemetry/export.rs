@@ -105,8 +105,8 @@ impl Export {
             .as_ref()
             .filter(|_| is_sampled(otel.sampler, parent, trace));
         let carrying = Carrying::new(otel);
-        let traced = sampled.and_then(|to| setup.tracer(to, ids, parent, carrying));
-        let (tracer, live) = traced.unzip();
+        let trace_way = sampled.and_then(|to| setup.tracer(to, ids, parent, carrying));
+        let (tracer, live) = trace_way.unzip();
         let logger = otel.logs.as_ref().and_then(|to| setup.logger(to));
         let meter = otel
             .metrics

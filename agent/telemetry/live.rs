@@ -8,7 +8,9 @@ use super::gather::Gather;
 use super::identity::scope;
 use crate::engine::{Diagnosis, Event, EventKind, StepId, Waiting};
 use opentelemetry::KeyValue;
-use opentelemetry::trace::{Link, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceId};
+use opentelemetry::trace::{
+    Link, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId, TraceState,
+};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SpanData, SpanEvents, SpanLinks};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -94,8 +96,8 @@ impl Live {
     pub(super) fn link_to(&self, trace: &str, span: &str) {
         let ids = (TraceId::from_hex(trace), SpanId::from_hex(span));
         if let (Ok(trace), Ok(span)) = ids {
-            let flags = opentelemetry::TraceFlags::SAMPLED;
-            let place = SpanContext::new(trace, span, flags, true, Default::default());
+            let flags = TraceFlags::SAMPLED;
+            let place = SpanContext::new(trace, span, flags, true, TraceState::default());
             self.before.get_or_init(|| place);
         }
     }

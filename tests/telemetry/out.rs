@@ -220,7 +220,7 @@ fn shown(output: &Output) -> String {
     String::from_utf8_lossy(out).into_owned() + &String::from_utf8_lossy(err)
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn requests_say_their_trace_and_nothing_says_a_secret() {
     let (bed, collector) = (Bed::new().await, Collector::new());
     let first = bed.traced_run(&collector).await;

@@ -144,6 +144,12 @@ fn assert_wait(received: &Received) {
     assert_eq!(events[0]["name"], "wait.reason");
     assert_eq!(attributes(&events[0])["firstlight.wait.reason"], reason);
     let looks = received.all("attempt");
+    let time = |span: &Value, end: &str| text(&span[end]).parse::<u64>().expect("a time");
+    let lasts = time(wait, "startTimeUnixNano")..=time(wait, "endTimeUnixNano");
+    assert!(
+        lasts.contains(&time(looks[1], "startTimeUnixNano")),
+        "{wait}"
+    );
     let outcomes = looks.iter().map(|look| {
         let said = attributes(look);
         let word = |key| said.get(key).cloned().unwrap_or_default();

@@ -42,7 +42,7 @@ impl Wire {
         let mut is_head = false;
         for line in text.lines() {
             // A body may stand before the request line of the next request, without an end of line.
-            if let (Some(begin), true) = (line.find("/"), line.ends_with(" HTTP/1.1")) {
+            if let (Some(begin), true) = (line.find('/'), line.ends_with(" HTTP/1.1")) {
                 requests.push(vec![line[begin..].to_owned()]);
                 is_head = true;
             } else if line.is_empty() {
