@@ -200,7 +200,7 @@ fn rules(expression: &str) -> Value {
 }
 
 /// Waits until a resource waits for this, or cannot tell because of it. It must never be current.
-async fn says<R: Resource>(resource: &R, words: &str) {
+pub(super) async fn says<R: Resource>(resource: &R, words: &str) {
     let said = eventually(words, SOON, async || {
         let said = match resource.observe().await {
             Ok(observed) => match resource.plan(&observed) {
