@@ -102,7 +102,7 @@ async fn grafana(bed: &Bed) -> Vec<String> {
     versions
 }
 
-async fn json(url: &str, login: Option<(String, String)>) -> Value {
+pub(crate) async fn json(url: &str, login: Option<(String, String)>) -> Value {
     let request = client().get(url);
     let request = match login {
         Some((user, password)) => request.basic_auth(user, Some(password)),
