@@ -132,7 +132,7 @@ mod tests {
     use super::super::judged;
     use super::*;
 
-    fn collector(generation: i64, status: Value) -> Value {
+    fn collector(generation: i64, status: &Value) -> Value {
         json!({ "apiVersion": "opentelemetry.io/v1beta1", "kind": "OpenTelemetryCollector",
                 "metadata": { "name": "otel", "namespace": "lens", "generation": generation },
                 "spec": { "mode": "deployment", "image": "collector:2" },
@@ -237,14 +237,14 @@ mod tests {
                 Verdict::trouble("Ready is False (Reconciled: words)", PODS),
             ),
         ] {
-            assert_eq!(judged(&collector(generation, status), &around), expected);
+            assert_eq!(judged(&collector(generation, &status), &around), expected);
         }
     }
 
     #[test]
     fn each_mode_has_its_workload() {
         for (mode, kind) in [("daemonset", "DaemonSet"), ("statefulset", "StatefulSet")] {
-            let mut collector = collector(1, old());
+            let mut collector = collector(1, &old());
             collector["spec"]["mode"] = json!(mode);
             assert_eq!(
                 judged(&collector, &[]),
@@ -253,7 +253,7 @@ mod tests {
             let complete = workload(kind, "otel-collector", "collector:2", 1);
             assert_eq!(judged(&collector, &[complete]), Verdict::Ready);
         }
-        let mut sidecar = collector(1, old());
+        let mut sidecar = collector(1, &old());
         sidecar["spec"]["mode"] = json!("sidecar");
         assert_eq!(judged(&sidecar, &[]), Verdict::Ready);
     }
@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn an_allocator_is_a_part_and_may_stand_alone() {
         let missing = Verdict::not_ready("Deployment otel-targetallocator is not there yet");
-        let mut collector = collector(1, old());
+        let mut collector = collector(1, &old());
         collector["spec"]["targetAllocator"] = json!({ "enabled": true });
         assert_eq!(judged(&collector, &[deployment("collector:2", 1)]), missing);
         collector["kind"] = json!("TargetAllocator");
