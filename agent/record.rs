@@ -14,6 +14,7 @@ use crate::engine::{
 };
 
 const TOLD_TO_STOP: &str = "was told to stop";
+const RUN: &str = "run";
 
 /// A run, as it is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,6 +46,9 @@ pub struct RunRecord {
     pub phases: Vec<PhaseRecord>,
     /// The steps, in the bundle's order.
     pub steps: Vec<StepRecord>,
+    /// Of what the run was made: the same for the same bundle, values, profile and namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     /// Objects that the bundle owns and has no step for any more, or that were kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<String>,
@@ -159,6 +163,12 @@ impl RunRecord {
         Ok(text)
     }
 
+    /// Whether it left a bundle current that was made from just this.
+    #[must_use]
+    pub fn made_current(&self, digest: &str) -> bool {
+        self.exit == 0 && self.mode == RUN && self.digest.as_deref() == Some(digest)
+    }
+
     /// Takes down a report.
     #[must_use]
     pub fn new(report: &Report, exit: u8) -> Self {
@@ -177,7 +187,7 @@ impl RunRecord {
             namespace: report.run.namespace.clone(),
             agent: env!("CARGO_PKG_VERSION").to_owned(),
             mode: if report.mode == Mode::Apply {
-                "run"
+                RUN
             } else {
                 "preview"
             }
@@ -192,6 +202,7 @@ impl RunRecord {
                 .map(|name| phase(name, &report.steps))
                 .collect(),
             steps: report.steps.iter().map(step).collect(),
+            digest: None,
             left: Vec::new(),
         }
     }
@@ -437,8 +448,19 @@ mod tests {
             sentence: "a/1000 failed: refused".to_owned(),
             phases: Vec::new(),
             steps,
+            digest: None,
             left: Vec::new(),
         };
+        assert!(
+            !record.made_current("d"),
+            "it failed, and of what is not known"
+        );
+        let current = RunRecord {
+            exit: 0,
+            digest: Some("d".to_owned()),
+            ..record.clone()
+        };
+        assert!(current.made_current("d") && !current.made_current("other"));
         let read = |limit: usize| -> RunRecord {
             let text = record.to_json(limit).expect("JSON");
             assert!(text.len() <= limit, "{} of {limit}", text.len());
