@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::CliError;
 use crate::assemble::{Backends, Pruning, Trace, assemble};
 use crate::bundle::{Body, Bundle, Node, Options};
-use crate::engine::{self, Graph, Mode, Pacing, Report, Reporter, Reporters, Run, RunInfo};
+use crate::engine::{self, Class, Graph, Mode, Pacing, Report, Reporter, Reporters, Run, RunInfo};
 use crate::providers::kubernetes;
 use crate::record::RunRecord;
 use crate::settings::{Otel, Settings};
@@ -157,6 +157,7 @@ impl Session {
         preview: Preview,
     ) -> Result<Report, CliError> {
         let last = last_run(&self.client, &self.bundle.name).await?;
+        self.follow(last.as_ref());
         let trace = Trace::Last(last.and_then(|run| run.trace_id));
         let graph = self.graph_with(trace, pruning, Some(preview))?;
         Ok(self.run(graph, Mode::Preview, None).await)
@@ -189,7 +190,42 @@ impl Session {
             reporters,
             stop,
         };
-        engine::run(run).await
+        let mut run = pin!(engine::run(run));
+        tokio::select! {
+            biased;
+            report = &mut run => report,
+            () = self.look_back(mode) => run.await,
+        }
+    }
+
+    /// Finds out beside the run whether what it finds to differ is drift. Only a metric says so, so
+    /// without metrics nobody asks, and without an answer nothing is said.
+    async fn look_back(&self, mode: Mode) {
+        if mode == Mode::Apply && self.telemetry.measures() {
+            let last = last_run(&self.client, &self.bundle.name).await;
+            self.follow(last.ok().flatten().as_ref());
+        }
+    }
+
+    fn follow(&self, last: Option<&RunRecord>) {
+        if last.is_some_and(|last| last.made_current(&self.bundle.digest)) {
+            self.telemetry.was_current();
+        }
+    }
+
+    /// Says that this session is an installation, which is measured as one.
+    pub(super) fn installs(&self) {
+        self.telemetry.pending(&self.bundle.name);
+    }
+
+    /// Says that it came to nothing.
+    pub(super) fn not_begun(&self, class: Class) {
+        self.telemetry.not_begun(class);
+    }
+
+    /// What the run is made of, if it is about the whole bundle.
+    pub(super) fn digest(&self) -> Option<String> {
+        self.whole.then(|| self.bundle.digest.clone())
     }
 
     /// Delivers what telemetry is left, and says so if not all of it arrived.

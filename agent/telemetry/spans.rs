@@ -7,6 +7,7 @@ use super::gather::{FIXED, Gather, Item, NUMBER};
 use super::identity::Parent;
 use super::pipe::Flush;
 use super::post::Post;
+use super::records::cut;
 use opentelemetry::trace::SpanId;
 use opentelemetry::{Array, Context, KeyValue, Value};
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter};
@@ -21,6 +22,8 @@ use std::time::Duration;
 pub(super) struct Spans {
     pub(super) gather: Arc<Gather<SpanData>>,
     pub(super) parent: Option<Parent>,
+    /// How many characters of a value are kept.
+    pub(super) value_length: usize,
 }
 
 impl SpanProcessor for Spans {
@@ -35,6 +38,11 @@ impl SpanProcessor for Spans {
             span.parent_span_id = parent.span;
             span.parent_span_is_remote = true;
         }
+        // The SDK bounds how many attributes there are, and not how long they are.
+        self.shorten(&mut span.attributes);
+        for event in &mut span.events.events {
+            self.shorten(&mut event.attributes);
+        }
         self.gather.add(span);
     }
 
@@ -45,6 +53,22 @@ impl SpanProcessor for Spans {
 
     fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
         self.force_flush()
+    }
+}
+
+impl Spans {
+    fn shorten(&self, attributes: &mut [KeyValue]) {
+        let shorter = |text: &str| {
+            let short = cut(text, self.value_length);
+            (short.len() < text.len()).then(|| short.to_owned().into())
+        };
+        for attribute in attributes {
+            if let Value::String(text) = &mut attribute.value
+                && let Some(short) = shorter(text.as_str())
+            {
+                *text = short;
+            }
+        }
     }
 }
 

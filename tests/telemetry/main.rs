@@ -5,7 +5,12 @@
 mod absent;
 mod child;
 mod driver;
+mod guarded;
 mod late;
+mod metrics;
+mod questions;
 mod received;
+mod records;
 mod told;
 mod tree;
+mod variables;
