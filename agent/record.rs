@@ -163,12 +163,6 @@ impl RunRecord {
         Ok(text)
     }
 
-    /// Whether it left a bundle current that was made from just this.
-    #[must_use]
-    pub fn made_current(&self, digest: &str) -> bool {
-        self.exit == 0 && self.mode == RUN && self.digest.as_deref() == Some(digest)
-    }
-
     /// Takes down a report.
     #[must_use]
     pub fn new(report: &Report, exit: u8) -> Self {

@@ -29,7 +29,10 @@ fn good() -> Bundle {
 #[test]
 fn what_a_bundle_is_made_from_has_a_digest() {
     let digest = |change: &dyn Fn(&mut Options)| {
-        let mut options = options("good");
+        let mut options = Options {
+            profile: Some("quickstart".to_owned()),
+            ..options("good")
+        };
         change(&mut options);
         let bundle = Bundle::load(&options);
         bundle
@@ -44,7 +47,7 @@ fn what_a_bundle_is_made_from_has_a_digest() {
     fs::write(&values, "# nothing\n").expect("a file");
     let others: [&dyn Fn(&mut Options); 3] = [
         &|options| options.namespace = "other".to_owned(),
-        &|options| options.profile = Some("quickstart".to_owned()),
+        &|options| options.set = vec!["replicas=3".to_owned()],
         &|options| options.values_files = vec![values.clone()],
     ];
     for other in others {

@@ -38,7 +38,7 @@ impl Book {
         record.set_severity_text(metadata.level().as_str());
         record.set_severity_number(severity(*metadata.level()));
         record.set_body(told.fields.message.clone().into());
-        let step = told.step.clone().map(|step| ("step", step.into()));
+        let step = told.step.as_deref().map(|step| ("step", self.text(step)));
         let fields = told.fields.all.iter();
         let fields = fields.map(|(name, value)| (*name, self.any(value)));
         let all = step.into_iter().chain(fields);
@@ -54,9 +54,13 @@ impl Book {
                 (None, Some(number)) => number.into(),
                 (None, None) => number.to_string().into(),
             },
-            Value::String(text) => cut(text, self.limits.value_length).to_owned().into(),
+            Value::String(text) => self.text(text),
             other => other.to_string().into(),
         }
+    }
+
+    fn text(&self, text: &str) -> AnyValue {
+        cut(text, self.limits.value_length).to_owned().into()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -53,6 +54,8 @@ impl Guarded {
         let child = Command::new(program)
             .arg("--config")
             .arg(folder.path().join("otelcol.yaml"))
+            // That it refuses strangers is what the tests want.
+            .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
             .expect("the collector starts");

@@ -70,8 +70,9 @@ async fn a_name_and_attributes_are_on_everything() {
     let sent = Sent::with(&[
         ("OTEL_SERVICE_NAME", "lens-install"),
         ("OTEL_RESOURCE_ATTRIBUTES", &attributes_of),
-    ]);
-    let sent = Sent { id, ..sent.await };
+    ])
+    .await;
+    let sent = Sent { id, ..sent };
     let received = sent.received(&ALL).await;
     for resource in &received.resources {
         let resource = attributes(resource);
@@ -122,8 +123,8 @@ async fn the_sampler_decides_about_the_trace_and_nothing_else() {
 async fn without_propagators_the_run_is_a_trace_of_its_own() {
     let parent = format!("00-{CALLER}-b7ad6b7169203331-01");
     for (propagators, is_part) in [("none", false), ("baggage,tracecontext", true)] {
-        let sent = Sent::with(&[("OTEL_PROPAGATORS", propagators), ("TRACEPARENT", &parent)]);
-        let received = sent.await.received(&ALL).await;
+        let sent = Sent::with(&[("OTEL_PROPAGATORS", propagators), ("TRACEPARENT", &parent)]).await;
+        let received = sent.received(&ALL).await;
         let mut spans = received.spans.values();
         assert!(spans.all(|span| (text(&span["traceId"]) == CALLER) == is_part));
     }
