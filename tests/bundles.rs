@@ -46,7 +46,7 @@ fn what_a_bundle_is_made_from_has_a_digest() {
     let values = folder.path().join("values.yaml");
     fs::write(&values, "# nothing\n").expect("a file");
     let others: [&dyn Fn(&mut Options); 3] = [
-        &|options| options.namespace = "other".to_owned(),
+        &|options| options.namespace = "third".to_owned(),
         &|options| options.set = vec!["replicas=3".to_owned()],
         &|options| options.values_files = vec![values.clone()],
     ];

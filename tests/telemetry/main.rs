@@ -4,6 +4,7 @@
 
 mod absent;
 mod child;
+mod drifting;
 mod driver;
 mod guarded;
 mod late;
