@@ -85,9 +85,12 @@ impl Shop {
             .expect("the program runs");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         let received = collector
-            .when(&id, |received| match received.metrics.is_empty() {
-                true => Err(said.clone()),
-                false => Ok(()),
+            .when(&id, |received| {
+                if received.metrics.is_empty() {
+                    Err(said.clone())
+                } else {
+                    Ok(())
+                }
             })
             .await;
         let drift = received.metrics.get("firstlight.run.drift");
