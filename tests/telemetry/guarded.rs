@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
 use crate::child::{Driver, Said};
-use crate::received::{Collector, Received};
+use crate::received::{Collector, Received, attributes};
 
 const PROTOCOLS: [&str; 2] = ["grpc", "http/protobuf"];
 
@@ -157,20 +157,22 @@ fn config(folder: &Path, ports: [u16; 4]) -> String {
     let [grpc, http, asking_grpc, asking_http] = ports;
     let protocols = |tls: &str, grpc: u16, http: u16| {
         format!(
-            "protocols: {{ grpc: {{ endpoint: 127.0.0.1:{grpc}, tls: {{ {tls} }} }}, \
-             http: {{ endpoint: 127.0.0.1:{http}, tls: {{ {tls} }} }} }}"
+            "protocols: {{ grpc: {{ endpoint: 127.0.0.1:{grpc}, include_metadata: true, tls: {{ {tls} }} }}, \
+             http: {{ endpoint: 127.0.0.1:{http}, include_metadata: true, tls: {{ {tls} }} }} }}"
         )
     };
     format!(
         "receivers:
   otlp: {{ {} }}
   otlp/asks: {{ {} }}
+processors:
+  resource: {{ attributes: [{{ key: sent.header, from_context: metadata.x-token, action: upsert }}] }}
 exporters:
   file: {{ path: {}, flush_interval: 200ms, append: true }}
 service:
   telemetry: {{ metrics: {{ level: none }}, logs: {{ level: error }} }}
   pipelines:
-    traces: &all {{ receivers: [otlp, otlp/asks], exporters: [file] }}
+    traces: &all {{ receivers: [otlp, otlp/asks], processors: [resource], exporters: [file] }}
     metrics: *all
     logs: *all
 ",
@@ -257,4 +259,33 @@ async fn each_signal_has_a_way_of_its_own() {
     };
     only(&guarded.collector, &["logs", "traces"]).await;
     only(&plain, &["metrics"]).await;
+}
+
+#[tokio::test]
+async fn headers_are_sent_and_never_told() {
+    let guarded = Guarded::start().await;
+    let ca = guarded.file("ca.crt");
+    for protocol in PROTOCOLS {
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", ca.as_str()),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "x-token=not%20this%20one"),
+            (
+                "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+                "X-Token=top%2C%20secret,x-other=1",
+            ),
+            ("FIRSTLIGHT_LOG_LEVEL", "trace"),
+        ];
+        let (id, said) = guarded.run(protocol, false, &variables).await;
+        let received = guarded.collector.with_spans(&id, 1).await;
+        assert_eq!(
+            attributes(&received.resources[0])["sent.header"],
+            "top, secret"
+        );
+        for line in &said.lines {
+            assert!(
+                !line.contains("secret") && !line.contains("not this one"),
+                "{line}"
+            );
+        }
+    }
 }
