@@ -14,6 +14,7 @@ use crate::engine::{
 };
 
 const TOLD_TO_STOP: &str = "was told to stop";
+const RUN: &str = "run";
 
 /// A run, as it is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +49,9 @@ pub struct RunRecord {
     pub phases: Vec<PhaseRecord>,
     /// The steps, in the bundle's order.
     pub steps: Vec<StepRecord>,
+    /// Of what the run was made: the same for the same bundle, values, profile and namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     /// Objects that the bundle owns and has no step for any more, or that were kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<String>,
@@ -180,7 +184,7 @@ impl RunRecord {
             namespace: report.run.namespace.clone(),
             agent: env!("CARGO_PKG_VERSION").to_owned(),
             mode: if report.mode == Mode::Apply {
-                "run"
+                RUN
             } else {
                 "preview"
             }
@@ -196,6 +200,7 @@ impl RunRecord {
                 .map(|name| phase(name, &report.steps))
                 .collect(),
             steps: report.steps.iter().map(step).collect(),
+            digest: None,
             left: Vec::new(),
         }
     }
@@ -442,8 +447,19 @@ mod tests {
             sentence: "a/1000 failed: refused".to_owned(),
             phases: Vec::new(),
             steps,
+            digest: None,
             left: Vec::new(),
         };
+        assert!(
+            !record.made_current("d"),
+            "it failed, and of what is not known"
+        );
+        let current = RunRecord {
+            exit: 0,
+            digest: Some("d".to_owned()),
+            ..record.clone()
+        };
+        assert!(current.made_current("d") && !current.made_current("other"));
         let read = |limit: usize| -> RunRecord {
             let text = record.to_json(limit).expect("JSON");
             assert!(text.len() <= limit, "{} of {limit}", text.len());
