@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Measures firstlight beside other tools, on the test bed. Usage: run.sh kubernetes|postgres [SIZE…]
+# Measures firstlight beside other tools, on the test bed. Usage: run.sh kubernetes|postgres|telemetry [SIZE…]
 # Writes target/bench/<what>.json, and its table into the README.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 case ${1:-} in
   kubernetes) peer=helm servers=(apiserver) ;;
   postgres) peer=migrate servers=(apiserver postgres) ;;
-  *) echo "usage: make bench WHAT=kubernetes or WHAT=postgres" >&2; exit 2 ;;
+  telemetry) peer=otelcol servers=(apiserver otelcol) ;;
+  *) echo "usage: make bench WHAT=kubernetes, WHAT=postgres or WHAT=telemetry" >&2; exit 2 ;;
 esac
 
 tests/testbed/install.sh
