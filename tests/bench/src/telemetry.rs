@@ -10,16 +10,17 @@ use tokio::process::Command;
 use crate::load::Load;
 use crate::results::{Case, Weight};
 use crate::spans::{Kept, Spans};
-use crate::{Failure, controller, kubernetes, watched};
+use crate::{Failure, controller, kubernetes, quickstart, watched};
 
 /// How often each side installs, and how often it then runs again.
 const INSTALLATIONS: usize = 3;
 const AGAIN: usize = 9;
 
-const PEER: &str = "the same without telemetry";
+pub(crate) const PEER: &str = "the same without telemetry";
 
+/// Whether a run tells of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
+pub(crate) enum Side {
     With,
     Without,
 }
@@ -39,8 +40,19 @@ struct Bench {
     collector: Otelcol,
 }
 
-/// Measures all sizes.
+/// Measures all sizes; without any object, the quickstart.
 pub(crate) async fn measure(program: &Path, sizes: &[usize]) -> Result<Vec<Case>, Failure> {
+    let mut cases = Vec::new();
+    for size in sizes {
+        cases.extend(match size {
+            0 => quickstart::measure()?,
+            _ => objects(program, *size).await?,
+        });
+    }
+    Ok(cases)
+}
+
+async fn objects(program: &Path, size: usize) -> Result<Vec<Case>, Failure> {
     let env = Env::load()?;
     let bench = Bench {
         firstlight: std::path::absolute(program)?,
@@ -49,32 +61,26 @@ pub(crate) async fn measure(program: &Path, sizes: &[usize]) -> Result<Vec<Case>
     };
     let client = kubernetes::client(&bench.cluster).await?;
     let controller = controller::start(&client).await?;
-    let mut cases = Vec::new();
-    for size in sizes {
-        let load = Load::new(*size)?;
-        let mut fresh = Vec::new();
-        let mut namespace = String::new();
-        for side in turns(INSTALLATIONS) {
-            namespace = unique("bench");
-            kubernetes::kubectl(&bench.cluster, &["create", "namespace", &namespace])?;
-            fresh.push(bench.run(side, &load, &namespace).await?);
-        }
-        let mut again = Vec::new();
-        for side in turns(AGAIN) {
-            again.push(bench.run(side, &load, &namespace).await?);
-        }
-        cases.extend(case(format!("apply and wait, {size} objects"), &fresh));
-        cases.extend(case(
-            format!("again, nothing to do, {size} objects"),
-            &again,
-        ));
+    let load = Load::new(size)?;
+    let mut fresh = Vec::new();
+    let mut namespace = String::new();
+    for side in turns(INSTALLATIONS) {
+        namespace = unique("bench");
+        kubernetes::kubectl(&bench.cluster, &["create", "namespace", &namespace])?;
+        fresh.push(bench.run(side, &load, &namespace).await?);
+    }
+    let mut again = Vec::new();
+    for side in turns(AGAIN) {
+        again.push(bench.run(side, &load, &namespace).await?);
     }
     controller.abort();
-    Ok(cases)
+    let fresh = case(format!("apply and wait, {size} objects"), &fresh);
+    let again = case(format!("again, nothing to do, {size} objects"), &again);
+    Ok(fresh.into_iter().chain(again).collect())
 }
 
 /// Each side so often, and each the first of two as often as the other.
-fn turns(count: usize) -> impl Iterator<Item = Side> {
+pub(crate) fn turns(count: usize) -> impl Iterator<Item = Side> {
     (0..count).flat_map(|at| {
         if at % 2 == 0 {
             [Side::With, Side::Without]
@@ -84,13 +90,20 @@ fn turns(count: usize) -> impl Iterator<Item = Side> {
     })
 }
 
+/// The median of one side.
+pub(crate) fn middle(times: &[(Side, Duration)], side: Side) -> Option<Duration> {
+    let times = times.iter().filter(|(other, _)| *other == side);
+    let mut times: Vec<_> = times.map(|(_, took)| *took).collect();
+    times.sort();
+    times.get(times.len() / 2).copied()
+}
+
 /// The medians of both sides; of memory the most that any run has taken.
 fn case(what: String, rounds: &[Round]) -> Option<Case> {
-    let took = |side: Side| {
-        let mut times: Vec<_> = of(rounds, side).map(|round| round.took).collect();
-        times.sort();
-        times.get(times.len() / 2).copied()
-    };
+    let times: Vec<_> = rounds
+        .iter()
+        .map(|round| (round.side, round.took))
+        .collect();
     let peak = |side: Side| of(rounds, side).map(|round| round.peak_kib).max();
     let spans = rounds.iter().filter_map(|round| round.spans).next_back()?;
     let weight = Weight {
@@ -98,7 +111,7 @@ fn case(what: String, rounds: &[Round]) -> Option<Case> {
         peer_peak_mib: peak(Side::Without)? / 1024,
         spans,
     };
-    let (with, without) = (took(Side::With)?, took(Side::Without)?);
+    let (with, without) = (middle(&times, Side::With)?, middle(&times, Side::Without)?);
     Some(Case::weighed(what, with, PEER, without, weight))
 }
 
