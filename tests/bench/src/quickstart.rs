@@ -61,13 +61,15 @@ impl Quickstart {
     fn install(&self, side: Side) -> Result<Duration, Failure> {
         self.remove()?;
         let documents = ["create", "--dry-run=client", "-o", "json", "-f", MANIFEST];
-        let mut list: Value = serde_json::from_str(&self.kubectl(&documents, "")?)?;
-        let items = list["items"].as_array_mut();
-        let job = items.into_iter().flatten().find(|it| it["kind"] == "Job");
+        let documents = self.kubectl(&documents, "")?;
+        let documents = serde_json::Deserializer::from_str(&documents).into_iter();
+        let mut items: Vec<Value> = documents.collect::<Result<_, _>>()?;
+        let job = items.iter_mut().find(|item| item["kind"] == "Job");
         let job = job.ok_or("the manifest holds no Job")?;
         set(job, side);
         let name = job["metadata"]["name"].as_str().unwrap_or_default();
         let name = name.to_owned();
+        let list = json!({ "apiVersion": "v1", "kind": "List", "items": items });
         self.kubectl(&["apply", "-f", "-"], &list.to_string())?;
         self.took(&name, side)
     }

@@ -27,9 +27,11 @@ pub(crate) struct Case {
     weight: Option<Weight>,
 }
 
-/// What was held in memory at once, and what became of the spans of a run.
+/// What a run worked, what it held in memory at once, and what became of its spans.
 #[derive(Serialize)]
 pub(crate) struct Weight {
+    pub(crate) ours_cpu_seconds: f64,
+    pub(crate) peer_cpu_seconds: f64,
     pub(crate) ours_peak_mib: u64,
     pub(crate) peer_peak_mib: u64,
     #[serde(flatten)]
@@ -131,7 +133,7 @@ fn table(cases: &[Case]) -> String {
         }) => (" requests | KiB |", " --- | --- |"),
         Some(Case {
             weight: Some(_), ..
-        }) => (" peak MiB | spans |", " --- | --- |"),
+        }) => (" CPU s | peak MiB | spans |", " --- | --- | --- |"),
         _ => ("", ""),
     };
     let _ = writeln!(text, "{names}\n| --- | --- | --- | --- | --- |{lines}");
@@ -155,8 +157,11 @@ fn table(cases: &[Case]) -> String {
             let Spans { made, arrived } = weight.spans;
             let _ = write!(
                 text,
-                " {} / {} | {arrived} of {made} |",
-                weight.ours_peak_mib, weight.peer_peak_mib,
+                " {:.2} / {:.2} | {} / {} | {arrived} of {made} |",
+                weight.ours_cpu_seconds,
+                weight.peer_cpu_seconds,
+                weight.ours_peak_mib,
+                weight.peer_peak_mib,
             );
         }
         text.push('\n');

@@ -1,4 +1,7 @@
 //! What telemetry costs: the same run with and without it, the two taking turns in who is first.
+//!
+//! The collector, and Jaeger behind it, work on the same machine, so that the time is theirs too;
+//! what the run itself worked is told beside it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,6 +32,7 @@ pub(crate) enum Side {
 struct Round {
     side: Side,
     took: Duration,
+    busy: Duration,
     peak_kib: u64,
     /// None without telemetry.
     spans: Option<Spans>,
@@ -100,18 +104,20 @@ pub(crate) fn middle(times: &[(Side, Duration)], side: Side) -> Option<Duration>
 
 /// The medians of both sides; of memory the most that any run has taken.
 fn case(what: String, rounds: &[Round]) -> Option<Case> {
-    let times: Vec<_> = rounds
-        .iter()
-        .map(|round| (round.side, round.took))
-        .collect();
+    let times = |of: fn(&Round) -> Duration| -> Vec<_> {
+        rounds.iter().map(|round| (round.side, of(round))).collect()
+    };
+    let (took, busy) = (times(|round| round.took), times(|round| round.busy));
     let peak = |side: Side| of(rounds, side).map(|round| round.peak_kib).max();
     let spans = rounds.iter().filter_map(|round| round.spans).next_back()?;
     let weight = Weight {
+        ours_cpu_seconds: middle(&busy, Side::With)?.as_secs_f64(),
+        peer_cpu_seconds: middle(&busy, Side::Without)?.as_secs_f64(),
         ours_peak_mib: peak(Side::With)? / 1024,
         peer_peak_mib: peak(Side::Without)? / 1024,
         spans,
     };
-    let (with, without) = (middle(&times, Side::With)?, middle(&times, Side::Without)?);
+    let (with, without) = (middle(&took, Side::With)?, middle(&took, Side::Without)?);
     Some(Case::weighed(what, with, PEER, without, weight))
 }
 
@@ -144,15 +150,16 @@ impl Bench {
             }
             Side::Without => None,
         };
-        let (took, peak_kib) = (watched.took, watched.peak_kib);
+        let (took, busy, peak_kib) = (watched.took, watched.busy, watched.peak_kib);
         let spans_of = spans.map_or(0, |spans| spans.arrived);
         eprintln!(
-            "{side:?}: {took:?}, {} MiB, {spans_of} spans",
+            "{side:?}: {took:?}, {busy:?} at work, {} MiB, {spans_of} spans",
             peak_kib / 1024
         );
         Ok(Round {
             side,
             took,
+            busy,
             peak_kib,
             spans,
         })
