@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -14,7 +14,7 @@ use super::CliError;
 use crate::assemble::{Backends, Pruning, Trace, assemble};
 use crate::bundle::{Body, Bundle, Node, Options};
 use crate::engine::{self, Class, Graph, Mode, Pacing, Report, Reporter, Reporters, Run, RunInfo};
-use crate::providers::kubernetes::{self, Inventory};
+use crate::providers::kubernetes::{self, Entry, Inventory};
 use crate::record::RunRecord;
 use crate::settings::{Otel, Settings};
 use crate::telemetry::{LogTarget, RunIdentity, Telemetry};
@@ -43,6 +43,8 @@ pub(super) struct Session {
     pub(super) bundle: Bundle,
     /// The record of what the bundle owns.
     pub(super) inventory: Inventory,
+    /// What it has now, once somebody has asked.
+    pub(super) desired: OnceLock<Vec<Entry>>,
     /// The record of its last run.
     pub(super) runs: kubernetes::RunRecord,
     pub(super) stop: CancellationToken,
@@ -81,6 +83,7 @@ impl Session {
         let telemetry = Telemetry::start(&settings, otel, &identity, log);
         Ok(Self {
             inventory: Inventory::new(client.clone(), &bundle.name),
+            desired: OnceLock::new(),
             runs: kubernetes::RunRecord::new(client.clone(), &bundle.name),
             client,
             bundle,

@@ -62,7 +62,7 @@ impl Task {
         match self {
             Self::Run(_) => {
                 let desired = pruning::desired(session);
-                Ok(inventory.announce(&desired, fence).await?)
+                Ok(inventory.announce(desired, fence).await?)
             }
             Self::Uninstall { .. } => Ok(inventory.read().await.map(drop)?),
         }
@@ -79,7 +79,7 @@ impl Task {
         let inventory = &session.inventory;
         match self {
             Self::Run(_) => {
-                let settled = inventory.settle(&pruning::desired(session), fence).await?;
+                let settled = inventory.settle(pruning::desired(session), fence).await?;
                 record.left = pruning::shown(session, &settled.left);
                 Ok(true)
             }
