@@ -5,6 +5,7 @@
 mod absent;
 mod child;
 mod driver;
+mod installations;
 mod late;
 mod received;
 mod told;
