@@ -19,6 +19,7 @@ mod prometheus;
 mod readiness;
 mod records;
 mod replacing;
+mod requests;
 mod running;
 mod secret;
 mod widgets;

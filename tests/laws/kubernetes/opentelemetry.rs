@@ -4,15 +4,16 @@
 //! would.
 
 use std::process::Command;
+use std::time::Duration;
 
 use firstlight::providers::kubernetes::Object;
 use serde_json::{Value, json};
 use testbed::ApiServer;
 
 use super::bed::{Bed, object};
-use super::prometheus::says;
 use crate::law;
 
+const SOON: Duration = Duration::from_mins(1);
 const KINDS: [&str; 2] = ["OpenTelemetryCollector", "Instrumentation"];
 
 /// An API server of its own with the definitions.
@@ -103,12 +104,22 @@ async fn what_the_bundle_asks_for_is_taken_as_it_is_and_waited_for() {
             continue;
         }
         let collector = place.waited(&document);
-        says(&collector, "the operator has not taken it up yet").await;
+        law::says(&collector, "the operator has not taken it up yet", SOON).await;
         place.status(json!({ "version": "0.140.0" })).await;
-        says(&collector, "Deployment otel-collector is not there yet").await;
+        law::says(
+            &collector,
+            "Deployment otel-collector is not there yet",
+            SOON,
+        )
+        .await;
         place.deploy(&document).await;
         place.ready(0).await;
-        says(&collector, "Deployment otel-collector: 0 of 1 pods ready").await;
+        law::says(
+            &collector,
+            "Deployment otel-collector: 0 of 1 pods ready",
+            SOON,
+        )
+        .await;
         place.ready(1).await;
         law::unchanged(place.waited(&document)).await;
     }
