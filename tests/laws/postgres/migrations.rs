@@ -304,9 +304,8 @@ async fn a_file_that_goes_back_to_a_savepoint_fails_all_the_same() {
 async fn of_thousands_of_statements_the_first_that_fails_is_named_and_nothing_stays() {
     let bed = Bed::shared();
     let database = bed.database("thousands").await;
-    let good: String = (1..=1500)
-        .map(|id| format!("INSERT INTO rows VALUES ({id});\n"))
-        .collect();
+    let rows = (1..=1500).map(|id| format!("INSERT INTO rows VALUES ({id});\n"));
+    let good = rows.collect::<Vec<_>>().concat();
     let sql = format!("CREATE TABLE rows (id int CHECK (id < 1501));\n{good}");
     let wrong = format!("{sql}INSERT INTO rows VALUES (1501);\n{good}");
     let run = |sql: &str| migrations(bed.server(), &database, vec![file(1, sql)]);

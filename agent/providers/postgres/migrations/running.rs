@@ -62,7 +62,7 @@ impl Running<'_> {
         }
         let row = history::insert(&self.entry(Took::Transaction));
         let (pieces, questions) = (&self.script.pieces, &self.script.verify);
-        self.to_its_end((1, pieces), questions, &row).await
+        self.carry_through((1, pieces), questions, &row).await
     }
 
     /// Carries out statement `number` of the file, from 1, outside a transaction of ours.
@@ -98,7 +98,7 @@ impl Running<'_> {
     /// What the file has put off is checked before the note, so that it is the file's error, and we
     /// become ourselves again, whoever the file has made us. That the catalog is changed by us is
     /// noted with each: between two files another run may have taken the fingerprint.
-    pub(super) async fn to_its_end(
+    pub(super) async fn carry_through(
         &mut self,
         (first, pieces): (usize, &[Piece]),
         questions: &[Piece],

@@ -52,7 +52,7 @@ impl Running<'_> {
         let row = history::insert(&self.entry(Took::Statements));
         let note = format!("{row}; {}", progress::forget(self.file.name()));
         let behind = (self.script.pieces.len() + 1, &[][..]);
-        self.to_its_end(behind, &self.script.verify, &note).await
+        self.carry_through(behind, &self.script.verify, &note).await
     }
 
     /// How far the file is, looked at under the lock.
@@ -82,7 +82,7 @@ impl Running<'_> {
         let begin = self.begin_as_owner("BEGIN");
         self.holder.session.begin(&begin).await?;
         let note = self.note(number, piece, State::Done);
-        self.to_its_end((number, std::slice::from_ref(piece)), &[], &note)
+        self.carry_through((number, std::slice::from_ref(piece)), &[], &note)
             .await
     }
 
