@@ -68,6 +68,7 @@ pub(super) async fn carry_out(
     }
     let lost = lease.loss().map(|lost| lost.to_string());
     let mut record = task.record(&report, lost);
+    record.span_id = session.span_id();
     let kept = keep(&session, settings, task, &mut record, &lease);
     in_time(&session.stop, kept).await;
     signals.abort();

@@ -1,8 +1,10 @@
 //! The three signals on their ways to their servers.
 
+use super::context::Carrying;
 use super::delivery::{Delivered, Delivery};
 use super::gather::{Gather, Item};
 use super::identity::{Ids, Parent, RunIdentity, is_sampled, resource, scope};
+use super::live::Live;
 use super::metrics::{self, ByItself, Instruments};
 use super::pipe::{Flush, Pipe};
 use super::post::Post;
@@ -18,7 +20,7 @@ use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::{SdkLogger, SdkLoggerProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, SpanData};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, SpanData};
 use reqwest::Url;
 use std::error::Error;
 use std::sync::Arc;
@@ -43,6 +45,8 @@ const SHORT_GRACE: Duration = Duration::from_secs(2);
 /// Everything that is exported.
 pub(super) struct Export {
     pub(super) trace_id: Option<String>,
+    /// None if no trace is exported.
+    pub(super) live: Option<Arc<Live>>,
     tracer: Option<SdkTracerProvider>,
     logger: Option<SdkLoggerProvider>,
     meter: Option<SdkMeterProvider>,
@@ -100,7 +104,9 @@ impl Export {
             .traces
             .as_ref()
             .filter(|_| is_sampled(otel.sampler, parent, trace));
-        let tracer = sampled.and_then(|to| setup.tracer(to, ids, parent));
+        let carrying = Carrying::new(otel);
+        let trace_way = sampled.and_then(|to| setup.tracer(to, ids, parent, carrying));
+        let (tracer, live) = trace_way.unzip();
         let logger = otel.logs.as_ref().and_then(|to| setup.logger(to));
         let meter = otel
             .metrics
@@ -108,6 +114,7 @@ impl Export {
             .and_then(|to| setup.meter(to, otel.metric_interval));
         Self {
             trace_id: tracer.as_ref().map(|_| trace.to_string()),
+            live,
             tracer,
             logger,
             meter,
@@ -186,18 +193,26 @@ impl Setup<'_> {
         to: &Endpoint,
         ids: Ids,
         parent: Option<Parent>,
-    ) -> Option<SdkTracerProvider> {
+        carrying: Carrying,
+    ) -> Option<(SdkTracerProvider, Arc<Live>)> {
         let (gather, pipe) = self.gathered(Signal::Traces, to, SPANS)?;
         self.spans = Some(SpanWay {
             gather: Arc::clone(&gather),
             pipe,
         });
+        let live = Arc::new(Live::new(Arc::clone(&gather)));
+        self.tasks.spawn(Arc::clone(&live).run());
+        let spans = Spans {
+            gather,
+            parent,
+            live: Arc::clone(&live),
+        };
         let provider = SdkTracerProvider::builder()
             .with_resource(self.resource.clone())
             .with_id_generator(ids)
-            .with_sampler(Sampler::AlwaysOn)
-            .with_span_processor(Spans { gather, parent });
-        Some(provider.build())
+            .with_sampler(carrying)
+            .with_span_processor(spans);
+        Some((provider.build(), live))
     }
 
     fn logger(&mut self, to: &Endpoint) -> Option<SdkLoggerProvider> {

@@ -15,6 +15,7 @@ use crate::engine::{Chain, Class, Failure};
 use super::super::error::Error;
 use super::Settings;
 use super::answers::{Answers, Count, Each, Interrupted, Row, Texts, ask, fault, read, send};
+use super::comment::{with_trace, within};
 use super::notices::{Asking, Current, drive};
 
 /// An open connection, and the task that moves its bytes.
@@ -130,9 +131,10 @@ impl Connection {
         params: &[&str],
     ) -> Result<Vec<Row>, Error> {
         let span = self.begin(summary);
-        let answer = ask(&self.client, sql, params).instrument(span.clone());
+        let sent = with_trace(sql, &span);
+        let answer = ask(&self.client, &sent, params).instrument(span.clone());
         let (rows, count) = answer.await;
-        let answer = self.end(&span, summary, &count, rows)?;
+        let answer = self.end(&span, (summary, sql), &count, rows)?;
         let summary: Arc<str> = summary.into();
         let row = |row| Row::new(row, &summary);
         Ok(answer.into_iter().map(row).collect())
@@ -153,21 +155,24 @@ impl Connection {
     ) -> Result<(), Interrupted> {
         let span = self.begin(summary);
         let mut count = Count::default();
-        let answer = async { read(send(&self.client, sql).await?, &mut count, each).await };
+        let sent = with_trace(sql, &span);
+        let answer = async { read(send(&self.client, &sent).await?, &mut count, each).await };
         let answer = answer.instrument(span.clone()).await;
-        self.ended(&span, summary, &count, answer)
+        self.ended(&span, (summary, sql), &count, answer)
     }
 
-    /// Sends a text whose answers are taken later, in the order of sending.
+    /// Sends a text whose answers are taken later, in the order of sending. Its own span begins
+    /// only when the server gets to it, so it names the one that it is going to be in.
     pub(super) async fn send(&mut self, sql: &str) -> Result<Answers, tokio_postgres::Error> {
         self.settled = false;
-        send(&self.client, sql).await
+        let sent = with_trace(sql, &Span::current());
+        send(&self.client, &sent).await
     }
 
     /// Takes the answers to a text that was sent.
     pub(super) async fn take(
         &mut self,
-        summary: &str,
+        (summary, sql): (&str, &str),
         sent: Result<Answers, tokio_postgres::Error>,
         asked: &mut UnboundedReceiver<Asking>,
         each: Each<'_>,
@@ -186,17 +191,17 @@ impl Connection {
             }
         };
         let answer = answer.instrument(span.clone()).await;
-        self.ended(&span, summary, &count, answer)
+        self.ended(&span, (summary, sql), &count, answer)
     }
 
     fn ended(
         &mut self,
         span: &Span,
-        summary: &str,
+        statement: (&str, &str),
         count: &Count,
         answer: Result<(), tokio_postgres::Error>,
     ) -> Result<(), Interrupted> {
-        let done = self.end(span, summary, count, answer);
+        let done = self.end(span, statement, count, answer);
         done.map_err(|error| Interrupted {
             after: count.statements,
             error,
@@ -229,7 +234,7 @@ impl Connection {
     fn end<T>(
         &mut self,
         span: &Span,
-        summary: &str,
+        (summary, sql): (&str, &str),
         count: &Count,
         answer: Result<T, tokio_postgres::Error>,
     ) -> Result<T, Error> {
@@ -250,6 +255,7 @@ impl Connection {
         };
         let error = match error.as_db_error().map(fault) {
             Some(source) => {
+                let source = within(sql, source);
                 // A server that shut down, or was demoted, is no longer the one to talk to.
                 self.broken = matches!(source.class(), Class::Unavailable);
                 self.settled = !self.broken;
@@ -291,10 +297,10 @@ impl Drop for Connection {
 pub(super) fn record(span: &Span, error: &Error) {
     span.record("otel.status_code", "ERROR");
     span.record("otel.status_description", field::display(Chain(error)));
-    span.record("error.type", error.kind());
-    if let Some(fault) = error.fault() {
-        span.record("db.response.status_code", fault.code.as_str());
-    }
+    // The conventions want the server's own code where it has answered with one.
+    let code = error.fault().map(|fault| fault.code.as_str());
+    span.record("error.type", code.unwrap_or(error.kind()));
+    span.record("db.response.status_code", code);
 }
 
 fn is_io(error: &tokio_postgres::Error) -> bool {

@@ -57,7 +57,7 @@ impl Session {
             let watch = self.watch();
             let mut each = |row| heard(index, Heard::Row(row));
             let connection = self.connection();
-            let taking = connection.take(text.summary, answers, &mut asked, &mut each);
+            let taking = connection.take((text.summary, text.sql), answers, &mut asked, &mut each);
             let (done, wait) = watch.over(taking).await;
             done.map_err(|cut| (index, cut.after_wait(wait)))?;
             heard(index, Heard::Done(began.elapsed()));
