@@ -18,7 +18,7 @@ use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::{SdkLogger, SdkLoggerProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
+use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, SpanData};
 use reqwest::Url;
 use std::error::Error;
 use std::sync::Arc;
@@ -46,8 +46,21 @@ pub(super) struct Export {
     tracer: Option<SdkTracerProvider>,
     logger: Option<SdkLoggerProvider>,
     meter: Option<SdkMeterProvider>,
+    /// None if no trace is exported.
+    #[expect(dead_code, reason = "for the record of what is under way")]
+    pub(super) spans: Option<SpanWay>,
     ways: Vec<Way>,
     tasks: JoinSet<()>,
+}
+
+/// The way of the spans, for those that do not come from the SDK.
+#[derive(Clone)]
+#[expect(dead_code, reason = "for the record of what is under way")]
+pub(super) struct SpanWay {
+    /// Takes single spans, also those made by hand. A flush puts them into the pipe.
+    pub(super) gather: Arc<Gather<SpanData>>,
+    /// Takes encoded requests, tells which have not arrived, and can hold them back.
+    pub(super) pipe: Arc<Pipe>,
 }
 
 struct Way {
@@ -60,6 +73,7 @@ struct Way {
 struct Setup<'a> {
     resource: Resource,
     mistakes: &'a mut Vec<SettingsError>,
+    spans: Option<SpanWay>,
     ways: Vec<Way>,
     tasks: JoinSet<()>,
 }
@@ -78,6 +92,7 @@ impl Export {
         let mut setup = Setup {
             resource: resource(settings, otel, run),
             mistakes,
+            spans: None,
             ways: Vec::new(),
             tasks: JoinSet::new(),
         };
@@ -96,6 +111,7 @@ impl Export {
             tracer,
             logger,
             meter,
+            spans: setup.spans,
             ways: setup.ways,
             tasks: setup.tasks,
         }
@@ -171,7 +187,11 @@ impl Setup<'_> {
         ids: Ids,
         parent: Option<Parent>,
     ) -> Option<SdkTracerProvider> {
-        let gather = self.gathered(Signal::Traces, to, SPANS)?;
+        let (gather, pipe) = self.gathered(Signal::Traces, to, SPANS)?;
+        self.spans = Some(SpanWay {
+            gather: Arc::clone(&gather),
+            pipe,
+        });
         let provider = SdkTracerProvider::builder()
             .with_resource(self.resource.clone())
             .with_id_generator(ids)
@@ -181,7 +201,7 @@ impl Setup<'_> {
     }
 
     fn logger(&mut self, to: &Endpoint) -> Option<SdkLoggerProvider> {
-        let gather = self.gathered(Signal::Logs, to, RECORDS)?;
+        let (gather, _) = self.gathered(Signal::Logs, to, RECORDS)?;
         let provider = SdkLoggerProvider::builder().with_resource(self.resource.clone());
         Some(provider.with_log_processor(Records { gather }).build())
     }
@@ -200,12 +220,12 @@ impl Setup<'_> {
         signal: Signal,
         to: &Endpoint,
         keep: Keep,
-    ) -> Option<Arc<Gather<T>>> {
+    ) -> Option<(Arc<Gather<T>>, Arc<Pipe>)> {
         let pipe = Arc::new(Pipe::new(keep));
         let gather = Gather::new(&self.resource, Arc::new(Post::new(Arc::clone(&pipe))));
         let gather = Arc::new(self.right(signal, to, gather)?);
         self.open(signal, to, &pipe, Arc::clone(&gather) as Arc<dyn Flush>)?;
-        Some(gather)
+        Some((gather, pipe))
     }
 
     fn open(

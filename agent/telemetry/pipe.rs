@@ -5,7 +5,8 @@
 
 use super::spool::{Attempt, Batch, Keep, Spool, Tally};
 use super::transport::{Refusal, Transport};
-use std::sync::atomic::{AtomicBool, Ordering};
+use bytes::Bytes;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -33,8 +34,10 @@ pub(super) trait Flush: Send + Sync {
 #[derive(Debug)]
 pub(super) struct Pipe {
     spool: Mutex<Spool>,
-    /// Something was pushed.
+    /// Something was pushed, or may pass now.
     pushed: Notify,
+    /// The number of the last batch that may be delivered.
+    allowed: AtomicU64,
     /// There is a reason to try again before the pause is over.
     poked: Notify,
     /// A batch has come to its end.
@@ -49,6 +52,7 @@ impl Pipe {
         Self {
             spool: Mutex::new(Spool::new(keep)),
             pushed: Notify::new(),
+            allowed: AtomicU64::new(u64::MAX),
             poked: Notify::new(),
             settled: Notify::new(),
             ending: AtomicBool::new(false),
@@ -57,9 +61,29 @@ impl Pipe {
         }
     }
 
-    /// Takes a batch; never blocks.
-    pub(super) fn push(&self, batch: Batch) {
-        self.spool().push(batch);
+    /// Takes a request of so many items; never blocks.
+    pub(super) fn push(&self, bytes: Bytes, items: u64) {
+        self.spool().push(bytes, items);
+        self.pushed.notify_one();
+    }
+
+    /// All that is not known to have arrived, the oldest first.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for the record of what is under way")
+    )]
+    pub(super) fn pending(&self) -> Vec<Batch> {
+        self.spool().pending()
+    }
+
+    /// Lets batches up to this number be delivered, and holds the others back until they may.
+    /// All may pass unless this is called; the one that is in flight is not called back.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for the record of what is under way")
+    )]
+    pub(super) fn allow(&self, up_to: u64) {
+        self.allowed.store(up_to, Ordering::SeqCst);
         self.pushed.notify_one();
     }
 
@@ -100,9 +124,10 @@ impl Pipe {
                 source.flush();
                 flush_at = Instant::now() + GATHER;
             }
-            let first = self.spool().first();
+            let allowed = self.allowed.load(Ordering::SeqCst);
+            let first = self.spool().first(allowed);
             let Some(batch) = first else {
-                // Pushed or not, the next look decides.
+                // Pushed, allowed or neither, the next look decides.
                 let _ = timeout_at(flush_at, self.pushed.notified()).await;
                 continue;
             };
@@ -171,5 +196,21 @@ impl Pipe {
 
     fn spool(&self) -> MutexGuard<'_, Spool> {
         self.spool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_back_is_pending() {
+        let pipe = Pipe::new(Keep::Bytes(100));
+        pipe.allow(1);
+        pipe.push(Bytes::from_static(b"one"), 2);
+        pipe.push(Bytes::from_static(b"two"), 3);
+        let numbers: Vec<u64> = pipe.pending().iter().map(|it| it.number).collect();
+        assert_eq!(numbers, [1, 2]);
+        assert_eq!(pipe.allowed.load(Ordering::SeqCst), 1);
     }
 }

@@ -4,7 +4,6 @@
 //! few attempts, so to them every request succeeds at once, and the pipe delivers it.
 
 use super::pipe::Pipe;
-use super::spool::Batch;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
@@ -68,10 +67,8 @@ impl HttpClient for Post {
         'post: 'answer,
         Self: 'answer,
     {
-        self.pipe.push(Batch {
-            bytes: request.into_body(),
-            items: self.items.load(Ordering::SeqCst),
-        });
+        let items = self.items.load(Ordering::SeqCst);
+        self.pipe.push(request.into_body(), items);
         ready(Ok(Response::new(Bytes::new()))).boxed()
     }
 }

@@ -2,14 +2,19 @@
 
 use bytes::Bytes;
 use std::collections::VecDeque;
+use std::time::SystemTime;
 
 /// One export request, encoded.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Batch {
+    /// Its place among all that were pushed, from 1 on.
+    pub(super) number: u64,
     /// The request.
     pub(super) bytes: Bytes,
     /// How many spans, records or states it holds.
     pub(super) items: u64,
+    /// When it was pushed.
+    pub(super) made: SystemTime,
 }
 
 /// What a spool keeps while nobody takes it.
@@ -49,9 +54,13 @@ pub(super) enum Attempt {
 #[derive(Debug)]
 pub(super) struct Spool {
     keep: Keep,
+    /// The oldest one, once it was taken out to be delivered.
+    first: Option<Batch>,
+    /// Whether a server may just now be taking it.
+    in_flight: bool,
     queue: VecDeque<Batch>,
     size: usize,
-    in_flight: bool,
+    pushed: u64,
     tally: Tally,
 }
 
@@ -59,15 +68,17 @@ impl Spool {
     pub(super) fn new(keep: Keep) -> Self {
         Self {
             keep,
+            first: None,
+            in_flight: false,
             queue: VecDeque::new(),
             size: 0,
-            in_flight: false,
+            pushed: 0,
             tally: Tally::default(),
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.first.is_none() && self.queue.is_empty()
     }
 
     pub(super) fn tally(&self) -> Tally {
@@ -75,10 +86,16 @@ impl Spool {
     }
 
     /// Adds a batch and makes room for it.
-    pub(super) fn push(&mut self, batch: Batch) {
-        self.tally.made += batch.items;
-        self.size += batch.bytes.len();
-        self.queue.push_back(batch);
+    pub(super) fn push(&mut self, bytes: Bytes, items: u64) {
+        self.pushed += 1;
+        self.tally.made += items;
+        self.size += bytes.len();
+        self.queue.push_back(Batch {
+            number: self.pushed,
+            bytes,
+            items,
+            made: SystemTime::now(),
+        });
         self.make_room();
     }
 
@@ -87,9 +104,18 @@ impl Spool {
         self.tally.made += items;
     }
 
-    /// The first batch, to be delivered now; [`Spool::settle`] must follow.
-    pub(super) fn first(&mut self) -> Option<Batch> {
-        let batch = self.queue.front().cloned();
+    /// All that is not known to have arrived, the oldest first.
+    pub(super) fn pending(&self) -> Vec<Batch> {
+        self.first.iter().chain(&self.queue).cloned().collect()
+    }
+
+    /// The first batch if its number is not beyond this, to be delivered now; [`Spool::settle`]
+    /// must follow.
+    pub(super) fn first(&mut self, up_to: u64) -> Option<Batch> {
+        if self.first.is_none() {
+            self.first = self.queue.pop_front();
+        }
+        let batch = self.first.clone().filter(|batch| batch.number <= up_to);
         self.in_flight = batch.is_some();
         batch
     }
@@ -102,7 +128,7 @@ impl Spool {
         if attempt == Attempt::Postponed {
             return self.make_room();
         }
-        let Some(batch) = self.queue.pop_front() else {
+        let Some(batch) = self.first.take() else {
             return;
         };
         self.size -= batch.bytes.len();
@@ -116,9 +142,16 @@ impl Spool {
 
     /// Drops the oldest batches that are too many; never the one in flight, nor the last one.
     fn make_room(&mut self) {
-        let oldest = usize::from(self.in_flight);
-        while self.queue.len() > oldest + 1 && self.is_over() {
-            let Some(batch) = self.queue.remove(oldest) else {
+        while !self.queue.is_empty() && self.is_over() {
+            let oldest = if self.in_flight || self.first.is_none() {
+                // The last one stays, however large it is.
+                (self.queue.len() > 1)
+                    .then(|| self.queue.pop_front())
+                    .flatten()
+            } else {
+                self.first.take()
+            };
+            let Some(batch) = oldest else {
                 return;
             };
             self.size -= batch.bytes.len();
@@ -142,16 +175,17 @@ impl Spool {
 mod tests {
     use super::*;
 
-    fn batch(name: &'static str, items: u64) -> Batch {
-        Batch {
-            bytes: Bytes::from_static(name.as_bytes()),
-            items,
+    const ALL: u64 = u64::MAX;
+
+    impl Spool {
+        fn add(&mut self, name: &'static str, items: u64) {
+            self.push(Bytes::from_static(name.as_bytes()), items);
         }
     }
 
     fn drain(spool: &mut Spool) -> Vec<Bytes> {
         let mut seen = Vec::new();
-        while let Some(batch) = spool.first() {
+        while let Some(batch) = spool.first(ALL) {
             seen.push(batch.bytes);
             spool.settle(Attempt::Delivered { refused: 0 });
         }
@@ -161,11 +195,11 @@ mod tests {
     #[test]
     fn the_first_stays_until_it_is_delivered() {
         let mut spool = Spool::new(Keep::Bytes(100));
-        spool.push(batch("one", 2));
-        spool.push(batch("two", 3));
+        spool.add("one", 2);
+        spool.add("two", 3);
         for _ in 0..3 {
             assert_eq!(
-                spool.first().map(|it| it.bytes),
+                spool.first(ALL).map(|it| it.bytes),
                 Some(Bytes::from_static(b"one"))
             );
             spool.settle(Attempt::Postponed);
@@ -184,10 +218,10 @@ mod tests {
     #[test]
     fn without_room_the_oldest_go_but_never_the_one_in_flight() {
         let mut spool = Spool::new(Keep::Bytes(8));
-        spool.push(batch("one", 1));
-        assert!(spool.first().is_some());
+        spool.add("one", 1);
+        assert!(spool.first(ALL).is_some());
         for name in ["two", "six", "ten"] {
-            spool.push(batch(name, 1));
+            spool.add(name, 1);
         }
         spool.settle(Attempt::Postponed);
         assert_eq!(drain(&mut spool), ["one", "ten"]);
@@ -205,18 +239,18 @@ mod tests {
     #[test]
     fn a_batch_larger_than_the_room_is_kept_alone() {
         let mut spool = Spool::new(Keep::Bytes(2));
-        spool.push(batch("one", 1));
-        spool.push(batch("two", 1));
+        spool.add("one", 1);
+        spool.add("two", 1);
         assert_eq!(drain(&mut spool), ["two"]);
     }
 
     #[test]
     fn of_metrics_the_newest_state_is_kept() {
         let mut spool = Spool::new(Keep::Newest);
-        spool.push(batch("one", 1));
-        assert!(spool.first().is_some());
-        spool.push(batch("two", 1));
-        spool.push(batch("six", 1));
+        spool.add("one", 1);
+        assert!(spool.first(ALL).is_some());
+        spool.add("two", 1);
+        spool.add("six", 1);
         spool.settle(Attempt::Postponed);
         assert_eq!(drain(&mut spool), ["six"]);
         assert_eq!(
@@ -232,11 +266,11 @@ mod tests {
     #[test]
     fn what_the_server_refuses_is_counted() {
         let mut spool = Spool::new(Keep::Bytes(100));
-        spool.push(batch("one", 5));
-        spool.push(batch("two", 5));
-        spool.first();
+        spool.add("one", 5);
+        spool.add("two", 5);
+        spool.first(ALL);
         spool.settle(Attempt::Delivered { refused: 2 });
-        spool.first();
+        spool.first(ALL);
         spool.settle(Attempt::Refused);
         spool.settle(Attempt::Refused);
         assert!(spool.is_empty());
@@ -249,5 +283,25 @@ mod tests {
                 dropped: 0
             }
         );
+    }
+
+    #[test]
+    fn beyond_the_allowed_number_nothing_is_taken_out() {
+        let mut spool = Spool::new(Keep::Bytes(100));
+        for name in ["one", "two", "six"] {
+            spool.add(name, 1);
+        }
+        assert_eq!(spool.first(0), None);
+        let numbers: Vec<u64> = spool.pending().iter().map(|it| it.number).collect();
+        assert_eq!(numbers, [1, 2, 3]);
+        for _ in 0..2 {
+            assert!(spool.first(2).is_some());
+            spool.settle(Attempt::Delivered { refused: 0 });
+        }
+        assert_eq!(spool.first(2), None);
+        // Nothing is in flight then.
+        spool.settle(Attempt::Delivered { refused: 0 });
+        assert_eq!(drain(&mut spool), ["six"]);
+        assert_eq!(spool.pending(), []);
     }
 }
