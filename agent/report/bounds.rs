@@ -26,19 +26,19 @@ pub(super) struct Bounds {
 
 /// The first rung that makes a page short enough is taken; the last one always does.
 pub(super) const LADDER: [Bounds; 5] = [
-    rung(1, 4_000),
-    rung(2, 2_000),
-    rung(4, 1_000),
-    rung(10, 400),
-    rung(40, 120),
+    rung(1, 4_000, 500),
+    rung(2, 2_000, 250),
+    rung(4, 1_000, 120),
+    rung(10, 400, 50),
+    rung(40, 120, 20),
 ];
 
-const fn rung(part: usize, text: usize) -> Bounds {
+const fn rung(part: usize, text: usize, grain: u16) -> Bounds {
     Bounds {
         phases: 200 / part + 10,
         rows: 400 / part,
         moments: 600 / part,
-        grain: 500 / part as u16,
+        grain,
         steps: 200 / part,
         fields: 1_000 / part,
         items: 40 / part + 2,
@@ -56,12 +56,6 @@ impl Bounds {
         let kept: String = text.chars().take(self.text).collect();
         let more = count - self.text;
         format!("{kept}… ({more} more characters)")
-    }
-
-    /// The first ones, and how many are left out.
-    pub(super) fn first<T>(most: usize, all: Vec<T>) -> (Vec<T>, usize) {
-        let more = all.len().saturating_sub(most);
-        (all.into_iter().take(most).collect(), more)
     }
 }
 

@@ -6,7 +6,7 @@ use super::bounds::Bounds;
 use super::view::{Change, Changed, Check, Failure, Field, Head, List, SetAside, Slow, View};
 use super::{Ending, Story, waterfall};
 use crate::engine::Took;
-use crate::record::{ChangeRecord, RunRecord, StepRecord};
+use crate::record::{ChangeRecord, FieldRecord, RunRecord, StepRecord};
 
 /// How many steps are named as the slowest.
 const SLOWEST: usize = 10;
@@ -33,7 +33,7 @@ pub(super) fn view(story: &Story, bounds: &Bounds) -> View {
         checks: checks(record, bounds),
         set_aside: set_aside(record, bounds),
         slowest: slowest(record, bounds),
-        left: List::of(record.left.iter().map(|it| bounds.cut(it)), bounds.steps),
+        left: List::of(&record.left, bounds.steps, |it| bounds.cut(it)),
         remark: if record.mode == "uninstall" {
             "Kept, because it holds data: `firstlight uninstall --purge` deletes it too.".to_owned()
         } else {
@@ -44,9 +44,14 @@ pub(super) fn view(story: &Story, bounds: &Bounds) -> View {
 }
 
 impl<T> List<T> {
-    fn of(all: impl Iterator<Item = T>, most: usize) -> Self {
-        let (items, more) = Bounds::first(most, all.collect());
-        Self { items, more }
+    /// The first ones, made ready, and how many more there are.
+    fn of<S>(all: impl IntoIterator<Item = S>, most: usize, ready: impl FnMut(S) -> T) -> Self {
+        let mut all = all.into_iter();
+        let items = all.by_ref().take(most).map(ready).collect();
+        Self {
+            items,
+            more: all.count(),
+        }
     }
 }
 
@@ -54,6 +59,15 @@ impl<T> List<T> {
 pub(super) fn took(seconds: f64) -> String {
     let duration = Duration::try_from_secs_f64(seconds.max(0.0));
     Took(duration.unwrap_or(Duration::MAX)).to_string()
+}
+
+/// How long a step took; nothing if it was not tried.
+pub(super) fn of_step(step: &StepRecord) -> String {
+    if step.outcome == "skipped" {
+        String::new()
+    } else {
+        took(step.seconds)
+    }
 }
 
 /// Where a failed step is explained.
@@ -125,46 +139,35 @@ fn failures(record: &RunRecord, bounds: &Bounds) -> List<Failure> {
         error: step.error.as_deref().map(|word| bounds.cut(word)),
         reason: bounds.cut(step.reason.as_deref().unwrap_or("failed")),
         excerpt: step.excerpt.as_deref().map(|text| bounds.cut(text)),
-        evidence: List::of(step.evidence.iter().map(|it| bounds.cut(it)), bounds.items),
-        hints: List::of(step.hints.iter().map(|it| bounds.cut(it)), bounds.items),
+        evidence: List::of(&step.evidence, bounds.items, |it| bounds.cut(it)),
+        hints: List::of(&step.hints, bounds.items, |it| bounds.cut(it)),
     };
-    List::of(failed.map(failure), bounds.steps / 4)
+    List::of(failed, bounds.steps / 4, failure)
 }
 
 fn changes(record: &RunRecord, bounds: &Bounds) -> List<Changed> {
     let mut fields = bounds.fields;
     let changed = record.steps.iter().filter(|step| !step.changes.is_empty());
-    let changed: Vec<&StepRecord> = changed.collect();
-    let more = changed.len().saturating_sub(bounds.steps);
-    let items = changed.into_iter().take(bounds.steps);
-    let items = items.map(|step| {
-        let changes = step.changes.iter().take(bounds.items);
-        Changed {
-            id: bounds.cut(&step.id),
-            changes: List {
-                items: changes.map(|it| change(it, &mut fields, bounds)).collect(),
-                more: step.changes.len().saturating_sub(bounds.items),
-            },
-        }
-    });
-    List {
-        items: items.collect(),
-        more,
-    }
+    List::of(changed, bounds.steps, |step| Changed {
+        id: bounds.cut(&step.id),
+        changes: List::of(&step.changes, bounds.items, |it| {
+            change(it, &mut fields, bounds)
+        }),
+    })
 }
 
 fn change(change: &ChangeRecord, room: &mut usize, bounds: &Bounds) -> Change {
     let shown = change.fields.len().min(*room).min(bounds.items);
     *room -= shown;
     let cut = |value: &Option<String>| value.as_deref().map(|text| bounds.cut(text));
-    let fields = change.fields.iter().map(|field| Field {
+    let field = |field: &FieldRecord| Field {
         path: bounds.cut(&field.path),
         sensitive: field.sensitive,
         has_values: field.before.is_some() || field.after.is_some(),
         // A record holds none; one made by hand must not betray anything either.
         before: cut(&field.before).filter(|_| !field.sensitive),
         after: cut(&field.after).filter(|_| !field.sensitive),
-    });
+    };
     Change {
         verb: bounds.cut(&change.verb),
         sign: match change.verb.as_str() {
@@ -176,7 +179,7 @@ fn change(change: &ChangeRecord, room: &mut usize, bounds: &Bounds) -> Change {
         },
         target: bounds.cut(&change.target),
         is_short: change.fields.len() <= SHORT,
-        fields: List::of(fields, shown),
+        fields: List::of(&change.fields, shown, field),
     }
 }
 
@@ -199,9 +202,9 @@ fn checks(record: &RunRecord, bounds: &Bounds) -> List<Check> {
             _ => "cannot be told yet",
         },
         reason: step.reason.as_deref().map(|text| bounds.cut(text)),
-        took: took(step.seconds),
+        took: of_step(step),
     };
-    List::of(checks.into_iter().map(check), bounds.steps)
+    List::of(checks, bounds.steps, check)
 }
 
 fn set_aside(record: &RunRecord, bounds: &Bounds) -> List<SetAside> {
@@ -224,12 +227,9 @@ fn set_aside(record: &RunRecord, bounds: &Bounds) -> List<SetAside> {
     let group = |(what, reason, steps): (_, &str, Vec<&StepRecord>)| SetAside {
         what,
         reason: bounds.cut(reason),
-        steps: List::of(
-            steps.into_iter().map(|step| bounds.cut(&step.id)),
-            bounds.items,
-        ),
+        steps: List::of(steps, bounds.items, |step| bounds.cut(&step.id)),
     };
-    List::of(groups.into_iter().map(group), bounds.steps)
+    List::of(groups, bounds.steps, group)
 }
 
 fn slowest(record: &RunRecord, bounds: &Bounds) -> Vec<Slow> {

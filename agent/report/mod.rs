@@ -99,6 +99,11 @@ impl Story {
                 "The record was too long for where it is kept: it holds {kept} of {known} steps, those in which nothing is to be seen are left out, and so is what changed."
             ));
         }
+        if record.steps.iter().all(|step| step.offset.is_none()) {
+            notes.push(
+                "The record does not hold when its steps began, so there are no bars: it is of an older agent, or no step was tried.".to_owned(),
+            );
+        }
         notes.push(
             "A record holds how long a step waited, but not when: waiting is drawn before working. A trace of the run holds both, and each call.".to_owned(),
         );

@@ -9,6 +9,8 @@ use crate::record::RunRecord;
 /// What every span of a run says of itself or of its task; other lines need not be read.
 const OURS: &str = "\"cicd.pipeline.";
 
+const TRACE_ALONE: &str = "A trace does not hold the fields of changes, excerpts and evidence: the record of the run does (`firstlight report RECORD TRACE` puts both on one page).";
+
 /// Why no page can be made of a file.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
@@ -102,7 +104,11 @@ pub fn read(wanted: Wanted<'_>) -> Result<Story, SourceError> {
     match (records.pop(), telemetry.pop()) {
         _ if !records.is_empty() || !telemetry.is_empty() => Err(not_one()),
         (Some((path, record)), None) => Ok(Story::of(record, &of(path))),
-        (None, Some((path, text))) => traced(path, &text, wanted.trace),
+        (None, Some((path, text))) => {
+            let mut story = traced(path, &text, wanted.trace)?;
+            story.notes.push(TRACE_ALONE.to_owned());
+            Ok(story)
+        }
         (Some((one, record)), Some((path, text))) => {
             let trace = record.trace_id.clone().ok_or_else(not_one)?;
             let trace = traced(path, &text, Some(&trace))?;

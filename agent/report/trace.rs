@@ -224,10 +224,11 @@ fn notes(root: Option<&Span>, runs: usize, logs: &Logs<'_>) -> Vec<String> {
             "The trace holds {runs} runs; this is the newest of them."
         ));
     }
-    notes.push(if logs.is_empty() {
-        "Without log records of the run: skipped steps, changes and hints are not known.".to_owned()
-    } else {
-        "A trace does not hold the fields of changes, excerpts and evidence: the record of the run does (`firstlight report RECORD TRACE` puts both on one page).".to_owned()
-    });
+    if logs.is_empty() {
+        notes.push(
+            "Without log records of the run: skipped steps, changes and hints are not known."
+                .to_owned(),
+        );
+    }
     notes
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::bounds::Bounds;
-use super::layout::{anchor, took};
+use super::layout::{anchor, of_step, took};
 use super::view::{Bar, Chart, Inner, Phase, Row, Tick};
 use super::{Moment, Story, Work, moments};
 use crate::record::{PhaseRecord, StepRecord};
@@ -109,12 +109,12 @@ fn inside<'a>(
         if all.len() < 2 && !all.iter().any(|(_, moment)| moment.failed) {
             return None;
         }
-        let (some, more) = Bounds::first(INSIDE.min(room), all);
-        room -= some.len();
-        let mut some: Vec<Inner> = some
-            .into_iter()
-            .map(|(depth, it)| inner(depth, it, scale, bounds))
-            .collect();
+        let shown = all.len().min(INSIDE).min(room);
+        room -= shown;
+        let more = all.len() - shown;
+        let some = all.into_iter().take(shown);
+        let some = some.map(|(depth, it)| inner(depth, it, scale, bounds));
+        let mut some: Vec<Inner> = some.collect();
         say_once(&mut some);
         Some((id, (some, more)))
     });
@@ -217,7 +217,7 @@ fn step_row(
         anchor: failed.then(|| anchor(&step.id)),
         outcome: step.outcome.clone(),
         sign: sign(&step.outcome),
-        took: step.offset.map_or_else(String::new, |_| took(step.seconds)),
+        took: of_step(step),
         said,
         bars: scale.step(step, moments),
         inside: Vec::new(),
