@@ -133,7 +133,7 @@ fn failures(record: &RunRecord, bounds: &Bounds) -> List<Failure> {
     let failed = record.steps.iter().filter(|step| step.outcome == "failed");
     let failure = |step: &StepRecord| Failure {
         id: bounds.cut(&step.id),
-        anchor: anchor(&step.id),
+        anchor: anchor(&bounds.cut(&step.id)),
         kind: bounds.cut(&step.kind),
         optional: step.optional,
         error: step.error.as_deref().map(|word| bounds.cut(word)),
@@ -193,8 +193,7 @@ fn checks(record: &RunRecord, bounds: &Bounds) -> List<Check> {
     checks.sort_by_key(|step| step.outcome == "unchanged");
     let check = |step: &StepRecord| Check {
         id: bounds.cut(&step.id),
-        kind: step.kind.trim_start_matches(CHECK).to_owned(),
-        outcome: step.outcome.clone(),
+        kind: bounds.cut(step.kind.trim_start_matches(CHECK)),
         answer: match step.outcome.as_str() {
             "unchanged" | "changed" => "yes",
             "failed" => "no",

@@ -135,7 +135,12 @@ fn a_page_stays_short_and_says_what_it_leaves_out() {
         let mut record = record(many(outcome, &"é<&\"".repeat(200)));
         record.sentence = "x".repeat(100_000);
         record.left = vec!["<".repeat(10_000); 500];
-        record.phases = vec![record.phases[0].clone(); 50];
+        let more = (0..500).map(|at| PhaseRecord {
+            name: format!("{at}{}", "é".repeat(1_000)),
+            ..record.phases[0].clone()
+        });
+        let more: Vec<PhaseRecord> = more.collect();
+        record.phases.extend(more);
         let page = page_of(record);
         assert!(page.len() <= bounds::LIMIT, "{outcome}: {}", page.len());
         assert!(page.contains("more characters)"), "{outcome}");

@@ -153,7 +153,6 @@ pub(super) struct Field {
 pub(super) struct Check {
     pub(super) id: String,
     pub(super) kind: String,
-    pub(super) outcome: String,
     pub(super) answer: &'static str,
     pub(super) reason: Option<String>,
     pub(super) took: String,

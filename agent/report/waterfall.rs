@@ -189,8 +189,11 @@ fn phase_row(phase: &PhaseRecord, steps: &[&StepRecord], scale: &Scale, bounds: 
         anchor: None,
         sign: sign(&phase.outcome),
         took: begin.map_or_else(String::new, |_| took(phase.seconds)),
-        said: format!("{}, {} of {count} steps changed", phase.outcome, changed),
-        outcome: phase.outcome.clone(),
+        said: format!(
+            "{}, {changed} of {count} steps changed",
+            bounds.cut(&phase.outcome)
+        ),
+        outcome: bounds.cut(&phase.outcome),
         bars: bar.into_iter().collect(),
         inside: Vec::new(),
         more_inside: 0,
@@ -207,15 +210,15 @@ fn step_row(
     let name = step.id.strip_prefix(&phase.name).unwrap_or(&step.id);
     let name = name.trim_start_matches('/');
     let optional = if step.optional { " (optional)" } else { "" };
-    let mut said = format!("{}{optional}", step.outcome);
+    let mut said = format!("{}{optional}", bounds.cut(&step.outcome));
     if step.waited > 0.0 {
         said = format!("{said}, {} of it waiting", took(step.waited));
     }
     let failed = step.outcome == "failed";
     Row {
         name: bounds.cut(name),
-        anchor: failed.then(|| anchor(&step.id)),
-        outcome: step.outcome.clone(),
+        anchor: failed.then(|| anchor(&bounds.cut(&step.id))),
+        outcome: bounds.cut(&step.outcome),
         sign: sign(&step.outcome),
         took: of_step(step),
         said,
