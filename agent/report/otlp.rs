@@ -61,7 +61,8 @@ pub(super) type Attributes = BTreeMap<String, String>;
 #[serde(rename_all = "camelCase")]
 pub(super) struct Span {
     pub(super) trace_id: String,
-    pub(super) span_id: String,
+    #[serde(rename = "spanId")]
+    pub(super) id: String,
     #[serde(default)]
     pub(super) parent_span_id: String,
     #[serde(default)]

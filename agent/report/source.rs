@@ -209,7 +209,7 @@ fn choose(
 /// The exports of a file: one a line, or one alone over many lines.
 struct Parts<'a> {
     path: &'a Path,
-    parts: Vec<&'a str>,
+    exports: Vec<&'a str>,
     is_cut_off: bool,
 }
 
@@ -231,7 +231,7 @@ impl<'a> Parts<'a> {
         }
         Self {
             path,
-            parts,
+            exports: parts,
             is_cut_off,
         }
     }
@@ -239,7 +239,7 @@ impl<'a> Parts<'a> {
     /// What is in those that mention a word.
     fn read(&self, word: &str) -> Result<(Vec<Span>, Vec<Log>), SourceError> {
         let (mut spans, mut logs) = (Vec::new(), Vec::new());
-        for (at, part) in self.parts.iter().enumerate() {
+        for (at, part) in self.exports.iter().enumerate() {
             if !part.contains(word) {
                 continue;
             }

@@ -48,13 +48,13 @@ pub(super) struct Trace<'a> {
 impl<'a> Trace<'a> {
     fn of(spans: &'a [Span]) -> Self {
         // A span that was sent twice is the same both times.
-        let spans: HashMap<&str, &Span> = spans.iter().map(|span| (&*span.span_id, span)).collect();
+        let spans: HashMap<&str, &Span> = spans.iter().map(|span| (&*span.id, span)).collect();
         let mut children: HashMap<&str, Vec<&Span>> = HashMap::new();
         for span in spans.values() {
             children.entry(&span.parent_span_id).or_default().push(span);
         }
         for siblings in children.values_mut() {
-            siblings.sort_by_key(|span| (span.start_time_unix_nano, &span.span_id));
+            siblings.sort_by_key(|span| (span.start_time_unix_nano, &span.id));
         }
         Self {
             spans,
@@ -65,7 +65,7 @@ impl<'a> Trace<'a> {
 
     /// The spans right below one.
     pub(super) fn below(&self, span: &Span) -> &[&'a Span] {
-        self.children.get(&*span.span_id).map_or(&[], Vec::as_slice)
+        self.children.get(&*span.id).map_or(&[], Vec::as_slice)
     }
 
     /// Seconds after the start of the run.
@@ -80,7 +80,7 @@ impl<'a> Trace<'a> {
         let mut at = span;
         while let Some(above) = self.spans.get(&*at.parent_span_id) {
             // Broken telemetry may go in circles.
-            if !seen.insert(&above.span_id) {
+            if !seen.insert(&above.id) {
                 return false;
             }
             if like(above) {
@@ -95,7 +95,7 @@ impl<'a> Trace<'a> {
     fn all(&self, like: impl Fn(&Span) -> bool) -> Vec<&'a Span> {
         let mut all: Vec<&Span> = self.spans.values().copied().collect();
         all.retain(|span| like(span));
-        all.sort_by_key(|span| (span.start_time_unix_nano, &span.span_id));
+        all.sort_by_key(|span| (span.start_time_unix_nano, &span.id));
         all
     }
 }
@@ -105,9 +105,8 @@ pub(super) fn story(id: &str, spans: &[Span], logs: &[Log]) -> Option<Story> {
     let mut trace = Trace::of(spans);
     let runs = trace.all(|span| is_run(span) && !trace.has_above(span, is_run));
     let root = runs.last().copied();
-    let within = |span: &Span| {
-        root.is_none_or(|root| trace.has_above(span, |above| above.span_id == root.span_id))
-    };
+    let within =
+        |span: &Span| root.is_none_or(|root| trace.has_above(span, |above| above.id == root.id));
     let tasks = trace.all(|span| is_task(span) && within(span));
     let attempts = trace.all(|span| is_run(span) && within(span));
     let first = root.or(tasks.first().copied())?;

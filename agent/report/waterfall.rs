@@ -102,9 +102,9 @@ fn inside<'a>(
     let steps = ranked.into_iter().filter_map(|(id, _)| {
         let moments = story.moments.get(id)?;
         let mut all = Vec::new();
-        moments
-            .iter()
-            .for_each(|moment| flatten(moment, 0, &mut all));
+        for moment in moments {
+            flatten(moment, 0, &mut all);
+        }
         // One look without a call says nothing that the step does not.
         if all.len() < 2 && !all.iter().any(|(_, moment)| moment.failed) {
             return None;

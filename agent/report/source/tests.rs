@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::report::{Ending, SourceError, Story, Wanted, page, read};
 
 /// A span, in nanoseconds.
-fn span(trace: &str, id: &str, parent: &str, name: &str, time: (u64, u64), more: Value) -> Value {
+fn span(trace: &str, id: &str, parent: &str, name: &str, time: (u64, u64), more: &Value) -> Value {
     let mut span = json!({
         "traceId": trace, "spanId": id, "parentSpanId": parent, "name": name,
         "startTimeUnixNano": time.0.to_string(), "endTimeUnixNano": time.1.to_string(),
@@ -32,7 +32,7 @@ fn run(trace: &str, id: &str, parent: &str, time: (u64, u64), result: &str) -> V
         ("cicd.pipeline.result", result),
     ]);
     let more = json!({ "attributes": told });
-    span(trace, id, parent, "RUN lens", time, more)
+    span(trace, id, parent, "RUN lens", time, &more)
 }
 
 fn step(trace: &str, ids: (&str, &str), name: &str, time: (u64, u64), outcome: &str) -> Value {
@@ -43,7 +43,7 @@ fn step(trace: &str, ids: (&str, &str), name: &str, time: (u64, u64), outcome: &
         ("firstlight.outcome", outcome),
     ]);
     let more = json!({ "attributes": told });
-    span(trace, ids.0, ids.1, name, time, more)
+    span(trace, ids.0, ids.1, name, time, &more)
 }
 
 fn line(spans: &[Value]) -> String {
@@ -66,9 +66,16 @@ fn newest() -> Vec<Value> {
             (101 * S, 109 * S),
             "changed",
         ),
-        span("b", "b2", "b1", "attempt", (101 * S, 102 * S), json!({})),
-        span("b", "b3", "b2", "PATCH /web", (101 * S, 102 * S), json!({})),
-        span("b", "b4", "b1", "attempt", (108 * S, 109 * S), json!({})),
+        span("b", "b2", "b1", "attempt", (101 * S, 102 * S), &json!({})),
+        span(
+            "b",
+            "b3",
+            "b2",
+            "PATCH /web",
+            (101 * S, 102 * S),
+            &json!({}),
+        ),
+        span("b", "b4", "b1", "attempt", (108 * S, 109 * S), &json!({})),
     ]
 }
 
