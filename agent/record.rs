@@ -15,6 +15,7 @@ use crate::engine::{
 };
 
 const TOLD_TO_STOP: &str = "was told to stop";
+const RUN: &str = "run";
 
 /// A run, as it is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +35,9 @@ pub struct RunRecord {
     pub mode: String,
     /// The trace of the run, in hex.
     pub trace_id: Option<String>,
+    /// The run's own span in it, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span_id: Option<String>,
     /// When it started, RFC 3339.
     pub started: Timestamp,
     /// How long it took.
@@ -46,6 +50,9 @@ pub struct RunRecord {
     pub phases: Vec<PhaseRecord>,
     /// The steps, in the bundle's order.
     pub steps: Vec<StepRecord>,
+    /// Of what the run was made: the same for the same bundle, values, profile and namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     /// Objects that the bundle owns and has no step for any more, or that were kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<String>,
@@ -161,12 +168,13 @@ impl RunRecord {
             namespace: report.run.namespace.clone(),
             agent: env!("CARGO_PKG_VERSION").to_owned(),
             mode: if report.mode == Mode::Apply {
-                "run"
+                RUN
             } else {
                 "preview"
             }
             .to_owned(),
             trace_id: report.run.trace_id.clone(),
+            span_id: None,
             started: timestamp(report.started),
             seconds: seconds(report.took),
             exit,
@@ -177,6 +185,7 @@ impl RunRecord {
                 .iter()
                 .map(|one| step(one, report.started))
                 .collect(),
+            digest: None,
             left: Vec::new(),
         }
     }

@@ -5,6 +5,7 @@
 //! (merged as Helm merges them, checked by `schema`), `template`, `phases` with one file for each
 //! kind of step in `steps`, and `needs`.
 
+mod digest;
 mod drift;
 mod duration;
 mod files;
@@ -39,7 +40,7 @@ mod yaml;
 
 pub use load::Options;
 pub use looks::{first_look, last_look};
-pub use manifest::{Foreign, Manifest, Restart, Terms};
+pub use manifest::{Foreign, Manifest, Restart, Terms, Traced};
 pub use migrations::{
     Adoption, ImportFrom, MigrationFile, MigrationOrder, Migrations, Placeholder,
 };

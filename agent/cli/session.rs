@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::CliError;
 use crate::assemble::{Backends, Pruning, Trace, assemble};
 use crate::bundle::{Body, Bundle, Node, Options};
-use crate::engine::{self, Graph, Mode, Pacing, Report, Reporter, Reporters, Run, RunInfo};
-use crate::providers::kubernetes::{self, Inventory};
+use crate::engine::{self, Class, Graph, Mode, Pacing, Report, Reporter, Reporters, Run, RunInfo};
+use crate::providers::kubernetes::{self, Entry, Inventory};
 use crate::record::RunRecord;
 use crate::settings::{Otel, Settings};
 use crate::telemetry::{LogTarget, RunIdentity, Telemetry};
@@ -43,6 +43,8 @@ pub(super) struct Session {
     pub(super) bundle: Bundle,
     /// The record of what the bundle owns.
     pub(super) inventory: Inventory,
+    /// What it has now, once somebody has asked.
+    pub(super) desired: OnceLock<Vec<Entry>>,
     /// The record of its last run.
     pub(super) runs: kubernetes::RunRecord,
     pub(super) stop: CancellationToken,
@@ -81,6 +83,7 @@ impl Session {
         let telemetry = Telemetry::start(&settings, otel, &identity, log);
         Ok(Self {
             inventory: Inventory::new(client.clone(), &bundle.name),
+            desired: OnceLock::new(),
             runs: kubernetes::RunRecord::new(client.clone(), &bundle.name),
             client,
             bundle,
@@ -163,6 +166,7 @@ impl Session {
         preview: Preview,
     ) -> Result<Report, CliError> {
         let last = last_run(&self.client, &self.bundle.name).await?;
+        self.follow(last.as_ref());
         let trace = Trace::Last(last.and_then(|run| run.trace_id));
         let graph = self.graph_with(trace, pruning, Some(preview))?;
         Ok(self.run(graph, Mode::Preview, None).await)
@@ -196,6 +200,49 @@ impl Session {
             stop,
         };
         engine::run(run).await
+    }
+
+    fn link_to(&self, last: Option<&RunRecord>) {
+        let ids = last.and_then(|last| last.trace_id.as_ref().zip(last.span_id.as_ref()));
+        if let Some((trace, span)) = ids {
+            self.telemetry.link_to(trace, span);
+        }
+    }
+
+    /// The id of the run's own span, in hex, once it has begun and if it is traced.
+    pub(super) fn span_id(&self) -> Option<String> {
+        self.telemetry.span_id()
+    }
+
+    /// Finds out from the record of the last run whether what differs now is drift, and which trace
+    /// was before this one. Only telemetry says so, and what cannot be read is another run's record.
+    pub(super) fn look_back(&self, record: &str) {
+        if self.telemetry.is_on() {
+            let last: Option<RunRecord> = serde_json::from_str(record).ok();
+            self.follow(last.as_ref());
+        }
+    }
+
+    fn follow(&self, last: Option<&RunRecord>) {
+        self.link_to(last);
+        if last.is_some_and(|last| last.made_current(&self.bundle.digest)) {
+            self.telemetry.was_current();
+        }
+    }
+
+    /// Says that this session is an installation, which is measured as one.
+    pub(super) fn installs(&self) {
+        self.telemetry.pending(&self.bundle.name);
+    }
+
+    /// Says that it came to nothing.
+    pub(super) fn not_begun(&self, class: Class) {
+        self.telemetry.not_begun(class);
+    }
+
+    /// What the run is made of, if it is about the whole bundle.
+    pub(super) fn digest(&self) -> Option<String> {
+        self.whole.then(|| self.bundle.digest.clone())
     }
 
     /// Delivers what telemetry is left, and says so if not all of it arrived.

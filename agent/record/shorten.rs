@@ -93,12 +93,14 @@ mod tests {
             agent: "0".to_owned(),
             mode: "run".to_owned(),
             trace_id: None,
+            span_id: None,
             started: Timestamp::UNIX_EPOCH,
             seconds: 1.0,
             exit: 78,
             sentence: "a/1000 failed: refused".to_owned(),
             phases: Vec::new(),
             steps,
+            digest: None,
             left: Vec::new(),
         };
         let read = |limit: usize| -> RunRecord {

@@ -40,12 +40,14 @@ fn record(steps: Vec<StepRecord>) -> RunRecord {
         agent: "0.1.0".to_owned(),
         mode: "run".to_owned(),
         trace_id: None,
+        span_id: None,
         started: Timestamp::UNIX_EPOCH,
         seconds: 4.0,
         exit: 0,
         sentence: "lens is current".to_owned(),
         phases: vec![phase],
         steps,
+        digest: None,
         left: Vec::new(),
     }
 }

@@ -132,12 +132,14 @@ pub(super) fn story(id: &str, spans: &[Span], logs: &[Log]) -> Option<Story> {
             _ => "run".to_owned(),
         },
         trace_id: Some(id.to_owned()),
+        span_id: root.map(|root| root.id.clone()),
         started: Timestamp::from_nanosecond(trace.zero.into()).unwrap_or_default(),
         seconds: trace.seconds(end),
         exit: 0,
         sentence: String::new(),
         phases: phases(&trace, &tasks, &steps),
         steps,
+        digest: None,
         left: Vec::new(),
     };
     let ending = ending(root, &attempts);

@@ -1,24 +1,26 @@
 //! The three signals on their ways to their servers.
 
+use super::context::Carrying;
 use super::delivery::{Delivered, Delivery};
 use super::gather::{Gather, Item};
 use super::identity::{Ids, Parent, RunIdentity, is_sampled, resource, scope};
-use super::metrics::{self, ByItself, Instruments};
+use super::live::Live;
+use super::metrics::{self, ByItself, Measures};
 use super::pipe::{Flush, Pipe};
 use super::post::Post;
-use super::records::Records;
+use super::records::{Book, Records};
 use super::spans::Spans;
 use super::spool::Keep;
 use super::transport::Transport;
 use crate::engine::Chain;
-use crate::settings::{Endpoint, Otel, Settings, SettingsError, Signal};
+use crate::settings::{Endpoint, Limits, Otel, Settings, SettingsError, Signal};
 use futures::future::join_all;
+use opentelemetry::logs::LoggerProvider;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::logs::{SdkLogger, SdkLoggerProvider};
+use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, SpanData};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, SpanData, SpanLimits};
 use reqwest::Url;
 use std::error::Error;
 use std::sync::Arc;
@@ -43,9 +45,12 @@ const SHORT_GRACE: Duration = Duration::from_secs(2);
 /// Everything that is exported.
 pub(super) struct Export {
     pub(super) trace_id: Option<String>,
+    /// None if no trace is exported.
+    pub(super) live: Option<Arc<Live>>,
     tracer: Option<SdkTracerProvider>,
     logger: Option<SdkLoggerProvider>,
     meter: Option<SdkMeterProvider>,
+    limits: Limits,
     /// None if no trace is exported.
     #[expect(dead_code, reason = "for the record of what is under way")]
     pub(super) spans: Option<SpanWay>,
@@ -72,6 +77,7 @@ struct Way {
 /// What all signals are set up with.
 struct Setup<'a> {
     resource: Resource,
+    limits: Limits,
     mistakes: &'a mut Vec<SettingsError>,
     spans: Option<SpanWay>,
     ways: Vec<Way>,
@@ -91,6 +97,7 @@ impl Export {
         let trace = ids.trace;
         let mut setup = Setup {
             resource: resource(settings, otel, run),
+            limits: otel.limits,
             mistakes,
             spans: None,
             ways: Vec::new(),
@@ -100,7 +107,9 @@ impl Export {
             .traces
             .as_ref()
             .filter(|_| is_sampled(otel.sampler, parent, trace));
-        let tracer = sampled.and_then(|to| setup.tracer(to, ids, parent));
+        let carrying = Carrying::new(otel);
+        let trace_way = sampled.and_then(|to| setup.tracer(to, ids, parent, carrying));
+        let (tracer, live) = trace_way.unzip();
         let logger = otel.logs.as_ref().and_then(|to| setup.logger(to));
         let meter = otel
             .metrics
@@ -108,9 +117,11 @@ impl Export {
             .and_then(|to| setup.meter(to, otel.metric_interval));
         Self {
             trace_id: tracer.as_ref().map(|_| trace.to_string()),
+            live,
             tracer,
             logger,
             meter,
+            limits: otel.limits,
             spans: setup.spans,
             ways: setup.ways,
             tasks: setup.tasks,
@@ -132,15 +143,15 @@ impl Export {
         Some(layer.with_level(false).with_tracked_inactivity(false))
     }
 
-    /// Turns events of tracing into log records.
-    pub(super) fn record_layer(
-        &self,
-    ) -> Option<OpenTelemetryTracingBridge<SdkLoggerProvider, SdkLogger>> {
-        self.logger.as_ref().map(OpenTelemetryTracingBridge::new)
+    /// Where events are entered as log records.
+    pub(super) fn book(&self) -> Option<Book> {
+        let logger = self.logger.as_ref()?.logger("");
+        let limits = self.limits.record;
+        Some(Book { logger, limits })
     }
 
-    pub(super) fn instruments(&self) -> Option<Instruments> {
-        self.meter.as_ref().map(metrics::instruments)
+    pub(super) fn measures(&self) -> Option<Measures> {
+        self.meter.as_ref().map(Measures::new)
     }
 
     pub(super) fn pipes(&self) -> Vec<Arc<Pipe>> {
@@ -186,18 +197,28 @@ impl Setup<'_> {
         to: &Endpoint,
         ids: Ids,
         parent: Option<Parent>,
-    ) -> Option<SdkTracerProvider> {
+        carrying: Carrying,
+    ) -> Option<(SdkTracerProvider, Arc<Live>)> {
         let (gather, pipe) = self.gathered(Signal::Traces, to, SPANS)?;
         self.spans = Some(SpanWay {
             gather: Arc::clone(&gather),
             pipe,
         });
+        let live = Arc::new(Live::new(Arc::clone(&gather)));
+        self.tasks.spawn(Arc::clone(&live).run());
+        let spans = Spans {
+            gather,
+            parent,
+            live: Arc::clone(&live),
+            value_length: self.limits.span_value_length,
+        };
         let provider = SdkTracerProvider::builder()
             .with_resource(self.resource.clone())
             .with_id_generator(ids)
-            .with_sampler(Sampler::AlwaysOn)
-            .with_span_processor(Spans { gather, parent });
-        Some(provider.build())
+            .with_sampler(carrying)
+            .with_span_limits(span_limits(self.limits))
+            .with_span_processor(spans);
+        Some((provider.build(), live))
     }
 
     fn logger(&mut self, to: &Endpoint) -> Option<SdkLoggerProvider> {
@@ -261,6 +282,16 @@ impl Setup<'_> {
             });
         })
         .ok()
+    }
+}
+
+fn span_limits(limits: Limits) -> SpanLimits {
+    SpanLimits {
+        max_events_per_span: limits.span_events,
+        max_attributes_per_span: limits.span_attributes,
+        max_links_per_span: limits.span_links,
+        max_attributes_per_event: limits.event_attributes,
+        max_attributes_per_link: limits.link_attributes,
     }
 }
 

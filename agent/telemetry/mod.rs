@@ -6,10 +6,14 @@
 //! a [`spool`] until its server takes it, because the collector is one of the things that the run
 //! installs.
 
+mod context;
 mod delivery;
 mod export;
+mod fields;
 mod gather;
 mod identity;
+mod lines;
+mod live;
 mod logs;
 mod metrics;
 mod pipe;
@@ -25,14 +29,20 @@ pub use identity::RunIdentity;
 pub use logs::LogTarget;
 pub use spool::Tally;
 
-use crate::engine::Reporter;
+use crate::engine::{Class, Reporter};
 use crate::settings::{LogFormat, Otel, Settings, SettingsError};
+use crate::trace_context;
 use export::Export;
-use logs::{Kept, Lines, Style};
+use lines::{Kept, Lines, Style};
+use live::Live;
+use logs::{Audience, Log};
+use records::Book;
 use reporter::RunReporter;
 use std::sync::Arc;
-use tracing::{Level, Metadata, Subscriber, warn};
-use tracing_subscriber::filter::{DynFilterFn, LevelFilter, dynamic_filter_fn, filter_fn};
+use tracing::{Level, Metadata, Subscriber, info, warn};
+use tracing_subscriber::filter::{
+    DynFilterFn, FilterExt, LevelFilter, dynamic_filter_fn, filter_fn,
+};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -43,6 +53,9 @@ const TARGET: &str = "firstlight";
 
 /// It tells of every answer that is no success; our own sentence says more, or that it was expected.
 const SAID_BY_US: &str = "kube_client";
+
+/// The event of a wait: a span has it by another name, that is no sentence.
+const WAITING: &str = "step.waiting";
 
 /// The spans of the engine that name their parent, or are the root.
 const ENGINE: [&str; 2] = ["run", "task"];
@@ -64,6 +77,7 @@ pub struct Telemetry {
     export: Option<Export>,
     reporter: Arc<RunReporter>,
     trace_id: Option<String>,
+    live: Option<Arc<Live>>,
     /// What the log has kept for the end.
     kept: Kept,
 }
@@ -81,23 +95,35 @@ impl Telemetry {
         let export = otel
             .is_on()
             .then(|| Export::start(settings, otel, run, &mut mistakes));
-        let (lines, kept) = lines(settings, log, &mut mistakes);
         let spans = export.as_ref().and_then(Export::span_layer);
-        let records = export.as_ref().and_then(Export::record_layer);
+        let book = export.as_ref().and_then(Export::book);
+        let kept = Kept::default();
+        let log = teller(settings, log, book, kept.clone(), &mut mistakes);
         // Only a second start in one process is refused; then the first one's log goes on.
         let _ = registry()
-            .with(spans.map(|layer| layer.with_filter(exported(Level::DEBUG))))
-            .with(records.map(|layer| layer.with_filter(exported(Level::INFO))))
-            .with(lines)
+            .with(spans.map(|layer| {
+                let told_otherwise = filter_fn(|metadata| metadata.name() != WAITING);
+                layer.with_filter(exported().and(told_otherwise))
+            }))
+            .with(log)
             .try_init();
+        for unheeded in &otel.unheeded {
+            info!(name: "telemetry.unheeded", target: "firstlight", "{unheeded}");
+        }
         for mistake in mistakes {
             warn!(name: "telemetry.mistake", target: "firstlight", "{mistake}; it is ignored");
         }
-        let instruments = export.as_ref().and_then(Export::instruments);
+        let measures = export.as_ref().and_then(Export::measures);
         let pipes = export.as_ref().map(Export::pipes).unwrap_or_default();
+        let live = export.as_ref().and_then(|export| export.live.clone());
+        let caller = context::of_caller(otel);
+        if otel.propagates {
+            trace_context::provide(move || context::current().or_else(|| caller.clone()));
+        }
         Self {
-            reporter: Arc::new(RunReporter::new(instruments, pipes)),
+            reporter: Arc::new(RunReporter::new(measures, pipes, live.clone())),
             trace_id: export.as_ref().and_then(|export| export.trace_id.clone()),
+            live,
             export,
             kept,
         }
@@ -109,6 +135,47 @@ impl Telemetry {
         self.trace_id.clone()
     }
 
+    /// The id of the run's own span in hex; none before the run has begun.
+    #[must_use]
+    pub fn span_id(&self) -> Option<String> {
+        let root = self.live.as_ref()?.root()?;
+        root.is_valid().then(|| root.span_id().to_string())
+    }
+
+    /// Links the run to the one before it, by the ids of its trace and of its own span in hex.
+    pub fn link_to(&self, trace: &str, span: &str) {
+        if let Some(live) = &self.live {
+            live.link_to(trace, span);
+        }
+    }
+
+    /// Says that this is a run that installs, and not a look: it is to be measured from now on.
+    pub fn pending(&self, bundle: &str) {
+        if let Some(measures) = self.reporter.measures() {
+            measures.pending(bundle);
+        }
+    }
+
+    /// Whether anything is exported.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.export.is_some()
+    }
+
+    /// Says that the last run has made the same bundle current: whatever differs now is drift.
+    pub fn was_current(&self) {
+        if let Some(measures) = self.reporter.measures() {
+            measures.was_current();
+        }
+    }
+
+    /// Says that the run ended before its first step.
+    pub fn not_begun(&self, class: Class) {
+        if let Some(measures) = self.reporter.measures() {
+            measures.not_begun(class);
+        }
+    }
+
     /// What the engine is to tell its events.
     #[must_use]
     pub fn reporter(&self) -> Arc<dyn Reporter> {
@@ -118,6 +185,9 @@ impl Telemetry {
     /// Delivers what is left and says in the log if not all of it arrived. All spans must have
     /// ended. Takes ten seconds at most, and two where the server has never answered.
     pub async fn finish(self) -> Delivery {
+        if let Some(measures) = self.reporter.measures() {
+            measures.ended();
+        }
         let delivery = match self.export {
             Some(export) => export.finish().await,
             None => Delivery::default(),
@@ -128,12 +198,14 @@ impl Telemetry {
     }
 }
 
-/// The layer that writes the log.
-fn lines<S>(
+/// The layer that tells events, as lines and as records.
+fn teller<S>(
     settings: &Settings,
     target: LogTarget,
+    book: Option<Book>,
+    kept: Kept,
     mistakes: &mut Vec<SettingsError>,
-) -> (impl Layer<S> + use<S>, Kept)
+) -> impl Layer<S> + use<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
@@ -150,20 +222,29 @@ where
             color: target.is_terminal() && !settings.no_color,
         },
     };
-    let kept = Kept::default();
+    let audience = Audience {
+        levels,
+        target,
+        exports: book.is_some(),
+    };
     let lines = Lines {
         target,
         style,
-        kept: kept.clone(),
+        kept,
     };
-    let wanted = filter_fn(move |metadata| logs::wanted(target, &levels, metadata));
-    (lines.with_filter(wanted), kept)
+    let wanted = audience.clone();
+    let log = Log {
+        audience,
+        lines,
+        book,
+    };
+    log.with_filter(filter_fn(move |metadata| wanted.cares(metadata)))
 }
 
-/// What is exported: all of ours up to a level, and others' warnings, but never the exporters' own.
-/// Calls outside of the run (its lock, its record, the watches that its steps share) belong to no
-/// step, and would be further roots of its trace.
-fn exported<S>(spans: Level) -> DynFilterFn<S, impl Fn(&Metadata<'_>, &Context<'_, S>) -> bool>
+/// What becomes a part of the trace: all of ours, and others' warnings, but never the exporters'
+/// own. Calls outside of the run (its lock, its record, the watches that its steps share) belong to
+/// no step, and would be further roots of its trace.
+fn exported<S>() -> DynFilterFn<S, impl Fn(&Metadata<'_>, &Context<'_, S>) -> bool>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
@@ -171,7 +252,7 @@ where
         let target = metadata.target();
         if target.starts_with(TARGET) && metadata.is_span() {
             let inside = ENGINE.contains(&metadata.name()) || context.lookup_current().is_some();
-            return inside && *metadata.level() <= spans;
+            return inside && *metadata.level() <= Level::DEBUG;
         }
         if target.starts_with(TARGET) {
             return *metadata.level() <= Level::INFO;
@@ -180,5 +261,5 @@ where
         let is_unheard = unheard.any(|name| target.starts_with(name));
         metadata.is_event() && !is_unheard && *metadata.level() <= Level::WARN
     })
-    .with_max_level_hint(LevelFilter::from_level(spans))
+    .with_max_level_hint(LevelFilter::DEBUG)
 }

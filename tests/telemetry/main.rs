@@ -4,8 +4,17 @@
 
 mod absent;
 mod child;
+mod drifting;
 mod driver;
+mod guarded;
 mod late;
+mod live;
+mod metrics;
+mod out;
+mod questions;
 mod received;
+mod records;
 mod told;
 mod tree;
+mod variables;
+mod wire;

@@ -34,6 +34,11 @@ impl Collector {
         Self { at, before }
     }
 
+    /// One that no other test sends to, from its beginning.
+    pub(crate) fn of(at: Otelcol) -> Self {
+        Self { at, before: 0 }
+    }
+
     /// Where it takes this protocol.
     pub(crate) fn endpoint(&self, protocol: &str) -> &str {
         match protocol {
@@ -99,7 +104,8 @@ impl Collector {
 }
 
 impl Received {
-    fn add(&mut self, request: &Value) {
+    /// Adds an export request, or an answer of Jaeger.
+    pub(crate) fn add(&mut self, request: &Value) {
         for resource in list(&request["resourceSpans"]) {
             self.resources.push(resource["resource"].clone());
             for span in list(&resource["scopeSpans"])
@@ -132,6 +138,17 @@ impl Received {
         }
     }
 
+    /// The signals of which something came.
+    pub(crate) fn signals(&self) -> BTreeSet<&'static str> {
+        let all = [
+            ("logs", self.records.is_empty()),
+            ("metrics", self.metrics.is_empty()),
+            ("traces", self.spans.is_empty()),
+        ];
+        let came = all.into_iter().filter(|(_, is_empty)| !is_empty);
+        came.map(|(signal, _)| signal).collect()
+    }
+
     /// The one span of this name.
     pub(crate) fn span(&self, name: &str) -> &Value {
         let mut named = self.spans.values().filter(|span| span["name"] == name);
@@ -140,6 +157,22 @@ impl Received {
             .unwrap_or_else(|| panic!("no span {name:?} in {:?}", self.names()));
         assert!(named.next().is_none(), "more than one span {name:?}");
         span
+    }
+
+    /// All spans of this name, in the order of their beginnings.
+    pub(crate) fn all(&self, name: &str) -> Vec<&Value> {
+        let mut named: Vec<_> = self
+            .spans
+            .values()
+            .filter(|span| span["name"] == name)
+            .collect();
+        named.sort_by_key(|span| text(&span["startTimeUnixNano"]));
+        named
+    }
+
+    /// How many spans there are, but for the marks, which tell of a busy machine.
+    pub(crate) fn without_marks(&self) -> usize {
+        self.spans.len() - self.all("started").len()
     }
 
     /// The names of all spans.

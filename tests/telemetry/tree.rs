@@ -1,28 +1,31 @@
 //! The tree of spans, the log records and the metrics of a run.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 use testbed::unique;
 
 use crate::child::{Driver, Said};
 use crate::received::{Collector, Received, attributes, list, text};
 
-/// The spans of a run that succeeds: the run, two phases, two steps, the looks of each, one call.
-const SPANS: usize = 10;
+/// The spans of a run that succeeds: the run, two phases, two steps, two looks of each, one wait,
+/// one call.
+const SPANS: usize = 11;
 
+/// What other tracers have said of the caller's trace.
+pub(crate) const STATE: &str = "vendor=a1,other=b2";
+
+const INTERNAL: u64 = 1;
 const SERVER: u64 = 2;
 const CLIENT: u64 = 3;
 const ERROR: u64 = 2;
 
 /// A trace of the caller, new for each test.
-struct Caller {
-    trace: String,
-    span: &'static str,
+pub(crate) struct Caller {
+    pub(crate) trace: String,
+    pub(crate) span: &'static str,
 }
 
 impl Caller {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let trace = format!("{:032x}", rand::random_range(1..=u128::MAX));
         Self {
             trace,
@@ -30,7 +33,7 @@ impl Caller {
         }
     }
 
-    fn traceparent(&self) -> String {
+    pub(crate) fn traceparent(&self) -> String {
         format!("00-{}-{}-01", self.trace, self.span)
     }
 }
@@ -51,16 +54,24 @@ async fn run(
             ("OTEL_RESOURCE_ATTRIBUTES", &format!("test.run={run}")),
             ("FIRSTLIGHT_POD_NAME", "lens-1"),
             ("TRACEPARENT", &caller.traceparent()),
+            ("TRACESTATE", STATE),
         ],
     );
     driver.end().await
 }
 
 /// Every span has its parent in the trace, but the root, whose parent is the caller's.
-fn assert_one_tree(received: &Received, caller: &Caller) {
+pub(crate) fn assert_one_tree(received: &Received, caller: &Caller) {
+    assert_one_tree_of(received, caller, "RUN lens");
+}
+
+/// The same of another root.
+pub(crate) fn assert_one_tree_of(received: &Received, caller: &Caller, root: &str) {
     let mut roots = Vec::new();
     for span in received.spans.values() {
         assert_eq!(text(&span["traceId"]), caller.trace, "{span}");
+        let state = text(&span["traceState"]);
+        assert!(state.is_empty() || state == STATE, "{span}");
         let parent = text(&span["parentSpanId"]);
         if parent == caller.span {
             roots.push(text(&span["name"]));
@@ -68,7 +79,7 @@ fn assert_one_tree(received: &Received, caller: &Caller) {
             assert!(received.spans.contains_key(&parent), "an orphan: {span}");
         }
     }
-    assert_eq!(roots, ["RUN lens"]);
+    assert_eq!(roots, [root]);
 }
 
 async fn everything_arrives(protocol: &str) {
@@ -80,7 +91,7 @@ async fn everything_arrives(protocol: &str) {
         said.delivery
     );
     let received = collector.with_spans(&id, SPANS).await;
-    assert_eq!(received.spans.len(), SPANS, "{:?}", received.names());
+    assert_eq!(received.without_marks(), SPANS, "{:?}", received.names());
     assert_one_tree(&received, &caller);
 
     let call = received.span("PUT /things/{name}");
@@ -99,76 +110,55 @@ async fn everything_arrives(protocol: &str) {
     let resource = attributes(&received.resources[0]);
     assert_eq!(resource["service.name"], "firstlight");
     assert_eq!(resource["k8s.pod.name"], "lens-1");
-    assert_logs(&received, &said, &caller);
-    assert_metrics(&received);
+    assert_wait(&received);
+    for span in received.spans.values() {
+        assert_eq!(text(&span["traceState"]), STATE, "{span}");
+        if ["started", "wait", "attempt"].contains(&span["name"].as_str().unwrap_or_default()) {
+            assert_eq!(span["kind"], INTERNAL, "{span}");
+        }
+    }
 }
 
-/// Every record names a span of the trace, has a time, and is on the standard output too.
-fn assert_logs(received: &Received, said: &Said, caller: &Caller) {
-    let mut bodies = BTreeSet::new();
-    for (target, record) in &received.records {
-        assert!(target.starts_with("firstlight"), "{target}: {record}");
-        assert_eq!(text(&record["traceId"]), caller.trace, "{record}");
-        assert!(
-            received.spans.contains_key(&text(&record["spanId"])),
-            "{record}"
-        );
-        assert!(!text(&record["timeUnixNano"]).is_empty(), "{record}");
-        bodies.insert(text(&record["body"]["stringValue"]));
-    }
-    let lines = said.log();
-    for line in &lines {
-        assert_eq!(line["trace_id"], caller.trace, "{line}");
-        assert!(
-            bodies.contains(&text(&line["message"])),
-            "not exported: {line}"
-        );
-    }
-    let looking: Vec<&Value> = lines
-        .iter()
-        .filter(|line| line["message"] == "looking")
-        .collect();
-    let steps: BTreeSet<_> = looking.iter().map(|line| text(&line["step"])).collect();
-    assert_eq!(
-        steps,
-        BTreeSet::from([
-            "infrastructure/collector".to_owned(),
-            "schema/database".to_owned()
-        ])
-    );
-    let waited = received
-        .records
-        .iter()
-        .find(|(_, record)| record["eventName"] == "step.waiting");
-    let (_, waited) = waited.expect("a wait is told");
-    assert_eq!(
-        waited["body"]["stringValue"],
-        "waiting for thing collector: 0 of 1 ready"
-    );
-    assert_eq!(attributes(waited)["step"], "infrastructure/collector");
-}
-
-fn assert_metrics(received: &Received) {
-    let names: BTreeSet<_> = received.metrics.keys().map(String::as_str).collect();
-    let wanted = [
-        "cicd.pipeline.run.active",
-        "cicd.pipeline.run.duration",
-        "firstlight.step.changes",
-        "firstlight.step.duration",
-        "firstlight.step.wait",
+/// The wait stands beside the looks, and says what for.
+fn assert_wait(received: &Received) {
+    let wait = received.span("wait");
+    let path = [
+        "wait",
+        "infrastructure/collector",
+        "infrastructure",
+        "RUN lens",
     ];
-    assert_eq!(names, BTreeSet::from(wanted));
-    let run = &received.metrics["cicd.pipeline.run.duration"];
-    assert_eq!(run["unit"], "s");
-    let points = list(&run["histogram"]["dataPoints"]);
-    let point = attributes(&points[0]);
-    assert_eq!(point["cicd.pipeline.name"], "lens");
-    assert_eq!(point["cicd.pipeline.result"], "success");
-    assert_eq!(text(&points[0]["count"]), "1");
-    let active = list(&received.metrics["cicd.pipeline.run.active"]["sum"]["dataPoints"]);
-    assert_eq!(text(&active[0]["asInt"]), "0", "the run has ended");
-    let steps = list(&received.metrics["firstlight.step.duration"]["histogram"]["dataPoints"]);
-    assert_eq!(steps.len(), 2, "{steps:?}");
+    assert_eq!(received.path(wait), path);
+    let said = attributes(wait);
+    let reason = "thing collector: 0 of 1 ready";
+    assert_eq!(said["firstlight.wait.target"], "infrastructure/collector");
+    assert_eq!(said["firstlight.wait.reason"], reason);
+    assert_eq!(said["firstlight.wait.class"], "unavailable");
+    assert_eq!(said["firstlight.outcome"], "ended");
+    let events = list(&wait["events"]);
+    assert_eq!(events.len(), 1, "{wait}");
+    assert_eq!(events[0]["name"], "wait.reason");
+    assert_eq!(attributes(&events[0])["firstlight.wait.reason"], reason);
+    let looks = received.all("attempt");
+    let time = |span: &Value, end: &str| text(&span[end]).parse::<u64>().expect("a time");
+    let lasts = time(wait, "startTimeUnixNano")..=time(wait, "endTimeUnixNano");
+    assert!(
+        lasts.contains(&time(looks[1], "startTimeUnixNano")),
+        "{wait}"
+    );
+    let outcomes = looks.iter().map(|look| {
+        let said = attributes(look);
+        let word = |key| said.get(key).cloned().unwrap_or_default();
+        (word("cicd.pipeline.task.name"), word("firstlight.outcome"))
+    });
+    let expected = [
+        ("infrastructure/collector", "waiting"),
+        ("infrastructure/collector", "unchanged"),
+        ("schema/database", "changed"),
+        ("schema/database", "changed"),
+    ];
+    let expected = expected.map(|(step, word)| (step.to_owned(), word.to_owned()));
+    assert_eq!(outcomes.collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test]
@@ -205,9 +195,17 @@ async fn a_failed_run_shows_where_and_why() {
         assert!(status.contains("thing migrate is broken"), "{status}");
     }
     assert!(received.span("schema/database")["status"]["code"].is_null());
+    // What was not tried is in the trace too, and is no failure.
+    let skipped = received.span("applications/grafana");
+    assert!(skipped["status"]["code"].is_null(), "{skipped}");
+    let told = attributes(skipped);
+    assert_eq!(told["firstlight.outcome"], "skipped");
+    assert_eq!(told["cicd.pipeline.task.run.result"], "skip");
+    assert_eq!(told["firstlight.skipped.because"], "schema/migrate failed");
+    let group = received.span("schema");
+    assert_eq!(group["status"]["message"], "schema/migrate failed");
+    assert_eq!(attributes(group)["error.type"], "step_failed");
     let errors = said.at("ERROR");
     assert_eq!(errors[0]["step"], "schema/migrate");
     assert_eq!(errors[0]["fields"]["hint"], "mend it");
-    let errors = list(&received.metrics["cicd.pipeline.run.errors"]["sum"]["dataPoints"]);
-    assert_eq!(attributes(&errors[0])["error.type"], "broken");
 }
