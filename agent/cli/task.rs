@@ -49,7 +49,10 @@ impl Task {
     pub(super) async fn read_ahead(&self, session: &Session) {
         if let Self::Run(_) = self {
             kubernetes::look_ahead(&session.client);
-            let _ = tokio::join!(session.inventory.look(), session.runs.read());
+            let (_, last) = tokio::join!(session.inventory.look(), session.runs.read());
+            if let Ok(Some(last)) = last {
+                session.look_back(&last);
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use super::identity::Parent;
 use super::live::Live;
 use super::pipe::Flush;
 use super::post::Post;
+use super::records::cut;
 use opentelemetry::trace::SpanId;
 use opentelemetry::{Array, Context, KeyValue, Value};
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter};
@@ -23,6 +24,8 @@ pub(super) struct Spans {
     pub(super) gather: Arc<Gather<SpanData>>,
     pub(super) parent: Option<Parent>,
     pub(super) live: Arc<Live>,
+    /// How many characters of a value are kept.
+    pub(super) value_length: usize,
 }
 
 impl SpanProcessor for Spans {
@@ -31,6 +34,11 @@ impl SpanProcessor for Spans {
     fn on_end(&self, mut span: SpanData) {
         if span.parent_span_id == SpanId::INVALID {
             self.place(&mut span);
+        }
+        // The SDK bounds how many attributes there are, and not how long they are.
+        self.shorten(&mut span.attributes);
+        for event in &mut span.events.events {
+            self.shorten(&mut event.attributes);
         }
         self.gather.add(span);
     }
@@ -54,6 +62,20 @@ impl Spans {
             root.parent_span_is_remote = true;
         }
         root.links.links.extend(self.live.link());
+    }
+
+    fn shorten(&self, attributes: &mut [KeyValue]) {
+        let shorter = |text: &str| {
+            let short = cut(text, self.value_length);
+            (short.len() < text.len()).then(|| short.to_owned().into())
+        };
+        for attribute in attributes {
+            if let Value::String(text) = &mut attribute.value
+                && let Some(short) = shorter(text.as_str())
+            {
+                *text = short;
+            }
+        }
     }
 }
 

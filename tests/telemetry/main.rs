@@ -4,11 +4,18 @@
 
 mod absent;
 mod child;
+mod drifting;
 mod driver;
+mod guarded;
+mod installations;
 mod late;
 mod live;
+mod metrics;
 mod out;
+mod questions;
 mod received;
+mod records;
 mod told;
 mod tree;
+mod variables;
 mod wire;
