@@ -7,6 +7,7 @@ mod child;
 mod drifting;
 mod driver;
 mod guarded;
+mod installations;
 mod late;
 mod live;
 mod metrics;
