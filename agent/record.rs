@@ -2,6 +2,7 @@
 //! `status` reads, and for tests.
 
 mod behind;
+mod shortened;
 
 use std::time::{Duration, SystemTime};
 
@@ -33,6 +34,12 @@ pub struct RunRecord {
     pub mode: String,
     /// The trace of the run, in hex.
     pub trace_id: Option<String>,
+    /// Which pod of its Job this was, if not the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// How the pod before that ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
     /// When it started, RFC 3339.
     pub started: Timestamp,
     /// How long it took.
@@ -136,29 +143,6 @@ pub struct FieldRecord {
 }
 
 impl RunRecord {
-    /// The record as JSON of at most `limit` bytes. What is too long loses first the fields of its
-    /// changes, then the changes, then the steps in which nothing is to be seen, then the evidence.
-    ///
-    /// # Errors
-    /// When it cannot be written as JSON.
-    pub fn to_json(&self, limit: usize) -> Result<String, serde_json::Error> {
-        let mut record = self.clone();
-        let mut text = serde_json::to_string(&record)?;
-        for shorten in [
-            without_fields,
-            without_changes,
-            without_quiet_steps,
-            without_evidence,
-        ] {
-            if text.len() <= limit {
-                break;
-            }
-            shorten(&mut record);
-            text = serde_json::to_string(&record)?;
-        }
-        Ok(text)
-    }
-
     /// Takes down a report.
     #[must_use]
     pub fn new(report: &Report, exit: u8) -> Self {
@@ -183,6 +167,8 @@ impl RunRecord {
             }
             .to_owned(),
             trace_id: report.run.trace_id.clone(),
+            attempt: Some(report.run.attempt.number).filter(|number| *number > 1),
+            after: report.run.attempt.after.clone(),
             started: timestamp(report.started),
             seconds: seconds(report.took),
             exit,
@@ -194,29 +180,6 @@ impl RunRecord {
             steps: report.steps.iter().map(step).collect(),
             left: Vec::new(),
         }
-    }
-}
-
-fn without_fields(record: &mut RunRecord) {
-    let steps = record.steps.iter_mut();
-    for change in steps.flat_map(|step| &mut step.changes) {
-        change.fields.clear();
-    }
-}
-
-fn without_changes(record: &mut RunRecord) {
-    for step in &mut record.steps {
-        step.changes.clear();
-    }
-}
-
-fn without_quiet_steps(record: &mut RunRecord) {
-    record.steps.retain(|step| step.reason.is_some());
-}
-
-fn without_evidence(record: &mut RunRecord) {
-    for step in &mut record.steps {
-        step.evidence.clear();
     }
 }
 
@@ -431,6 +394,8 @@ mod tests {
             agent: "0".to_owned(),
             mode: "run".to_owned(),
             trace_id: None,
+            attempt: None,
+            after: None,
             started: Timestamp::UNIX_EPOCH,
             seconds: 1.0,
             exit: 78,

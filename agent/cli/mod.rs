@@ -6,6 +6,7 @@ mod error;
 mod lint;
 mod options;
 mod plan;
+mod progress;
 mod pruning;
 mod rbac;
 mod render;
@@ -14,6 +15,7 @@ mod rights;
 mod run;
 mod session;
 mod status;
+mod succession;
 mod task;
 mod uninstall;
 

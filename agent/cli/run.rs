@@ -10,12 +10,14 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+use super::progress::{Keeper, Kept};
 use super::session::{Session, leave_word};
+use super::succession::go_on;
 use super::task::Task;
 use super::{CliError, print_json, pruning, say, style, wants_json};
 use crate::console::{self, LiveTree, Style};
 use crate::engine::{Chain, Graph, Mode, Report, Reporter};
-use crate::providers::kubernetes::{self, Fence, Held, Holder, Job, JobEvent, Lease, Severity};
+use crate::providers::kubernetes::{self, Fence, Held, Job, JobEvent, Lease, Severity};
 use crate::record::RunRecord;
 use crate::settings::{LogFormat, Otel, Settings};
 use crate::telemetry::LogTarget;
@@ -60,6 +62,11 @@ pub(super) async fn carry_out(
             return Err(error);
         }
     };
+    let progress = match task {
+        Task::Run(_) => Keeper::start(&session, &lease, go_on(&session, &lease).await),
+        // What it would keep is among what it takes away.
+        Task::Uninstall { .. } => None,
+    };
     let tree = wants_tree(settings).then(|| LiveTree::start(tree_style(settings)));
     let report = run_locked(&session, graph, &lease, tree.clone()).await;
     if let Some(tree) = tree {
@@ -68,18 +75,29 @@ pub(super) async fn carry_out(
     let lost = lease.loss().map(|lost| lost.to_string());
     let mut record = task.record(&report, lost);
     let kept = keep(&session, settings, task, &mut record, &lease);
-    in_time(&session.stop, kept).await;
+    let (progress, ()) = tokio::join!(finish(progress), in_time(&session.stop, kept));
     signals.abort();
-    session.close().await;
+    let delivery = session.close().await;
+    if let Some(progress) = progress {
+        progress.forget(&delivery).await;
+    }
     tell(settings, &record)?;
     Ok(record.exit)
+}
+
+/// Puts the end of the run's trace on record, before anything else is done at its end.
+async fn finish(progress: Option<Keeper>) -> Option<Kept> {
+    match progress {
+        Some(progress) => Some(progress.finish().await),
+        None => None,
+    }
 }
 
 /// Takes the lock, after it is known that nothing will end for lack of a right.
 async fn begin(session: &Session, settings: &Settings, task: &Task) -> Result<Held, CliError> {
     session.insist(async || task.ask(session).await).await?;
     let name = format!("firstlight-{}", session.bundle.name);
-    let holder = holder(settings);
+    let holder = session.holder(settings);
     // Whoever did not hear that it is ours finds that it is.
     let acquire = async || Ok(Lease::acquire(&session.client, &name, holder.clone()).await?);
     let lease = session.insist(acquire).await?;
@@ -143,22 +161,6 @@ fn stop_on_signals(stop: CancellationToken) -> Result<JoinHandle<()>, CliError> 
         }
         stop.cancel();
     }))
-}
-
-/// Who holds the Lease: this pod, or this process outside of a cluster.
-fn holder(settings: &Settings) -> Holder {
-    let process = || {
-        format!(
-            "process-{}-{:08x}",
-            std::process::id(),
-            rand::random::<u32>()
-        )
-    };
-    Holder {
-        pod: settings.pod_name.clone().unwrap_or_else(process),
-        uid: settings.pod_uid.clone(),
-        job: settings.job_name.clone(),
-    }
 }
 
 /// Leaves the record and the sentence where people look, and gives the lock back. What cannot be

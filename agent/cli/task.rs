@@ -81,6 +81,8 @@ impl Task {
                 let name = &session.bundle.name;
                 let runs = kubernetes::RunRecord::new(session.client.clone(), name);
                 runs.remove().await?;
+                let progress = kubernetes::Progress::new(session.client.clone(), name);
+                progress.remove().await?;
                 Ok(false)
             }
         }

@@ -2,10 +2,11 @@
 
 use super::delivery::{Delivered, Delivery};
 use super::gather::{Gather, Item};
-use super::identity::{Ids, Parent, RunIdentity, is_sampled, resource, scope};
+use super::identity::{Above, Ids, Parent, RunIdentity, is_sampled, resource, scope};
 use super::metrics::{self, ByItself, Instruments};
 use super::pipe::{Flush, Pipe};
 use super::post::Post;
+use super::progress::{Open, Progress};
 use super::records::Records;
 use super::spans::Spans;
 use super::spool::Keep;
@@ -13,7 +14,7 @@ use super::transport::Transport;
 use crate::engine::Chain;
 use crate::settings::{Endpoint, Otel, Settings, SettingsError, Signal};
 use futures::future::join_all;
-use opentelemetry::trace::TracerProvider;
+use opentelemetry::trace::{SpanId, TraceId, TracerProvider};
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::{SdkLogger, SdkLoggerProvider};
@@ -46,16 +47,17 @@ pub(super) struct Export {
     tracer: Option<SdkTracerProvider>,
     logger: Option<SdkLoggerProvider>,
     meter: Option<SdkMeterProvider>,
-    /// None if no trace is exported.
-    #[expect(dead_code, reason = "for the record of what is under way")]
-    pub(super) spans: Option<SpanWay>,
+    /// The span of the run, before it has begun, as a `traceparent`; none if no trace is exported.
+    pub(super) run_span: Option<String>,
+    pub(super) above: Arc<Above>,
+    /// None if no trace is exported, and where nobody goes on if this process dies.
+    pub(super) progress: Option<Progress>,
     ways: Vec<Way>,
     tasks: JoinSet<()>,
 }
 
 /// The way of the spans, for those that do not come from the SDK.
 #[derive(Clone)]
-#[expect(dead_code, reason = "for the record of what is under way")]
 pub(super) struct SpanWay {
     /// Takes single spans, also those made by hand. A flush puts them into the pipe.
     pub(super) gather: Arc<Gather<SpanData>>,
@@ -73,7 +75,9 @@ struct Way {
 struct Setup<'a> {
     resource: Resource,
     mistakes: &'a mut Vec<SettingsError>,
-    spans: Option<SpanWay>,
+    above: Arc<Above>,
+    open: Option<Arc<Open>>,
+    progress: Option<Progress>,
     ways: Vec<Way>,
     tasks: JoinSet<()>,
 }
@@ -87,12 +91,14 @@ impl Export {
         mistakes: &mut Vec<SettingsError>,
     ) -> Self {
         let parent = parent(otel, mistakes);
-        let ids = Ids::new(parent);
-        let trace = ids.trace;
+        let ids = Ids::new(parent, run);
+        let (trace, run_span) = (ids.trace, traceparent(ids.trace, ids.run));
         let mut setup = Setup {
             resource: resource(settings, otel, run),
             mistakes,
-            spans: None,
+            above: Arc::new(Above::new(parent)),
+            open: run.is_shared().then(Arc::default),
+            progress: None,
             ways: Vec::new(),
             tasks: JoinSet::new(),
         };
@@ -100,18 +106,21 @@ impl Export {
             .traces
             .as_ref()
             .filter(|_| is_sampled(otel.sampler, parent, trace));
-        let tracer = sampled.and_then(|to| setup.tracer(to, ids, parent));
+        let tracer = sampled.and_then(|to| setup.tracer(to, ids));
         let logger = otel.logs.as_ref().and_then(|to| setup.logger(to));
         let meter = otel
             .metrics
             .as_ref()
             .and_then(|to| setup.meter(to, otel.metric_interval));
+        let run_span = tracer.is_some().then_some(run_span);
         Self {
             trace_id: tracer.as_ref().map(|_| trace.to_string()),
             tracer,
             logger,
             meter,
-            spans: setup.spans,
+            run_span,
+            above: setup.above,
+            progress: setup.progress,
             ways: setup.ways,
             tasks: setup.tasks,
         }
@@ -181,22 +190,26 @@ impl Way {
 }
 
 impl Setup<'_> {
-    fn tracer(
-        &mut self,
-        to: &Endpoint,
-        ids: Ids,
-        parent: Option<Parent>,
-    ) -> Option<SdkTracerProvider> {
+    fn tracer(&mut self, to: &Endpoint, ids: Ids) -> Option<SdkTracerProvider> {
         let (gather, pipe) = self.gathered(Signal::Traces, to, SPANS)?;
-        self.spans = Some(SpanWay {
+        let way = SpanWay {
             gather: Arc::clone(&gather),
             pipe,
-        });
+        };
+        let (resource, above) = (&self.resource, &self.above);
+        self.progress = self
+            .open
+            .as_ref()
+            .map(|open| Progress::new(Arc::clone(open), way, resource.clone(), Arc::clone(above)));
         let provider = SdkTracerProvider::builder()
             .with_resource(self.resource.clone())
             .with_id_generator(ids)
             .with_sampler(Sampler::AlwaysOn)
-            .with_span_processor(Spans { gather, parent });
+            .with_span_processor(Spans {
+                gather,
+                above: Arc::clone(&self.above),
+                open: self.open.clone(),
+            });
         Some(provider.build())
     }
 
@@ -278,6 +291,11 @@ fn shown(url: &str) -> String {
         |_| "the endpoint".to_owned(),
         |url| url.origin().ascii_serialization(),
     )
+}
+
+/// As W3C Trace Context writes a span that is recorded.
+fn traceparent(trace: TraceId, span: SpanId) -> String {
+    format!("00-{trace}-{span}-01")
 }
 
 fn parent(otel: &Otel, mistakes: &mut Vec<SettingsError>) -> Option<Parent> {

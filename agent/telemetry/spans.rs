@@ -1,13 +1,14 @@
 //! Ended spans, on their way to the spool.
 //!
 //! A processor of our own, because the SDK's batch processor throws spans away when many end at
-//! once, and because the root has to become a child of the caller's span.
+//! once, because the root has to become a child of the caller's span, and because it is to be known
+//! which spans are open.
 
 use super::gather::{FIXED, Gather, Item, NUMBER};
-use super::identity::Parent;
+use super::identity::Above;
 use super::pipe::Flush;
 use super::post::Post;
-use opentelemetry::trace::SpanId;
+use super::progress::Open;
 use opentelemetry::{Array, Context, KeyValue, Value};
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter};
 use opentelemetry_sdk::Resource;
@@ -20,22 +21,24 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct Spans {
     pub(super) gather: Arc<Gather<SpanData>>,
-    pub(super) parent: Option<Parent>,
+    pub(super) above: Arc<Above>,
+    /// None where nobody goes on if this process dies.
+    pub(super) open: Option<Arc<Open>>,
 }
 
 impl SpanProcessor for Spans {
-    fn on_start(&self, _span: &mut Span, _context: &Context) {}
+    fn on_start(&self, span: &mut Span, _context: &Context) {
+        if let (Some(open), Some(span)) = (&self.open, span.exported_data()) {
+            open.begun(span);
+        }
+    }
 
     fn on_end(&self, mut span: SpanData) {
-        // The engine knows nothing of the caller's span, so its root becomes a child of it here.
-        if let Some(parent) = self
-            .parent
-            .filter(|_| span.parent_span_id == SpanId::INVALID)
-        {
-            span.parent_span_id = parent.span;
-            span.parent_span_is_remote = true;
+        self.above.adopt(&mut span);
+        match &self.open {
+            Some(open) => open.ended(span, |span| self.gather.add(span)),
+            None => self.gather.add(span),
         }
-        self.gather.add(span);
     }
 
     fn force_flush(&self) -> OTelSdkResult {

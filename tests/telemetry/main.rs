@@ -5,7 +5,9 @@
 mod absent;
 mod child;
 mod driver;
+mod job;
 mod late;
 mod received;
+mod restarts;
 mod told;
 mod tree;

@@ -11,7 +11,7 @@ use super::live::Live;
 use super::{Client, Error, MANAGER};
 
 /// The number of the holder that wrote last.
-const TRANSITIONS: &str = "firstlight.dev/lease-transitions";
+pub(super) const TRANSITIONS: &str = "firstlight.dev/lease-transitions";
 
 /// Which holder of the lock we are, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,7 +29,7 @@ impl Fence {
             client.create(target, &self.document(target, data)).await?;
             return Ok(());
         };
-        self.check(target, &found)?;
+        self.check(target, stored(&found))?;
         let patch = json!({
             "metadata": {
                 "resourceVersion": found.version(),
@@ -55,8 +55,8 @@ impl Fence {
         })
     }
 
-    fn check(self, target: &Target, found: &Live) -> Result<(), Error> {
-        match stored(found) {
+    pub(super) fn check(self, target: &Target, writer: Option<Self>) -> Result<(), Error> {
+        match writer {
             Some(later) if later > self => Err(Error::Fenced {
                 target: target.to_string(),
                 ours: self.0,
@@ -100,10 +100,10 @@ mod tests {
             (json!({ TRANSITIONS: "8" }), false),
             (json!({ TRANSITIONS: "edited" }), true),
         ] {
-            let checked = Fence(7).check(&target, &found(annotations.clone()));
+            let checked = Fence(7).check(&target, stored(&found(annotations.clone())));
             assert_eq!(checked.is_ok(), allowed, "{annotations}");
         }
-        let refused = Fence(7).check(&target, &found(json!({ TRANSITIONS: "8" })));
+        let refused = Fence(7).check(&target, stored(&found(json!({ TRANSITIONS: "8" }))));
         assert_eq!(
             refused.expect_err("refused").to_string(),
             "ConfigMap lens/firstlight-lens was written by holder 8 of the lock, after us, who are holder 7"

@@ -6,6 +6,7 @@
 //! is the later one.
 
 mod held;
+mod succession;
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -15,6 +16,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 pub use held::Held;
+pub use succession::{Before, Succession};
 
 use super::fence::Fence;
 use super::hold::not_renewed;
@@ -38,9 +40,10 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 const POD_NAME: &str = "firstlight.dev/pod";
 const POD_UID: &str = "firstlight.dev/pod-uid";
 const JOB_NAME: &str = "firstlight.dev/job";
+const JOB_UID: &str = "firstlight.dev/job-uid";
 
 /// Who we are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Holder {
     /// Our pod's name; outside of a pod, a name that no other process has.
     pub pod: String,
@@ -48,6 +51,12 @@ pub struct Holder {
     pub uid: Option<String>,
     /// The Job that owns our pod.
     pub job: Option<String>,
+    /// The uid of that; none outside of a Job.
+    pub job_uid: Option<String>,
+    /// What tells this process from every other one, of the same pod too.
+    pub instance: Option<String>,
+    /// The span of our run as a `traceparent`; none if it is not traced.
+    pub run_span: Option<String>,
 }
 
 /// A Lease that is to be ours.
@@ -71,7 +80,7 @@ impl Lease {
         };
         let asked = Instant::now();
         match lease.take().await {
-            Ok(taken) => Ok(lease.held(&taken, asked)),
+            Ok((taken, succession)) => Ok(lease.held(&taken, succession, asked)),
             Err(conflict @ Error::Conflict { .. }) => {
                 let found = lease.client.get(&lease.target).await?;
                 let rival = match &found {
@@ -84,32 +93,32 @@ impl Lease {
         }
     }
 
-    async fn take(&self) -> Result<Live, Error> {
+    async fn take(&self) -> Result<(Live, Succession), Error> {
         let Some(found) = self.client.get(&self.target).await? else {
             // What was written under a lock that somebody has deleted is older all the same.
             let number = fence::next(&self.client, &self.target.name).await?;
-            let claim = self.claim(None, number);
-            return self.client.create(&self.target, &claim).await;
+            let succession = Succession::after(None, &self.holder);
+            let claim = self.claim(None, &succession, number);
+            let taken = self.client.create(&self.target, &claim).await?;
+            return Ok((taken, succession));
         };
         if let Some(rival) = self.rival(&found).await? {
             return Err(rival);
         }
         let number = found.count("/spec/leaseTransitions") + 1;
-        let claim = self.claim(Some(&found), number);
-        self.client.merge(&self.target, &claim).await
+        let succession = Succession::after(Some(&found), &self.holder);
+        let claim = self.claim(Some(&found), &succession, number);
+        let taken = self.client.merge(&self.target, &claim).await?;
+        Ok((taken, succession))
     }
 
     /// The Lease as ours: a new one, or a patch of the one found.
-    fn claim(&self, found: Option<&Live>, number: i64) -> Value {
+    fn claim(&self, found: Option<&Live>, succession: &Succession, number: i64) -> Value {
         let now = rfc3339_micros(SystemTime::now());
-        let mut annotations = json!({
-            POD_NAME: self.holder.pod,
-            POD_UID: self.holder.uid,
-            JOB_NAME: self.holder.job,
-        });
+        let mut annotations = succession.annotations(&self.holder);
         // In a patch, null takes away what the holder before has left; in a new one it is "".
-        if let (None, Some(names)) = (found, annotations.as_object_mut()) {
-            names.retain(|_, value| !value.is_null());
+        if found.is_none() {
+            annotations.retain(|_, value| !value.is_null());
         }
         json!({
             "apiVersion": LEASE.api_version(),
@@ -169,7 +178,7 @@ impl Lease {
         }
     }
 
-    fn held(self, taken: &Live, asked: Instant) -> Held {
+    fn held(self, taken: &Live, succession: Succession, asked: Instant) -> Held {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         self.keep_hold(asked);
@@ -190,6 +199,7 @@ impl Lease {
         Held {
             lease: self,
             fence: Fence(taken.count("/spec/leaseTransitions")),
+            succession,
             lost,
             stop,
         }

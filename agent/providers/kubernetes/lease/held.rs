@@ -4,7 +4,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::Lease;
+use super::{Holder, Lease, Succession};
 use crate::providers::kubernetes::Error;
 use crate::providers::kubernetes::fence::Fence;
 use crate::providers::kubernetes::live::Live;
@@ -13,6 +13,7 @@ use crate::providers::kubernetes::live::Live;
 pub struct Held {
     pub(super) lease: Lease,
     pub(super) fence: Fence,
+    pub(super) succession: Succession,
     /// Closed when the renewal has ended.
     pub(super) lost: watch::Receiver<Option<String>>,
     /// Stops the renewal.
@@ -30,6 +31,18 @@ impl Held {
     #[must_use]
     pub fn fence(&self) -> Fence {
         self.fence
+    }
+
+    /// Who we are, as the Lease says.
+    #[must_use]
+    pub fn holder(&self) -> &Holder {
+        &self.lease.holder
+    }
+
+    /// Which attempt we are, and who was before us.
+    #[must_use]
+    pub fn succession(&self) -> &Succession {
+        &self.succession
     }
 
     /// Why the Lease is not ours any more, if that is known; does not wait.
