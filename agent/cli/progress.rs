@@ -100,7 +100,7 @@ impl Kept {
         match timeout(PATIENCE, cleared).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                debug!(error = %Chain(&error), "failed to empty the record of the trace")
+                debug!(error = %Chain(&error), "failed to empty the record of the trace");
             }
             Err(_) => debug!("no answer when emptying the record of the trace"),
         }

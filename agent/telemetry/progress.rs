@@ -157,6 +157,7 @@ impl Progress {
 
     /// Sends what a dead process had on record: what had ended as it is, what was open as ended by
     /// its death. The parts are requests as in [`Snapshot::parts`], not compressed any more.
+    #[must_use = "it says what could not be read"]
     pub fn take_over(&self, parts: &BTreeMap<String, Vec<u8>>, death: &Death) -> TakenOver {
         let mut taken = TakenOver::default();
         for (name, request) in parts {

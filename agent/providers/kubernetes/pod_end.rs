@@ -122,7 +122,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn pod(status: Value) -> PodEnd {
+    fn pod(status: &Value) -> PodEnd {
         PodEnd::of(&Live::new(
             json!({ "metadata": { "name": "lens-1" }, "status": status }),
         ))
@@ -170,14 +170,14 @@ mod tests {
                 "the pod lens-1 was not heard of any more",
             ),
         ] {
-            let end = pod(status.clone());
+            let end = pod(&status);
             assert_eq!(
                 (end.kind.as_str(), end.said.as_str()),
                 (kind, said),
                 "{status}"
             );
         }
-        let end = pod(json!({ "containerStatuses": ended("Error", 1) }));
+        let end = pod(&json!({ "containerStatuses": ended("Error", 1) }));
         assert_eq!(end.at, parse("2026-01-31T08:00:41Z"));
     }
 
@@ -187,6 +187,6 @@ mod tests {
         let status = json!({ "containerStatuses": [{
             "state": { "running": {} }, "lastState": { "terminated": last },
         }] });
-        assert_eq!(pod(status).kind, "OOMKilled");
+        assert_eq!(pod(&status).kind, "OOMKilled");
     }
 }
