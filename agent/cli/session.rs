@@ -16,7 +16,7 @@ use crate::bundle::{Body, Bundle, Node, Options};
 use crate::engine::{
     self, Attempt, Graph, Mode, Pacing, Report, Reporter, Reporters, Run, RunInfo,
 };
-use crate::providers::kubernetes::{self, Holder};
+use crate::providers::kubernetes::{self, Holder, Inventory};
 use crate::record::RunRecord;
 use crate::settings::{Otel, Settings};
 use crate::telemetry::{Delivery, LogTarget, Progress, RunIdentity, Telemetry};
@@ -43,6 +43,10 @@ pub(super) enum Preview {
 pub(super) struct Session {
     pub(super) client: kubernetes::Client,
     pub(super) bundle: Bundle,
+    /// The record of what the bundle owns.
+    pub(super) inventory: Inventory,
+    /// The record of its last run.
+    pub(super) runs: kubernetes::RunRecord,
     pub(super) stop: CancellationToken,
     /// Whether it is about the whole bundle, and not only about one phase.
     pub(super) whole: bool,
@@ -91,6 +95,8 @@ impl Session {
         };
         let telemetry = Telemetry::start(&settings, otel, &identity, log);
         Ok(Self {
+            inventory: Inventory::new(client.clone(), &bundle.name),
+            runs: kubernetes::RunRecord::new(client.clone(), &bundle.name),
             client,
             bundle,
             stop: CancellationToken::new(),

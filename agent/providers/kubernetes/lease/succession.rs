@@ -118,6 +118,28 @@ impl Succession {
         }
     }
 
+    /// What the Lease is to say if nothing has come of us: that the one before us was the last.
+    pub(super) fn undone(&self) -> Map<String, Value> {
+        let before = self.before.as_ref().filter(|before| before.of_our_job);
+        let text = |text: Option<&String>| text.map_or(Value::Null, |it| it.as_str().into());
+        let Some(before) = before else {
+            let none = [JOB_UID, NUMBER, RUN, FIRST];
+            return none
+                .map(|key| (key.to_owned(), Value::Null))
+                .into_iter()
+                .collect();
+        };
+        let pairs = [
+            (NUMBER, before.attempt.to_string().into()),
+            (RUN, text(before.run.as_ref())),
+            (FIRST, text(before.first.as_ref())),
+        ];
+        pairs
+            .map(|(key, value)| (key.to_owned(), value))
+            .into_iter()
+            .collect()
+    }
+
     /// What the Lease is to say of its holder. Null takes away what the holder before has left.
     pub(super) fn annotations(&self, holder: &Holder) -> Map<String, Value> {
         let text = |text: Option<&String>| text.map_or(Value::Null, |it| it.as_str().into());
@@ -219,6 +241,25 @@ mod tests {
         };
         let two = Succession::after(Some(&claimed(&one, &pod("1"), true)), &next);
         assert_eq!(two.number, 2);
+    }
+
+    #[test]
+    fn who_gave_up_before_the_run_was_no_attempt() {
+        let after = |lease: &Live| Succession::after(Some(lease), &pod("3"));
+        let undone = |succession: &Succession, holder: &Holder| {
+            let mut notes = succession.annotations(holder);
+            notes.extend(succession.undone());
+            notes.retain(|_, value| !value.is_null());
+            Live::new(json!({ "metadata": { "annotations": notes }, "spec": {} }))
+        };
+        let one = Succession::after(None, &pod("1"));
+        assert_eq!(
+            after(&undone(&one, &pod("1"))),
+            Succession::after(None, &pod("3"))
+        );
+        let two = Succession::after(Some(&claimed(&one, &pod("1"), true)), &pod("2"));
+        let next = after(&undone(&two, &pod("2")));
+        assert_eq!((next.number, next.first.as_deref()), (2, Some(RUN_1)));
     }
 
     #[test]
