@@ -4,6 +4,7 @@
 //! pod that dies leaves a trace with open ends.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -45,12 +46,17 @@ struct Work {
     fence: Fence,
     bundle: String,
     before: Option<Ended>,
+    is_superseded: AtomicBool,
 }
 
-/// Whether to try again.
+/// What to do about a record that could not be written.
 enum Failed {
+    /// Try again.
     Later,
+    /// Do without.
     Never,
+    /// Leave the trace to who holds the lock now: that one has what is on record, and ends it.
+    Superseded,
 }
 
 impl Keeper {
@@ -70,6 +76,7 @@ impl Keeper {
             fence: lease.fence(),
             bundle: session.bundle.name.clone(),
             before,
+            is_superseded: AtomicBool::new(false),
         });
         work.trace.hold_back();
         let (end, ending) = oneshot::channel();
@@ -84,7 +91,7 @@ impl Keeper {
         if timeout(PATIENCE, self.task).await.is_err() {
             debug!("no answer to the last record of the trace");
         }
-        self.work.trace.let_go();
+        self.work.do_without();
         Kept(self.work)
     }
 }
@@ -127,11 +134,14 @@ impl Work {
                     failing = None;
                     pause
                 }
-                Err(Failed::Never) => return self.trace.let_go(),
+                Err(Failed::Superseded) => {
+                    return self.is_superseded.store(true, Ordering::SeqCst);
+                }
+                Err(Failed::Never) => return self.do_without(),
                 Err(Failed::Later) => {
                     let since = *failing.get_or_insert_with(Instant::now);
                     if since.elapsed() + PAUSE >= PATIENCE {
-                        self.trace.let_go();
+                        self.do_without();
                     }
                     PAUSE
                 }
@@ -140,6 +150,13 @@ impl Work {
                 return;
             }
             is_last = timeout(pause, &mut end).await.is_ok();
+        }
+    }
+
+    /// Delivers from now on what is not on record too.
+    fn do_without(&self) {
+        if !self.is_superseded.load(Ordering::SeqCst) {
+            self.trace.let_go();
         }
     }
 
@@ -232,7 +249,7 @@ impl Work {
 
 fn failed(error: &Error) -> Failed {
     match error {
-        Error::Fenced { .. } | Error::Lost { .. } => Failed::Never,
+        Error::Fenced { .. } | Error::Lost { .. } => Failed::Superseded,
         error if error.class().is_transient() => {
             debug!(error = %Chain(error), "failed to write the record of the trace");
             Failed::Later
