@@ -64,7 +64,10 @@ pub(super) async fn carry_out(
         }
     };
     let progress = match task {
-        Task::Run(_) => Keeper::start(&session, &lease, go_on(&session, &lease).await),
+        Task::Run(_) => {
+            let before = Box::pin(go_on(&session, &lease)).await;
+            Keeper::start(&session, &lease, before)
+        }
         // What it would keep is among what it takes away.
         Task::Uninstall { .. } => None,
     };
@@ -75,7 +78,7 @@ pub(super) async fn carry_out(
     }
     let lost = lease.loss().map(|lost| lost.to_string());
     let mut record = task.record(&report, lost);
-    let kept = keep(&session, settings, task, &mut record, &lease);
+    let kept = Box::pin(keep(&session, settings, task, &mut record, &lease));
     let (progress, ()) = tokio::join!(finish(progress), in_time(&session.stop, kept));
     signals.abort();
     let delivery = session.close().await;

@@ -1,10 +1,14 @@
 //! A Job on the test bed's API server, which has no controllers: the test makes its pods, runs the
 //! program as each of them, kills it, and says of the pod what a kubelet would.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testbed::{Attempt, Cluster, Env, eventually, unique};
@@ -171,17 +175,20 @@ impl Job {
         serde_json::from_str(&said).unwrap_or_default()
     }
 
-    /// Waits until something is kept for the next pod that has this many batches.
-    pub(crate) async fn has_progress(&self, batches: usize) {
+    /// Waits until the attempt has this span on record as open.
+    pub(crate) async fn has_open(&self, attempt: usize, span: &str) {
         let kept = eventually("the progress is on record", PATIENCE, async || {
             let progress = self.progress();
-            let parts = progress["binaryData"]
-                .as_object()
-                .map_or(0, serde_json::Map::len);
-            if parts > batches {
+            let notes = &progress["metadata"]["annotations"];
+            if notes["firstlight.dev/attempt"] != attempt.to_string() {
+                return Attempt::NotYet(notes.to_string());
+            }
+            // Protobuf keeps texts as they are.
+            let open = unpacked(progress["binaryData"]["open"].as_str().unwrap_or_default());
+            if open.windows(span.len()).any(|part| part == span.as_bytes()) {
                 Attempt::Done(())
             } else {
-                Attempt::NotYet(progress["binaryData"].to_string())
+                Attempt::NotYet(format!("{} bytes without it", open.len()))
             }
         });
         kept.await.expect("it is kept");
@@ -259,6 +266,13 @@ impl Pod {
         let status = status.unwrap_or_else(|_| panic!("it goes on:\n{}", self.said.join("\n")));
         status.code().unwrap_or(-1)
     }
+}
+
+fn unpacked(text: &str) -> Vec<u8> {
+    let packed = STANDARD.decode(text).expect("base64");
+    let mut bytes = Vec::new();
+    let read = GzDecoder::new(packed.as_slice()).read_to_end(&mut bytes);
+    read.map(|_| bytes).unwrap_or_default()
 }
 
 fn spec(restart: &str) -> Value {

@@ -34,13 +34,17 @@ const PHASES: &str = "  - name: first
 fn job(name: &str, things: usize, endpoint: &str) -> Job {
     let job = Job::new(name, PHASES, endpoint);
     for number in 0..things {
-        let colour = format!(
-            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: colour-{number} }}\ndata: {{ sky: blue }}\n"
-        );
-        job.write(&format!("manifests/colours/colour-{number}.yaml"), &colour);
+        write_colour(&job, &number.to_string());
     }
     job.write("manifests/web.yaml", WEB);
     job
+}
+
+fn write_colour(job: &Job, name: &str) {
+    let colour = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: colour-{name} }}\ndata: {{ sky: blue }}\n"
+    );
+    job.write(&format!("manifests/colours/colour-{name}.yaml"), &colour);
 }
 
 /// The spans of the runs, in the order of their attempts.
@@ -152,7 +156,7 @@ async fn killed_while_it_waits() {
     let job = job("waits", 2, collector.endpoint("http/protobuf"));
     let mut one = job.start("waits-1");
     one.until(&["second/web", "waiting for"]).await;
-    job.has_progress(1).await;
+    job.has_open(1, "second/web").await;
     one.kill().await;
     job.ended("waits-1", "OOMKilled", 137);
     let mut two = job.start("waits-2");
@@ -201,7 +205,7 @@ async fn killed_while_the_collector_is_away() {
     let mut job = job("away", 3, "http://127.0.0.1:1");
     let mut one = job.start("away-1");
     one.until(&["second/web", "waiting for"]).await;
-    job.has_progress(1).await;
+    job.has_open(1, "second/web").await;
     one.kill().await;
     job.delete("pod", "away-1");
     job.send_to(collector.endpoint("http/protobuf"));
@@ -267,16 +271,19 @@ async fn killed_between_two_steps_in_its_first_second() {
 #[tokio::test]
 async fn killed_three_times_in_the_middle_of_its_writes() {
     let collector = Collector::new();
-    let mut job = job("writes", 120, collector.endpoint("http/protobuf"));
+    let mut job = job("writes", 1, collector.endpoint("http/protobuf"));
     let proxy = Proxy::start(job.api_server()).await.expect("a proxy");
     job.ask_at(&proxy.address().to_string());
     // So that writes are under way for longer than it takes to put them on record.
-    proxy.delay(Duration::from_millis(60));
+    proxy.delay(Duration::from_millis(150));
     for number in 1..=3 {
+        for thing in 0..100 {
+            write_colour(&job, &format!("{number}-{thing}"));
+        }
         let name = format!("writes-{number}");
         let mut pod = job.start(&name);
         pod.until(&["create ConfigMap"]).await;
-        job.has_progress(number).await;
+        job.has_open(number, "first/colours").await;
         pod.kill().await;
         job.ended(&name, "Error", 137);
     }
@@ -295,7 +302,7 @@ async fn killed_three_times_in_the_middle_of_its_writes() {
     });
     let ended = ended.count();
     assert!(
-        ended > 120,
+        ended > 301,
         "{ended}: what had ended in a dead attempt is there too"
     );
 }
@@ -308,7 +315,7 @@ async fn killed_at_the_very_end_before_the_record() {
     job.ask_at(&proxy.address().to_string());
     let mut one = job.start("end-1");
     one.until(&["second/web", "waiting for"]).await;
-    job.has_progress(1).await;
+    job.has_open(1, "second/web").await;
     job.make_ready("web");
     one.until(&["second/web", "current"]).await;
     proxy.delay(Duration::from_millis(400));

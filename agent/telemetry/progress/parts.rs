@@ -96,3 +96,55 @@ fn compressed(bytes: &[u8]) -> Bytes {
     let _ = gzip.write_all(bytes);
     gzip.finish().unwrap_or_default().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::progress::request::{encoded, tests::span};
+    use opentelemetry::trace::SpanKind;
+    use opentelemetry_sdk::Resource;
+    use std::time::SystemTime;
+
+    /// A batch of a step and a call whose name no compression makes shorter.
+    fn batch(number: u64, noise: usize) -> Batch {
+        let noise: String = (0..noise)
+            .map(|_| char::from(rand::random_range(33..127_u8)))
+            .collect();
+        let step = span(number, "step", SpanKind::Internal);
+        let call = span(number + 1000, &noise, SpanKind::Client);
+        Batch {
+            number,
+            bytes: encoded(vec![step, call], &Resource::builder_empty().build()),
+            items: 2,
+            made: SystemTime::UNIX_EPOCH,
+        }
+    }
+
+    fn names(parts: &BTreeMap<String, Bytes>) -> Vec<&str> {
+        parts.keys().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn what_has_arrived_is_no_part_any_more() {
+        let mut parts = Parts::default();
+        let batches = [batch(1, 10), batch(2, 10), batch(3, 10)];
+        let (first, left_out) = parts.of(b"open", &batches[..2]);
+        assert_eq!(names(&first), ["ended-00000001", "ended-00000002", OPEN]);
+        assert_eq!(left_out, 0);
+        let (next, _) = parts.of(b"open", &batches[1..]);
+        assert_eq!(names(&next), ["ended-00000002", "ended-00000003", OPEN]);
+        assert_eq!(next["ended-00000002"], first["ended-00000002"]);
+        assert_eq!(parts.whole.len(), 2, "what has arrived is forgotten");
+    }
+
+    #[test]
+    fn without_room_calls_are_left_out_first() {
+        let mut parts = Parts::default();
+        let batches: Vec<Batch> = (1..=4).map(|number| batch(number, 300_000)).collect();
+        let (kept, left_out) = parts.of(b"open", &batches);
+        assert_eq!(left_out, 4, "one call of each");
+        assert_eq!(names(&kept)[4], "steps-00000004");
+        let size: usize = kept.values().map(Bytes::len).sum();
+        assert!(size < LIMIT, "{size}");
+    }
+}
