@@ -40,6 +40,9 @@ pub struct RunRecord {
     /// How the pod before that ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
+    /// The run's own span in it, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span_id: Option<String>,
     /// When it started, RFC 3339.
     pub started: Timestamp,
     /// How long it took.
@@ -169,6 +172,7 @@ impl RunRecord {
             trace_id: report.run.trace_id.clone(),
             attempt: Some(report.run.attempt.number).filter(|number| *number > 1),
             after: report.run.attempt.after.clone(),
+            span_id: None,
             started: timestamp(report.started),
             seconds: seconds(report.took),
             exit,
@@ -396,6 +400,7 @@ mod tests {
             trace_id: None,
             attempt: None,
             after: None,
+            span_id: None,
             started: Timestamp::UNIX_EPOCH,
             seconds: 1.0,
             exit: 78,

@@ -78,6 +78,7 @@ pub(super) async fn carry_out(
     }
     let lost = lease.loss().map(|lost| lost.to_string());
     let mut record = task.record(&report, lost);
+    record.span_id = session.span_id();
     let kept = Box::pin(keep(&session, settings, task, &mut record, &lease));
     let (progress, ()) = tokio::join!(finish(progress), in_time(&session.stop, kept));
     signals.abort();

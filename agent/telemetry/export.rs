@@ -1,8 +1,10 @@
 //! The three signals on their ways to their servers.
 
+use super::context::Carrying;
 use super::delivery::{Delivered, Delivery};
 use super::gather::{Gather, Item};
 use super::identity::{Above, Ids, Parent, RunIdentity, is_sampled, resource, scope};
+use super::live::Live;
 use super::metrics::{self, ByItself, Instruments};
 use super::pipe::{Flush, Pipe};
 use super::post::Post;
@@ -19,7 +21,7 @@ use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::{SdkLogger, SdkLoggerProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, SpanData};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, SpanData};
 use reqwest::Url;
 use std::error::Error;
 use std::sync::Arc;
@@ -44,6 +46,8 @@ const SHORT_GRACE: Duration = Duration::from_secs(2);
 /// Everything that is exported.
 pub(super) struct Export {
     pub(super) trace_id: Option<String>,
+    /// None if no trace is exported.
+    pub(super) live: Option<Arc<Live>>,
     tracer: Option<SdkTracerProvider>,
     logger: Option<SdkLoggerProvider>,
     meter: Option<SdkMeterProvider>,
@@ -106,7 +110,9 @@ impl Export {
             .traces
             .as_ref()
             .filter(|_| is_sampled(otel.sampler, parent, trace));
-        let tracer = sampled.and_then(|to| setup.tracer(to, ids));
+        let carrying = Carrying::new(otel);
+        let trace_way = sampled.and_then(|to| setup.tracer(to, ids, carrying));
+        let (tracer, live) = trace_way.unzip();
         let logger = otel.logs.as_ref().and_then(|to| setup.logger(to));
         let meter = otel
             .metrics
@@ -115,6 +121,7 @@ impl Export {
         let run_span = tracer.is_some().then_some(run_span);
         Self {
             trace_id: tracer.as_ref().map(|_| trace.to_string()),
+            live,
             tracer,
             logger,
             meter,
@@ -190,7 +197,12 @@ impl Way {
 }
 
 impl Setup<'_> {
-    fn tracer(&mut self, to: &Endpoint, ids: Ids) -> Option<SdkTracerProvider> {
+    fn tracer(
+        &mut self,
+        to: &Endpoint,
+        ids: Ids,
+        carrying: Carrying,
+    ) -> Option<(SdkTracerProvider, Arc<Live>)> {
         let (gather, pipe) = self.gathered(Signal::Traces, to, SPANS)?;
         let way = SpanWay {
             gather: Arc::clone(&gather),
@@ -201,16 +213,20 @@ impl Setup<'_> {
             .open
             .as_ref()
             .map(|open| Progress::new(Arc::clone(open), way, resource.clone(), Arc::clone(above)));
+        let live = Arc::new(Live::new(Arc::clone(&gather)));
+        self.tasks.spawn(Arc::clone(&live).run());
+        let spans = Spans {
+            gather,
+            above: Arc::clone(&self.above),
+            open: self.open.clone(),
+            live: Arc::clone(&live),
+        };
         let provider = SdkTracerProvider::builder()
             .with_resource(self.resource.clone())
             .with_id_generator(ids)
-            .with_sampler(Sampler::AlwaysOn)
-            .with_span_processor(Spans {
-                gather,
-                above: Arc::clone(&self.above),
-                open: self.open.clone(),
-            });
-        Some(provider.build())
+            .with_sampler(carrying)
+            .with_span_processor(spans);
+        Some((provider.build(), live))
     }
 
     fn logger(&mut self, to: &Endpoint) -> Option<SdkLoggerProvider> {

@@ -36,6 +36,8 @@ pub struct Progress {
     parts: Arc<Mutex<Parts>>,
     /// How many changes the last snapshot has seen.
     seen: Arc<AtomicU64>,
+    /// The last batch on record.
+    recorded: Arc<AtomicU64>,
 }
 
 /// What of the trace would be lost now.
@@ -107,6 +109,7 @@ impl Progress {
             above,
             parts: Arc::default(),
             seen: Arc::default(),
+            recorded: Arc::default(),
         }
     }
 
@@ -123,6 +126,7 @@ impl Progress {
     /// What is in the snapshot may be delivered: it is on record.
     pub fn recorded(&self, snapshot: &Snapshot) {
         if let Some(up_to) = snapshot.up_to {
+            self.recorded.store(up_to, Ordering::SeqCst);
             self.way.pipe.allow(up_to);
         }
     }
@@ -136,7 +140,8 @@ impl Progress {
     #[must_use]
     pub fn snapshot(&self) -> Option<Snapshot> {
         let changes = self.open.changes();
-        if self.seen.swap(changes, Ordering::SeqCst) == changes {
+        let is_seen = self.seen.swap(changes, Ordering::SeqCst) == changes;
+        if is_seen && !self.has_unrecorded() {
             return None;
         }
         let (open, batches) = self.open.beside(|| {
@@ -153,6 +158,13 @@ impl Progress {
             left_out,
             up_to: batches.last().map(|batch| batch.number),
         })
+    }
+
+    /// Whether something waits to be put on record that is no span of the run's own.
+    fn has_unrecorded(&self) -> bool {
+        let recorded = self.recorded.load(Ordering::SeqCst);
+        let pending = self.way.pipe.pending();
+        pending.last().is_some_and(|batch| batch.number > recorded)
     }
 
     /// Sends what a dead process had on record: what had ended as it is, what was open as ended by

@@ -6,9 +6,11 @@
 
 use super::gather::{FIXED, Gather, Item, NUMBER};
 use super::identity::Above;
+use super::live::Live;
 use super::pipe::Flush;
 use super::post::Post;
 use super::progress::Open;
+use opentelemetry::trace::SpanId;
 use opentelemetry::{Array, Context, KeyValue, Value};
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter};
 use opentelemetry_sdk::Resource;
@@ -24,6 +26,7 @@ pub(super) struct Spans {
     pub(super) above: Arc<Above>,
     /// None where nobody goes on if this process dies.
     pub(super) open: Option<Arc<Open>>,
+    pub(super) live: Arc<Live>,
 }
 
 impl SpanProcessor for Spans {
@@ -34,7 +37,7 @@ impl SpanProcessor for Spans {
     }
 
     fn on_end(&self, mut span: SpanData) {
-        self.above.adopt(&mut span);
+        self.place(&mut span);
         match &self.open {
             Some(open) => open.ended(span, |span| self.gather.add(span)),
             None => self.gather.add(span),
@@ -48,6 +51,17 @@ impl SpanProcessor for Spans {
 
     fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
         self.force_flush()
+    }
+}
+
+impl Spans {
+    /// The engine knows nothing of the caller's span and of the run before, so its root becomes a
+    /// child of the one and points to the other here.
+    fn place(&self, span: &mut SpanData) {
+        if span.parent_span_id == SpanId::INVALID {
+            self.above.adopt(span);
+            span.links.links.extend(self.live.link());
+        }
     }
 }
 

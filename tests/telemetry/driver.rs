@@ -6,7 +6,7 @@
 
 use std::io::{self, BufRead};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use firstlight::engine::{
@@ -63,14 +63,16 @@ async fn drive() {
     );
     if profile == "held" {
         // The test makes the collector come up only now.
-        io::stdin()
-            .lock()
-            .read_line(&mut String::new())
-            .expect("a line");
+        wait_for_a_line();
     }
     let began = Instant::now();
     let delivery = telemetry.finish().await;
     println!("finished: {} ms, {delivery}", began.elapsed().as_millis());
+}
+
+fn wait_for_a_line() {
+    let read = io::stdin().lock().read_line(&mut String::new());
+    read.expect("a line");
 }
 
 fn graph(profile: &str) -> Graph {
@@ -83,6 +85,19 @@ fn graph(profile: &str) -> Graph {
         &infrastructure,
         Thing::new("collector", Nature::Slow),
     );
+    if profile == "watched" {
+        let free = Arc::<AtomicBool>::default();
+        let freed = Arc::clone(&free);
+        std::thread::spawn(move || {
+            wait_for_a_line();
+            freed.store(true, Ordering::SeqCst);
+        });
+        add(
+            &mut graph,
+            &infrastructure,
+            Thing::new("gate", Nature::Held { free }),
+        );
+    }
     graph.group(schema.clone(), vec![infrastructure]);
     let calls = if profile == "busy" { CALLS } else { 1 };
     add(
@@ -123,6 +138,8 @@ struct Thing {
 enum Nature {
     /// Current at the second look.
     Slow,
+    /// Current once the test says so; until then it waits for one thing and then for another.
+    Held { free: Arc<AtomicBool> },
     /// Made by a change of so many calls.
     Absent { calls: usize },
     /// Never current.
@@ -199,6 +216,11 @@ impl Resource for Thing {
                 "thing {}: 0 of 1 ready",
                 self.name
             )))),
+            (Nature::Held { free }, looks) if !free.load(Ordering::SeqCst) => {
+                let there = (*looks).min(1);
+                let what = format!("thing {}: {there} of 2 ready", self.name);
+                Ok(Plan::InProgress(Waiting::unavailable(what)))
+            }
             (Nature::Absent { .. }, 0) => Ok(Plan::Change(vec![Make(self.name)])),
             _ => Ok(Plan::Current),
         }
