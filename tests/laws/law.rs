@@ -7,8 +7,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use firstlight::engine::{
-    Attempt, Class, Event, EventKind, Failure, Graph, Mode, Outcome, Pacing, Plan, Reporter,
-    Reporters, Resource, Run, RunInfo, StepError, StepId, StepOptions, Waiting,
+    Class, Event, EventKind, Failure, Graph, Mode, Outcome, Pacing, Plan, Reporter, Reporters,
+    Resource, Run, RunInfo, StepError, StepId, StepOptions, Waiting,
 };
 use firstlight::secret::{Credential, ReadSecret, SecretError, SecretRef, Secrets, Sensitive};
 use testbed::{Attempt, eventually};
@@ -72,7 +72,7 @@ async fn watched(
         profile: None,
         namespace: "test".to_owned(),
         trace_id: None,
-        attempt: Attempt::default(),
+        attempt: firstlight::engine::Attempt::default(),
     };
     let report = firstlight::engine::run(Run {
         info,

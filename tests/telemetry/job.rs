@@ -176,11 +176,11 @@ impl Job {
     }
 
     /// Waits until the attempt has this span on record as open.
-    pub(crate) async fn has_open(&self, attempt: usize, span: &str) {
+    pub(crate) async fn has_open(&self, attempt: &str, span: &str) {
         let kept = eventually("the progress is on record", PATIENCE, async || {
             let progress = self.progress();
             let notes = &progress["metadata"]["annotations"];
-            if notes["firstlight.dev/attempt"] != attempt.to_string() {
+            if notes["firstlight.dev/attempt"].as_str() != Some(attempt) {
                 return Attempt::NotYet(notes.to_string());
             }
             // Protobuf keeps texts as they are.

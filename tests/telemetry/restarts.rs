@@ -156,7 +156,7 @@ async fn killed_while_it_waits() {
     let job = job("waits", 2, collector.endpoint("http/protobuf"));
     let mut one = job.start("waits-1");
     one.until(&["second/web", "waiting for"]).await;
-    job.has_open(1, "second/web").await;
+    job.has_open("1", "second/web").await;
     one.kill().await;
     job.ended("waits-1", "OOMKilled", 137);
     let mut two = job.start("waits-2");
@@ -205,7 +205,7 @@ async fn killed_while_the_collector_is_away() {
     let mut job = job("away", 3, "http://127.0.0.1:1");
     let mut one = job.start("away-1");
     one.until(&["second/web", "waiting for"]).await;
-    job.has_open(1, "second/web").await;
+    job.has_open("1", "second/web").await;
     one.kill().await;
     job.delete("pod", "away-1");
     job.send_to(collector.endpoint("http/protobuf"));
@@ -283,7 +283,7 @@ async fn killed_three_times_in_the_middle_of_its_writes() {
         let name = format!("writes-{number}");
         let mut pod = job.start(&name);
         pod.until(&["create ConfigMap"]).await;
-        job.has_open(number, "first/colours").await;
+        job.has_open(&number.to_string(), "first/colours").await;
         pod.kill().await;
         job.ended(&name, "Error", 137);
     }
@@ -315,7 +315,7 @@ async fn killed_at_the_very_end_before_the_record() {
     job.ask_at(&proxy.address().to_string());
     let mut one = job.start("end-1");
     one.until(&["second/web", "waiting for"]).await;
-    job.has_open(1, "second/web").await;
+    job.has_open("1", "second/web").await;
     job.make_ready("web");
     one.until(&["second/web", "current"]).await;
     proxy.delay(Duration::from_millis(400));
