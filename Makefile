@@ -14,7 +14,7 @@ demo-down: ## End the demo and remove its data
 test: ## Everything: lints, all tests, on real servers that are brought up and ended here
 	@tests/run.sh
 
-bench: ## Measure beside other tools: make bench WHAT=kubernetes or WHAT=postgres
+bench: ## Measure beside other tools: make bench WHAT=kubernetes, postgres or telemetry
 	@tests/bench/run.sh $(WHAT)
 
 fuzz: ## Take made-up SQL apart beside the server: make fuzz SECONDS=600 (the test bed is up)

@@ -4,7 +4,8 @@
 //! index template, post a dashboard, ask a question) is one *resource* made current by one
 //! loop: observe, plan, apply, look again ([`engine`]). A *bundle* of files says which resources
 //! there are ([`bundle`]); [`assemble`] turns it into a graph of steps over the [`providers`];
-//! [`cli`] runs the graph, [`console`] and [`telemetry`] tell people and machines about it.
+//! [`cli`] runs the graph, [`console`] and [`telemetry`] tell people and machines about it, and
+//! [`report`] makes a page of it afterwards.
 
 pub mod assemble;
 pub mod bundle;
@@ -18,6 +19,7 @@ pub mod natural;
 pub mod needs;
 pub mod providers;
 pub mod record;
+pub mod report;
 pub mod rights;
 pub mod secret;
 pub mod settings;

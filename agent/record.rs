@@ -2,7 +2,7 @@
 //! `status` reads, and for tests.
 
 mod behind;
-mod shortened;
+mod shorten;
 
 use std::time::{Duration, SystemTime};
 
@@ -15,6 +15,7 @@ use crate::engine::{
 };
 
 const TOLD_TO_STOP: &str = "was told to stop";
+const RUN: &str = "run";
 
 /// A run, as it is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,6 +56,9 @@ pub struct RunRecord {
     pub phases: Vec<PhaseRecord>,
     /// The steps, in the bundle's order.
     pub steps: Vec<StepRecord>,
+    /// Of what the run was made: the same for the same bundle, values, profile and namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     /// Objects that the bundle owns and has no step for any more, or that were kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<String>,
@@ -68,6 +72,9 @@ pub struct PhaseRecord {
     pub name: String,
     /// The gravest outcome of its steps.
     pub outcome: String,
+    /// How many seconds after the run its first step started; none if none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<f64>,
     /// From the start of its first step to the end of its last one.
     pub seconds: f64,
     /// How many steps it has.
@@ -89,6 +96,9 @@ pub struct StepRecord {
     /// Whether its failure does not fail the run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,
+    /// How many seconds after the run it started; none if it was skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<f64>,
     /// How long it took.
     pub seconds: f64,
     /// How much of that it waited.
@@ -164,7 +174,7 @@ impl RunRecord {
             namespace: report.run.namespace.clone(),
             agent: env!("CARGO_PKG_VERSION").to_owned(),
             mode: if report.mode == Mode::Apply {
-                "run"
+                RUN
             } else {
                 "preview"
             }
@@ -177,11 +187,13 @@ impl RunRecord {
             seconds: seconds(report.took),
             exit,
             sentence: sentence_with(report, stopped),
-            phases: names
-                .into_iter()
-                .map(|name| phase(name, &report.steps))
+            phases: names.into_iter().map(|name| phase(name, report)).collect(),
+            steps: report
+                .steps
+                .iter()
+                .map(|one| step(one, report.started))
                 .collect(),
-            steps: report.steps.iter().map(step).collect(),
+            digest: None,
             left: Vec::new(),
         }
     }
@@ -252,8 +264,9 @@ pub fn reason(error: &StepError) -> String {
     }
 }
 
-fn phase(name: &str, steps: &[StepReport]) -> PhaseRecord {
-    let steps: Vec<&StepReport> = steps
+fn phase(name: &str, report: &Report) -> PhaseRecord {
+    let steps: Vec<&StepReport> = report
+        .steps
         .iter()
         .filter(|step| step.id.phase() == name)
         .collect();
@@ -276,6 +289,7 @@ fn phase(name: &str, steps: &[StepReport]) -> PhaseRecord {
     PhaseRecord {
         name: name.to_owned(),
         outcome: gravest.unwrap_or("unchanged").to_owned(),
+        offset: began.and_then(|began| offset(began, report.started)),
         seconds: seconds(took.unwrap_or_default()),
         steps: steps.len(),
         changed: steps
@@ -285,7 +299,7 @@ fn phase(name: &str, steps: &[StepReport]) -> PhaseRecord {
     }
 }
 
-fn step(report: &StepReport) -> StepRecord {
+fn step(report: &StepReport, run: SystemTime) -> StepRecord {
     let (changes, reason, error) = match &report.outcome {
         Outcome::Unchanged => (&[][..], None, None),
         Outcome::Changed(changes) => (&changes[..], None, None),
@@ -300,6 +314,7 @@ fn step(report: &StepReport) -> StepRecord {
         kind: report.kind.to_owned(),
         outcome: report.outcome.word().to_owned(),
         optional: report.optional,
+        offset: report.started.and_then(|began| offset(began, run)),
         seconds: seconds(report.took),
         waited: seconds(report.waited),
         attempts: report.attempts,
@@ -350,77 +365,14 @@ fn field(field: &FieldChange) -> FieldRecord {
     }
 }
 
+fn offset(began: SystemTime, run: SystemTime) -> Option<f64> {
+    began.duration_since(run).ok().map(seconds)
+}
+
 fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
 fn timestamp(time: SystemTime) -> Timestamp {
     Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_that_is_too_long_keeps_what_failed() {
-        let step = |id: usize, reason: Option<&str>| StepRecord {
-            id: format!("a/{id}"),
-            kind: "kubernetes.object".to_owned(),
-            outcome: "changed".to_owned(),
-            optional: false,
-            seconds: 0.1,
-            waited: 0.0,
-            attempts: 1,
-            changes: vec![ChangeRecord {
-                verb: "update".to_owned(),
-                target: format!("ConfigMap lens/{id}"),
-                fields: vec![FieldRecord {
-                    path: "data.x".to_owned(),
-                    before: None,
-                    after: Some("y".to_owned()),
-                    sensitive: false,
-                }],
-            }],
-            reason: reason.map(str::to_owned),
-            error: None,
-            excerpt: None,
-            evidence: vec!["event No: no".repeat(50); usize::from(reason.is_some())],
-            hints: Vec::new(),
-        };
-        let mut steps: Vec<StepRecord> = (0..1000).map(|id| step(id, None)).collect();
-        steps.push(step(1000, Some("refused")));
-        let record = RunRecord {
-            run: "r".to_owned(),
-            bundle: "lens".to_owned(),
-            profile: None,
-            namespace: "lens".to_owned(),
-            agent: "0".to_owned(),
-            mode: "run".to_owned(),
-            trace_id: None,
-            attempt: None,
-            after: None,
-            span_id: None,
-            started: Timestamp::UNIX_EPOCH,
-            seconds: 1.0,
-            exit: 78,
-            sentence: "a/1000 failed: refused".to_owned(),
-            phases: Vec::new(),
-            steps,
-            left: Vec::new(),
-        };
-        let read = |limit: usize| -> RunRecord {
-            let text = record.to_json(limit).expect("JSON");
-            assert!(text.len() <= limit, "{} of {limit}", text.len());
-            serde_json::from_str(&text).expect("a record")
-        };
-        assert_eq!(read(1_000_000), record);
-        assert!(read(200_000).steps[0].changes[0].fields.is_empty());
-        assert!(read(130_000).steps[0].changes.is_empty());
-        let short = read(1_000);
-        assert_eq!(short.steps.len(), 1);
-        assert_eq!(short.steps[0].id, "a/1000");
-        assert_eq!(short.steps[0].evidence.len(), 1);
-        assert!(read(500).steps[0].evidence.is_empty());
-    }
 }

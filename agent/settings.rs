@@ -5,7 +5,7 @@
 
 mod otel;
 
-pub use otel::{Endpoint, Otel, Protocol, Sampler, Signal};
+pub use otel::{Endpoint, Limits, Otel, Protocol, RecordLimits, Sampler, Signal};
 
 use serde::Deserialize;
 use std::path::{Path, PathBuf};

@@ -26,6 +26,35 @@ fn good() -> Bundle {
     Bundle::load(&options).unwrap_or_else(|mistakes| panic!("{mistakes}"))
 }
 
+#[test]
+fn what_a_bundle_is_made_from_has_a_digest() {
+    let digest = |change: &dyn Fn(&mut Options)| {
+        let mut options = Options {
+            profile: Some("quickstart".to_owned()),
+            ..options("good")
+        };
+        change(&mut options);
+        let bundle = Bundle::load(&options);
+        bundle
+            .unwrap_or_else(|mistakes| panic!("{mistakes}"))
+            .digest
+    };
+    let one = digest(&|_| {});
+    assert_eq!(one.len(), 64);
+    assert_eq!(digest(&|_| {}), one);
+    let folder = tempfile::tempdir().expect("a folder");
+    let values = folder.path().join("values.yaml");
+    fs::write(&values, "# nothing\n").expect("a file");
+    let others: [&dyn Fn(&mut Options); 3] = [
+        &|options| options.namespace = "third".to_owned(),
+        &|options| options.set = vec!["replicas=3".to_owned()],
+        &|options| options.values_files = vec![values.clone()],
+    ];
+    for other in others {
+        assert_ne!(digest(other), one);
+    }
+}
+
 /// The mistakes of a bundle, as a person reads them.
 fn mistakes(options: &Options) -> String {
     let read = |bundle: Bundle| read_sql(&bundle).map(|()| bundle.name);

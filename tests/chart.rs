@@ -1,11 +1,13 @@
 //! The chart, rendered by Helm: what `kubectl apply -f manifests/bootstrap.yaml` brings.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use firstlight::bundle::{Bundle, Options};
 use firstlight::engine::Class;
 use firstlight::rights::{Purpose, Role, Roles, Rule, needs};
+use firstlight::settings::Otel;
 use serde_json::{Value, json};
 
 #[test]
@@ -106,7 +108,9 @@ fn another_configuration_is_another_job() {
         &["--set", "values.cluster.name=c1"],
         &["--set", "values.cluster.name=c2"],
         &["--set", "values.persistence.enabled=true"],
-        &["--set", "otlpEndpoint="],
+        &["--set", "telemetry.endpoint="],
+        &["--set", "telemetry.headers.secret=token"],
+        &["--set", "telemetry.spool.limit="],
         &["--set", "resources.limits.memory=1Gi"],
         &["--set", "backoffLimit=1"],
     ];
@@ -176,6 +180,8 @@ fn values_of_the_bundle_are_checked_by_the_bundle_s_schema() {
             "got string, want boolean",
         ),
         ("values.images.postgres=a b", "does not match pattern"),
+        ("telemetry.protocol=http/json", "value must be one of"),
+        ("telemetry.spool.limit=lots", "does not match pattern"),
         (
             "profil=quickstart",
             "additional properties 'profil' not allowed",
@@ -204,30 +210,124 @@ fn values_reach_the_agent_as_they_were_given() {
 
 #[test]
 fn telemetry_is_off_without_an_endpoint() {
-    let names = |settings: &[&str]| -> Vec<String> {
-        let job = one(&render(settings), "Job");
-        let variables = job["spec"]["template"]["spec"]["containers"][0]["env"]
-            .as_array()
-            .cloned();
-        let variables = variables.expect("variables");
-        let name = |variable: &Value| variable["name"].as_str().map(str::to_owned);
-        variables
-            .iter()
-            .filter_map(name)
-            .filter(|name| name.contains("OTLP"))
-            .collect()
-    };
+    let nowhere = &["--set", "telemetry.endpoint="];
+    let shipped: Vec<String> = telemetry(&pod(&[])).into_keys().collect();
     assert_eq!(
-        names(&[]),
-        ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL"]
+        shipped,
+        [
+            "FIRSTLIGHT_SPOOL_DIR",
+            "FIRSTLIGHT_SPOOL_LIMIT",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "OTEL_EXPORTER_OTLP_PROTOCOL",
+            "OTEL_SERVICE_NAME",
+        ]
     );
-    assert!(names(&["--set", "otlpEndpoint="]).is_empty());
+    let off: Vec<String> = telemetry(&pod(nowhere)).into_keys().collect();
+    assert_eq!(off, ["OTEL_SERVICE_NAME"]);
+    assert_eq!(pod(nowhere)["volumes"].as_array().map(Vec::len), Some(1));
     assert_eq!(values(&[]), json!({}));
     assert_eq!(
-        values(&["--set", "otlpEndpoint="]),
+        values(nowhere),
         json!({ "telemetry": { "enabled": false } }),
         "checks do not look for a trace that nobody sends"
     );
+}
+
+#[test]
+fn what_does_not_arrive_at_once_waits_on_a_bounded_volume() {
+    let pod = pod(&[]);
+    let spool = named(&pod["volumes"], "spool");
+    assert_eq!(spool["emptyDir"], json!({ "sizeLimit": "1Gi" }));
+    let mount = named(&pod["containers"][0]["volumeMounts"], "spool");
+    assert_eq!(telemetry(&pod)["FIRSTLIGHT_SPOOL_DIR"], mount["mountPath"]);
+    assert!(mount["readOnly"].is_null(), "{mount}");
+}
+
+#[test]
+fn telemetry_goes_where_and_how_the_values_say() {
+    const SETTINGS: [&str; 9] = [
+        "telemetry.endpoint=https://{{ .Release.Namespace }}.example.com:4317",
+        "telemetry.protocol=grpc",
+        "telemetry.headers.secret=token",
+        "telemetry.ca.configMap=authorities",
+        "telemetry.client.secret=identity",
+        "telemetry.resourceAttributes.team=a b+c=d",
+        "telemetry.resourceAttributes.deployment\\.environment\\.name=prod",
+        "telemetry.sampler.name=parentbased_traceidratio",
+        "telemetry.spool.limit=",
+    ];
+    let set: Vec<&str> = SETTINGS.iter().flat_map(|one| ["--set", one]).collect();
+    let argument = ["--set-string", "telemetry.sampler.argument=0.5"];
+    let pod = pod(&[&set[..], &argument].concat());
+    let wanted = json!({
+        "OTEL_SERVICE_NAME": "firstlight",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "https://lens.example.com:4317",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+        "OTEL_EXPORTER_OTLP_HEADERS": { "secretKeyRef": { "name": "token", "key": "headers" } },
+        "OTEL_EXPORTER_OTLP_CERTIFICATE": "/telemetry/ca/ca.crt",
+        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": "/telemetry/client/tls.crt",
+        "OTEL_EXPORTER_OTLP_CLIENT_KEY": "/telemetry/client/tls.key",
+        "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=prod,team=a%20b%2Bc%3Dd",
+        "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": "0.5",
+    });
+    assert_eq!(json!(telemetry(&pod)), wanted);
+    for (volume, source) in [
+        (
+            "telemetry-ca",
+            json!({ "configMap": { "name": "authorities" } }),
+        ),
+        (
+            "telemetry-client",
+            json!({ "secret": { "secretName": "identity" } }),
+        ),
+    ] {
+        let mut found = named(&pod["volumes"], volume);
+        found.as_object_mut().and_then(|it| it.remove("name"));
+        assert_eq!(found, source);
+        let mount = named(&pod["containers"][0]["volumeMounts"], volume);
+        assert_eq!(mount["readOnly"], true);
+    }
+}
+
+#[test]
+fn the_agent_reads_what_the_chart_writes() {
+    let pod = pod(&["--set", "telemetry.resourceAttributes.team=a b+c=d"]);
+    let variables = telemetry(&pod).into_iter();
+    let variables = variables.map(|(name, value)| (name, value.as_str().unwrap_or("").to_owned()));
+    let otel = Otel::from_vars(variables);
+    assert_eq!(otel.mistakes, []);
+    assert_eq!(
+        otel.resource_attributes,
+        [("team".to_owned(), "a b+c=d".to_owned())]
+    );
+    let traces = otel.traces.expect("an endpoint");
+    assert_eq!(traces.url, "http://otel-collector.lens.svc:4318/v1/traces");
+}
+
+/// The specification of the Job's pod.
+fn pod(settings: &[&str]) -> Value {
+    one(&render(settings), "Job")["spec"]["template"]["spec"].clone()
+}
+
+/// The variables of telemetry, each with its value or where it comes from.
+fn telemetry(pod: &Value) -> BTreeMap<String, Value> {
+    let variables = pod["containers"][0]["env"].as_array().cloned();
+    let variables = variables.expect("variables").into_iter();
+    let pairs = variables.map(|variable| {
+        let name = variable["name"].as_str().unwrap_or_default().to_owned();
+        let value = variable.get("value").unwrap_or(&variable["valueFrom"]);
+        (name, value.clone())
+    });
+    pairs
+        .filter(|(name, _)| name.starts_with("OTEL_") || name.starts_with("FIRSTLIGHT_SPOOL"))
+        .collect()
+}
+
+fn named(list: &Value, name: &str) -> Value {
+    let mut list = list.as_array().expect("a list").iter();
+    let found = list.find(|one| one["name"] == name);
+    found.unwrap_or_else(|| panic!("no {name}")).clone()
 }
 
 /// The values that the agent gets.

@@ -142,6 +142,7 @@ impl Assembly<'_> {
         if let Trace::Own(id) = &self.backends.trace {
             resource.trace_id.clone_from(id);
         }
+        resource.preview = self.backends.rehearse || self.backends.what_runs;
         resource
     }
 

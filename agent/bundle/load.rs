@@ -14,7 +14,7 @@ use super::rendering::{Rendering, Source};
 use super::template::Templates;
 use super::values::Values;
 use super::yaml::Node as Yaml;
-use super::{Body, Bundle, Node, drift, looks, objects, servers};
+use super::{Body, Bundle, Node, digest, drift, looks, objects, servers};
 
 const BUNDLE: &str = "manifests/bundle.yaml";
 const API_VERSION: &str = "firstlight.dev/v1alpha1";
@@ -67,11 +67,14 @@ impl Bundle {
             }
         };
         let bundle = load(options, &files, &found);
-        found.into_result(&files.into_texts())?;
-        bundle.ok_or_else(|| {
+        let texts = files.into_texts();
+        found.into_result(&texts)?;
+        let mut bundle = bundle.ok_or_else(|| {
             let what = "the bundle could not be read, and nothing says why: this is a bug";
             Mistakes::one(Mistake::new(Place::whole(Path::new(BUNDLE)), what))
-        })
+        })?;
+        bundle.digest = digest::digest(&bundle, &texts);
+        Ok(bundle)
     }
 }
 
@@ -183,6 +186,7 @@ fn build(root: &Yaml, phases: &Phases<'_>, options: &Options, values: Value) -> 
         phases: nodes,
         prune: fields.boolean("prune").unwrap_or(false),
         keep: keep.unwrap_or_default(),
+        digest: String::new(),
     })
 }
 

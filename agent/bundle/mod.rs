@@ -5,6 +5,7 @@
 //! (merged as Helm merges them, checked by `schema`), `template`, `phases` with one file for each
 //! kind of step in `steps`, and `needs`.
 
+mod digest;
 mod drift;
 mod duration;
 mod files;

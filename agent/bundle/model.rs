@@ -47,6 +47,8 @@ pub struct Bundle {
     pub prune: bool,
     /// Kinds that hold data beside those that always do: `Backup`, or `Backup.example.com`.
     pub keep: Vec<String>,
+    /// The same for the same files, values, profile and namespace, and for nothing else.
+    pub digest: String,
 }
 
 /// Where the backends are; one that no step uses may be absent.

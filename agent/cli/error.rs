@@ -1,8 +1,11 @@
 //! Why a command could not do its work at all. What fails inside a run is in its report.
 
+use std::path::PathBuf;
+
 use crate::bundle::Mistakes;
 use crate::engine::{Chain, Class, Failure};
 use crate::providers::{kubernetes, postgres};
+use crate::report::SourceError;
 use crate::settings::SettingsError;
 
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +44,15 @@ pub(super) enum CliError {
     Json(#[source] serde_json::Error),
     #[error("failed to write YAML")]
     Render(#[source] serde_saphyr::SerializeError),
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error("failed to make the page")]
+    Page(#[source] minijinja::Error),
+    #[error("failed to write {}", path.display())]
+    Write {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("failed to start the runtime")]
     Runtime(#[source] std::io::Error),
 }
@@ -55,6 +67,8 @@ impl CliError {
             | Self::NothingNamed
             | Self::NoSuchStep(..)
             | Self::WhichStep(_)
+            | Self::Source(_)
+            | Self::Write { .. }
             | Self::NotConfirmed { .. } => Class::Invalid,
             Self::Assemble(error) => error.class(),
             Self::Kubernetes(error) => error.class(),
@@ -63,7 +77,7 @@ impl CliError {
             Self::NoRecord { .. } => Class::Unavailable,
             Self::Stopped => Class::Busy,
             Self::Record(_) => Class::Diverged,
-            Self::Json(_) | Self::Render(_) | Self::Runtime(_) => Class::Bug,
+            Self::Json(_) | Self::Render(_) | Self::Page(_) | Self::Runtime(_) => Class::Bug,
         }
     }
 
@@ -99,6 +113,14 @@ impl CliError {
                 vec!["`firstlight rbac` prints the Roles that hold all of them".to_owned()]
             }
             Self::NotConfirmed { .. } => vec!["say --yes".to_owned()],
+            Self::Source(SourceError::Neither { .. }) => vec![
+                "`firstlight run -o json` and `firstlight status -o json` print a record; the file \
+                 exporter of a collector writes OTLP/JSON"
+                    .to_owned(),
+            ],
+            Self::Source(SourceError::NoSuchTrace { known, .. }) => {
+                vec![format!("the runs in it are {}", known.join(", "))]
+            }
             Self::NoRecord { .. } => vec!["`firstlight run` makes one".to_owned()],
             _ => Vec::new(),
         }

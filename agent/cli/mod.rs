@@ -11,6 +11,7 @@ mod pruning;
 mod rbac;
 mod render;
 mod repair;
+mod report;
 mod rights;
 mod run;
 mod session;
@@ -43,6 +44,7 @@ Examples:
   firstlight run --only schema                   one phase
   firstlight check -o json                       is everything current? changes nothing
   firstlight status                              the last run, phase by phase
+  firstlight report > run.html                   a page of it, to keep, send and print
   firstlight lint --bundle my-stack              the mistakes of a bundle, offline
   source <(firstlight completion bash)           completion for this shell
 
@@ -79,6 +81,8 @@ enum Command {
     Repair(repair::Arguments),
     /// Show the last run and each of its phases.
     Status,
+    /// Make a page of a run (HTML, self-contained), from its record or its trace.
+    Report(report::Arguments),
     /// Check the bundle, offline.
     Lint,
     /// Print the least Roles that a run needs, each rule with its reason, offline.
@@ -121,6 +125,7 @@ fn dispatch(command: Option<Command>, settings: &Settings) -> Result<u8, CliErro
         Command::Check => block_on(check::check(settings, &Otel::from_env())),
         Command::Repair(arguments) => block_on(repair::repair(settings, &arguments)),
         Command::Status => block_on(status::status(settings)),
+        Command::Report(arguments) => report::report(settings, &arguments),
         Command::Lint => lint::lint(settings),
         Command::Rbac(arguments) => rbac::rbac(settings, &arguments),
         Command::Render => render::render(settings),
@@ -128,12 +133,12 @@ fn dispatch(command: Option<Command>, settings: &Settings) -> Result<u8, CliErro
     }
 }
 
-fn block_on(command: impl Future<Output = Result<u8, CliError>>) -> Result<u8, CliError> {
+fn block_on<T>(command: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
     let runtime = tokio::runtime::Runtime::new().map_err(CliError::Runtime)?;
-    let code = runtime.block_on(command);
+    let done = runtime.block_on(command);
     // What still runs belongs to nobody: names being resolved, connections being closed.
     runtime.shutdown_background();
-    code
+    done
 }
 
 /// Wrong arguments are wrong settings; asking for help is not.

@@ -33,14 +33,16 @@ impl Arguments {
 }
 
 /// The objects of the bundle, as far as this session is about them.
-pub(super) fn desired(session: &Session) -> Vec<Entry> {
-    let owned = owned(&session.bundle).into_iter();
-    owned.map(|(_, entry)| entry).collect()
+pub(super) fn desired(session: &Session) -> &[Entry] {
+    let owned = || owned(&session.bundle).into_iter();
+    session
+        .desired
+        .get_or_init(|| owned().map(|(_, entry)| entry).collect())
 }
 
 /// The objects on record that are not in the bundle any more, for people.
 pub(super) async fn left(session: &Session) -> Result<Vec<String>, CliError> {
-    let orphans = session.inventory.orphans(&desired(session)).await?;
+    let orphans = session.inventory.orphans(desired(session)).await?;
     Ok(shown(session, &orphans))
 }
 

@@ -68,7 +68,7 @@ pub(super) async fn ask(
 async fn deletions(session: &Session, leaving: Leaving) -> Result<Vec<Right>, CliError> {
     let desired = pruning::desired(session);
     let inventory = &session.inventory;
-    match inventory.missing_rights(&desired, leaving.with_data).await {
+    match inventory.missing_rights(desired, leaving.with_data).await {
         // That it may not be read is among the others already.
         Err(kubernetes::Error::Forbidden { .. }) => Ok(Vec::new()),
         missing => Ok(missing?),

@@ -51,10 +51,14 @@ pub(super) async fn carry_out(
 ) -> Result<u8, CliError> {
     let signals = stop_on_signals(session.stop.clone())?;
     let graph = task.graph(&session)?;
+    if matches!(task, Task::Run(_)) {
+        session.installs();
+    }
     let begun = Box::pin(begin(&session, settings, task));
     let lease = match unless_stopped(&session.stop, begun).await {
         Ok(lease) => lease,
         Err(error) => {
+            session.not_begun(error.class());
             let exit = error.class().exit_code();
             let sentence = error.sentence();
             in_time(&session.stop, tell_job(&session, settings, exit, &sentence)).await;
@@ -79,6 +83,7 @@ pub(super) async fn carry_out(
     let lost = lease.loss().map(|lost| lost.to_string());
     let mut record = task.record(&report, lost);
     record.span_id = session.span_id();
+    record.digest = session.digest();
     let kept = Box::pin(keep(&session, settings, task, &mut record, &lease));
     let (progress, ()) = tokio::join!(finish(progress), in_time(&session.stop, kept));
     signals.abort();

@@ -14,9 +14,9 @@ use super::CliError;
 use crate::assemble::{Backends, Pruning, Trace, assemble};
 use crate::bundle::{Body, Bundle, Node, Options};
 use crate::engine::{
-    self, Attempt, Graph, Mode, Pacing, Report, Reporter, Reporters, Run, RunInfo,
+    self, Attempt, Class, Graph, Mode, Pacing, Report, Reporter, Reporters, Run, RunInfo,
 };
-use crate::providers::kubernetes::{self, Holder, Inventory};
+use crate::providers::kubernetes::{self, Entry, Holder, Inventory};
 use crate::record::RunRecord;
 use crate::settings::{Otel, Settings};
 use crate::telemetry::{Delivery, LogTarget, Progress, RunIdentity, Telemetry};
@@ -45,6 +45,8 @@ pub(super) struct Session {
     pub(super) bundle: Bundle,
     /// The record of what the bundle owns.
     pub(super) inventory: Inventory,
+    /// What it has now, once somebody has asked.
+    pub(super) desired: OnceLock<Vec<Entry>>,
     /// The record of its last run.
     pub(super) runs: kubernetes::RunRecord,
     pub(super) stop: CancellationToken,
@@ -96,6 +98,7 @@ impl Session {
         let telemetry = Telemetry::start(&settings, otel, &identity, log);
         Ok(Self {
             inventory: Inventory::new(client.clone(), &bundle.name),
+            desired: OnceLock::new(),
             runs: kubernetes::RunRecord::new(client.clone(), &bundle.name),
             client,
             bundle,
@@ -179,7 +182,7 @@ impl Session {
         preview: Preview,
     ) -> Result<Report, CliError> {
         let last = last_run(&self.client, &self.bundle.name).await?;
-        self.link_to(last.as_ref());
+        self.follow(last.as_ref());
         let trace = Trace::Last(last.and_then(|run| run.trace_id));
         let graph = self.graph_with(trace, pruning, Some(preview))?;
         Ok(self.run(graph, Mode::Preview, None).await)
@@ -213,21 +216,7 @@ impl Session {
             reporters,
             stop,
         };
-        let mut run = pin!(engine::run(run));
-        tokio::select! {
-            biased;
-            report = &mut run => report,
-            () = self.look_back(mode) => run.await,
-        }
-    }
-
-    /// Finds out beside the run which one was before it. Only a trace says so, so without one
-    /// nobody asks, and without an answer nothing is said.
-    async fn look_back(&self, mode: Mode) {
-        if mode == Mode::Apply && self.telemetry.trace_id().is_some() {
-            let last = last_run(&self.client, &self.bundle.name).await;
-            self.link_to(last.ok().flatten().as_ref());
-        }
+        engine::run(run).await
     }
 
     fn link_to(&self, last: Option<&RunRecord>) {
@@ -274,6 +263,37 @@ impl Session {
     /// What another pod would need to go on with the trace.
     pub(super) fn progress(&self) -> Option<Progress> {
         self.telemetry.progress()
+    }
+
+    /// Finds out from the record of the last run whether what differs now is drift, and which trace
+    /// was before this one. Only telemetry says so, and what cannot be read is another run's record.
+    pub(super) fn look_back(&self, record: &str) {
+        if self.telemetry.is_on() {
+            let last: Option<RunRecord> = serde_json::from_str(record).ok();
+            self.follow(last.as_ref());
+        }
+    }
+
+    fn follow(&self, last: Option<&RunRecord>) {
+        self.link_to(last);
+        if last.is_some_and(|last| last.made_current(&self.bundle.digest)) {
+            self.telemetry.was_current();
+        }
+    }
+
+    /// Says that this session is an installation, which is measured as one.
+    pub(super) fn installs(&self) {
+        self.telemetry.pending(&self.bundle.name);
+    }
+
+    /// Says that it came to nothing.
+    pub(super) fn not_begun(&self, class: Class) {
+        self.telemetry.not_begun(class);
+    }
+
+    /// What the run is made of, if it is about the whole bundle.
+    pub(super) fn digest(&self) -> Option<String> {
+        self.whole.then(|| self.bundle.digest.clone())
     }
 
     /// Delivers what telemetry is left, and says so if not all of it arrived.

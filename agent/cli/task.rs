@@ -49,7 +49,10 @@ impl Task {
     pub(super) async fn read_ahead(&self, session: &Session) {
         if let Self::Run(_) = self {
             kubernetes::look_ahead(&session.client);
-            let _ = tokio::join!(session.inventory.look(), session.runs.read());
+            let (_, last) = tokio::join!(session.inventory.look(), session.runs.read());
+            if let Ok(Some(last)) = last {
+                session.look_back(&last);
+            }
         }
     }
 
@@ -59,7 +62,7 @@ impl Task {
         match self {
             Self::Run(_) => {
                 let desired = pruning::desired(session);
-                Ok(inventory.announce(&desired, fence).await?)
+                Ok(inventory.announce(desired, fence).await?)
             }
             Self::Uninstall { .. } => Ok(inventory.read().await.map(drop)?),
         }
@@ -76,7 +79,7 @@ impl Task {
         let inventory = &session.inventory;
         match self {
             Self::Run(_) => {
-                let settled = inventory.settle(&pruning::desired(session), fence).await?;
+                let settled = inventory.settle(pruning::desired(session), fence).await?;
                 record.left = pruning::shown(session, &settled.left);
                 Ok(true)
             }

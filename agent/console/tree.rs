@@ -339,6 +339,7 @@ mod tests {
             took: Duration::from_millis(1234),
             waited: Duration::ZERO,
             attempts: 1,
+            retries: 0,
         }
     }
 

@@ -43,6 +43,7 @@ pub(super) struct Context {
 pub(super) struct Ending {
     pub(super) outcome: Outcome,
     pub(super) attempts: u32,
+    pub(super) retries: u32,
     pub(super) waited: Duration,
 }
 
@@ -83,6 +84,7 @@ struct Loop<'a, R: Resource> {
     changed: Vec<Difference>,
     rounds: u32,
     attempts: u32,
+    retries: u32,
 }
 
 impl<'a, R: Resource> Loop<'a, R> {
@@ -95,6 +97,7 @@ impl<'a, R: Resource> Loop<'a, R> {
             changed: Vec::new(),
             rounds: 0,
             attempts: 0,
+            retries: 0,
         }
     }
 
@@ -115,6 +118,7 @@ impl<'a, R: Resource> Loop<'a, R> {
                             error,
                         };
                     }
+                    let is_retry = error.is_some();
                     let wake = self.pause.wait(
                         &self.context,
                         self.resource,
@@ -124,12 +128,14 @@ impl<'a, R: Resource> Loop<'a, R> {
                     if let Wake::GiveUp(error) = wake.await {
                         break self.failed(error);
                     }
+                    self.retries += u32::from(is_retry);
                 }
             }
         };
         Ending {
             outcome,
             attempts: self.attempts,
+            retries: self.retries,
             waited: self.pause.waited(),
         }
     }

@@ -230,6 +230,8 @@ pub struct StepReport {
     pub waited: Duration,
     /// How many times it looked.
     pub attempts: u32,
+    /// How many of these looks followed an error.
+    pub retries: u32,
 }
 
 /// How a run went.

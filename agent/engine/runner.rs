@@ -245,6 +245,7 @@ impl Runner {
             took: began.elapsed(),
             waited: ending.waited,
             attempts: ending.attempts,
+            retries: ending.retries,
         };
         record_outcome(&span, &report);
         span.in_scope(|| {
@@ -310,6 +311,7 @@ fn skipped(because: Because) -> Ending {
     Ending {
         outcome,
         attempts: 0,
+        retries: 0,
         waited: Duration::ZERO,
     }
 }
@@ -329,6 +331,7 @@ fn panicked(error: JoinError) -> Ending {
     Ending {
         outcome,
         attempts: 1,
+        retries: 0,
         waited: Duration::ZERO,
     }
 }

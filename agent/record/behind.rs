@@ -1,10 +1,16 @@
 //! What a run leaves behind, and what an uninstall does.
 
-use super::RunRecord;
+use super::{RUN, RunRecord};
 
 const UNINSTALL: &str = "uninstall";
 
 impl RunRecord {
+    /// Whether it left a bundle current that was made from just this.
+    #[must_use]
+    pub fn made_current(&self, digest: &str) -> bool {
+        self.exit == 0 && self.mode == RUN && self.digest.as_deref() == Some(digest)
+    }
+
     /// Says that everything was to go.
     #[must_use]
     pub fn of_uninstall(self) -> Self {

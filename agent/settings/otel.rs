@@ -4,7 +4,11 @@
 //! (`OTEL_SDK_DISABLED`, `OTEL_TRACES_EXPORTER`, certificates, `TRACEPARENT`), and because
 //! telemetry must not come alive unless an endpoint is named.
 
+mod limits;
 mod reader;
+mod unheeded;
+
+pub use limits::{Limits, RecordLimits};
 
 use super::{SettingsError, variables};
 use crate::secret::Sensitive;
@@ -23,6 +27,8 @@ pub struct Otel {
     pub service_name: Option<String>,
     /// Further attributes of the resource.
     pub resource_attributes: Vec<(String, String)>,
+    /// Whether the trace is that of who started the run, and is handed on to servers.
+    pub propagates: bool,
     /// The span that this run belongs to, as W3C Trace Context writes it.
     pub traceparent: Option<String>,
     /// What other tracers have added to it.
@@ -31,6 +37,8 @@ pub struct Otel {
     pub sampler: Sampler,
     /// How often metrics are exported; zero for the default.
     pub metric_interval: Duration,
+    /// How much of a span or a record is kept.
+    pub limits: Limits,
     /// Where spans go, if anywhere.
     pub traces: Option<Endpoint>,
     /// Where metrics go, if anywhere.
@@ -39,6 +47,8 @@ pub struct Otel {
     pub logs: Option<Endpoint>,
     /// Variables that were set aside because they are wrong.
     pub mistakes: Vec<SettingsError>,
+    /// A sentence for each variable that means nothing here.
+    pub unheeded: Vec<String>,
 }
 
 /// One of the three kinds of telemetry.
@@ -137,27 +147,33 @@ impl Otel {
         if reader.is_true("OTEL_SDK_DISABLED") {
             return Self::default();
         }
+        let propagates = reader.propagates();
         let otel = Self {
             service_name: reader.text("OTEL_SERVICE_NAME"),
             resource_attributes: reader.pairs("OTEL_RESOURCE_ATTRIBUTES"),
-            traceparent: reader.text("TRACEPARENT"),
-            tracestate: reader.text("TRACESTATE"),
+            propagates,
+            traceparent: reader.text("TRACEPARENT").filter(|_| propagates),
+            tracestate: reader.text("TRACESTATE").filter(|_| propagates),
             sampler: reader.sampler(),
             metric_interval: reader
                 .millis("OTEL_METRIC_EXPORT_INTERVAL")
                 .unwrap_or(METRIC_INTERVAL),
+            limits: Limits::read(&mut reader),
             traces: reader.endpoint(Signal::Traces),
             metrics: reader.endpoint(Signal::Metrics),
             logs: reader.endpoint(Signal::Logs),
-            mistakes: Vec::new(),
+            ..Self::default()
         };
         // Without an endpoint nobody wants telemetry, and nothing is said about it.
-        let mistakes = if reader.names_an_endpoint() {
-            reader.mistakes
-        } else {
-            Vec::new()
-        };
-        Self { mistakes, ..otel }
+        if !reader.names_an_endpoint() {
+            return otel;
+        }
+        reader.only_cumulative();
+        Self {
+            unheeded: unheeded::unheeded(&reader),
+            mistakes: reader.mistakes,
+            ..otel
+        }
     }
 
     /// Whether anything is exported.

@@ -5,23 +5,23 @@ use super::delivery::{Delivered, Delivery};
 use super::gather::{Gather, Item};
 use super::identity::{Above, Ids, Parent, RunIdentity, is_sampled, resource, scope};
 use super::live::Live;
-use super::metrics::{self, ByItself, Instruments};
+use super::metrics::{self, ByItself, Measures};
 use super::pipe::{Flush, Pipe};
 use super::post::Post;
 use super::progress::{Open, Progress};
-use super::records::Records;
+use super::records::{Book, Records};
 use super::spans::Spans;
 use super::spool::Keep;
 use super::transport::Transport;
 use crate::engine::Chain;
-use crate::settings::{Endpoint, Otel, Settings, SettingsError, Signal};
+use crate::settings::{Endpoint, Limits, Otel, Settings, SettingsError, Signal};
 use futures::future::join_all;
+use opentelemetry::logs::LoggerProvider;
 use opentelemetry::trace::{SpanId, TraceId, TracerProvider};
-use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::logs::{SdkLogger, SdkLoggerProvider};
+use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, SpanData};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, SpanData, SpanLimits};
 use reqwest::Url;
 use std::error::Error;
 use std::sync::Arc;
@@ -51,6 +51,7 @@ pub(super) struct Export {
     tracer: Option<SdkTracerProvider>,
     logger: Option<SdkLoggerProvider>,
     meter: Option<SdkMeterProvider>,
+    limits: Limits,
     /// The span of the run, before it has begun, as a `traceparent`; none if no trace is exported.
     pub(super) run_span: Option<String>,
     pub(super) above: Arc<Above>,
@@ -78,6 +79,7 @@ struct Way {
 /// What all signals are set up with.
 struct Setup<'a> {
     resource: Resource,
+    limits: Limits,
     mistakes: &'a mut Vec<SettingsError>,
     above: Arc<Above>,
     open: Option<Arc<Open>>,
@@ -99,6 +101,7 @@ impl Export {
         let (trace, run_span) = (ids.trace, traceparent(ids.trace, ids.run));
         let mut setup = Setup {
             resource: resource(settings, otel, run),
+            limits: otel.limits,
             mistakes,
             above: Arc::new(Above::new(parent)),
             open: run.is_shared().then(Arc::default),
@@ -128,6 +131,7 @@ impl Export {
             run_span,
             above: setup.above,
             progress: setup.progress,
+            limits: otel.limits,
             ways: setup.ways,
             tasks: setup.tasks,
         }
@@ -148,15 +152,15 @@ impl Export {
         Some(layer.with_level(false).with_tracked_inactivity(false))
     }
 
-    /// Turns events of tracing into log records.
-    pub(super) fn record_layer(
-        &self,
-    ) -> Option<OpenTelemetryTracingBridge<SdkLoggerProvider, SdkLogger>> {
-        self.logger.as_ref().map(OpenTelemetryTracingBridge::new)
+    /// Where events are entered as log records.
+    pub(super) fn book(&self) -> Option<Book> {
+        let logger = self.logger.as_ref()?.logger("");
+        let limits = self.limits.record;
+        Some(Book { logger, limits })
     }
 
-    pub(super) fn instruments(&self) -> Option<Instruments> {
-        self.meter.as_ref().map(metrics::instruments)
+    pub(super) fn measures(&self) -> Option<Measures> {
+        self.meter.as_ref().map(Measures::new)
     }
 
     pub(super) fn pipes(&self) -> Vec<Arc<Pipe>> {
@@ -220,11 +224,13 @@ impl Setup<'_> {
             above: Arc::clone(&self.above),
             open: self.open.clone(),
             live: Arc::clone(&live),
+            value_length: self.limits.span_value_length,
         };
         let provider = SdkTracerProvider::builder()
             .with_resource(self.resource.clone())
             .with_id_generator(ids)
             .with_sampler(carrying)
+            .with_span_limits(span_limits(self.limits))
             .with_span_processor(spans);
         Some((provider.build(), live))
     }
@@ -290,6 +296,16 @@ impl Setup<'_> {
             });
         })
         .ok()
+    }
+}
+
+fn span_limits(limits: Limits) -> SpanLimits {
+    SpanLimits {
+        max_events_per_span: limits.span_events,
+        max_attributes_per_span: limits.span_attributes,
+        max_links_per_span: limits.span_links,
+        max_attributes_per_event: limits.event_attributes,
+        max_attributes_per_link: limits.link_attributes,
     }
 }
 

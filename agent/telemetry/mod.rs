@@ -9,8 +9,10 @@
 mod context;
 mod delivery;
 mod export;
+mod fields;
 mod gather;
 mod identity;
+mod lines;
 mod live;
 mod logs;
 mod metrics;
@@ -29,16 +31,18 @@ pub use logs::LogTarget;
 pub use progress::{Death, Progress, Snapshot, TakenOver, Unrecorded};
 pub use spool::Tally;
 
-use crate::engine::Reporter;
+use crate::engine::{Class, Reporter};
 use crate::settings::{LogFormat, Otel, Settings, SettingsError};
 use crate::trace_context;
 use export::Export;
 use identity::Parent;
+use lines::{Kept, Lines, Style};
 use live::Live;
-use logs::{Kept, Lines, Style};
+use logs::{Audience, Log};
+use records::Book;
 use reporter::RunReporter;
 use std::sync::Arc;
-use tracing::{Level, Metadata, Subscriber, warn};
+use tracing::{Level, Metadata, Subscriber, info, warn};
 use tracing_subscriber::filter::{
     DynFilterFn, FilterExt, LevelFilter, dynamic_filter_fn, filter_fn,
 };
@@ -94,28 +98,33 @@ impl Telemetry {
         let export = otel
             .is_on()
             .then(|| Export::start(settings, otel, run, &mut mistakes));
-        let (lines, kept) = lines(settings, log, &mut mistakes);
         let spans = export.as_ref().and_then(Export::span_layer);
-        let records = export.as_ref().and_then(Export::record_layer);
+        let book = export.as_ref().and_then(Export::book);
+        let kept = Kept::default();
+        let log = teller(settings, log, book, kept.clone(), &mut mistakes);
         // Only a second start in one process is refused; then the first one's log goes on.
         let _ = registry()
             .with(spans.map(|layer| {
                 let told_otherwise = filter_fn(|metadata| metadata.name() != WAITING);
-                layer.with_filter(exported(Level::DEBUG).and(told_otherwise))
+                layer.with_filter(exported().and(told_otherwise))
             }))
-            .with(records.map(|layer| layer.with_filter(exported(Level::INFO))))
-            .with(lines)
+            .with(log)
             .try_init();
+        for unheeded in &otel.unheeded {
+            info!(name: "telemetry.unheeded", target: "firstlight", "{unheeded}");
+        }
         for mistake in mistakes {
             warn!(name: "telemetry.mistake", target: "firstlight", "{mistake}; it is ignored");
         }
-        let instruments = export.as_ref().and_then(Export::instruments);
+        let measures = export.as_ref().and_then(Export::measures);
         let pipes = export.as_ref().map(Export::pipes).unwrap_or_default();
         let live = export.as_ref().and_then(|export| export.live.clone());
         let caller = context::of_caller(otel);
-        trace_context::provide(move || context::current().or_else(|| caller.clone()));
+        if otel.propagates {
+            trace_context::provide(move || context::current().or_else(|| caller.clone()));
+        }
         Self {
-            reporter: Arc::new(RunReporter::new(instruments, pipes, live.clone())),
+            reporter: Arc::new(RunReporter::new(measures, pipes, live.clone())),
             trace_id: export.as_ref().and_then(|export| export.trace_id.clone()),
             live,
             export,
@@ -167,6 +176,33 @@ impl Telemetry {
         }
     }
 
+    /// Says that this is a run that installs, and not a look: it is to be measured from now on.
+    pub fn pending(&self, bundle: &str) {
+        if let Some(measures) = self.reporter.measures() {
+            measures.pending(bundle);
+        }
+    }
+
+    /// Whether anything is exported.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.export.is_some()
+    }
+
+    /// Says that the last run has made the same bundle current: whatever differs now is drift.
+    pub fn was_current(&self) {
+        if let Some(measures) = self.reporter.measures() {
+            measures.was_current();
+        }
+    }
+
+    /// Says that the run ended before its first step.
+    pub fn not_begun(&self, class: Class) {
+        if let Some(measures) = self.reporter.measures() {
+            measures.not_begun(class);
+        }
+    }
+
     /// What the engine is to tell its events.
     #[must_use]
     pub fn reporter(&self) -> Arc<dyn Reporter> {
@@ -176,6 +212,9 @@ impl Telemetry {
     /// Delivers what is left and says in the log if not all of it arrived. All spans must have
     /// ended. Takes ten seconds at most, and two where the server has never answered.
     pub async fn finish(self) -> Delivery {
+        if let Some(measures) = self.reporter.measures() {
+            measures.ended();
+        }
         let delivery = match self.export {
             Some(export) => export.finish().await,
             None => Delivery::default(),
@@ -186,12 +225,14 @@ impl Telemetry {
     }
 }
 
-/// The layer that writes the log.
-fn lines<S>(
+/// The layer that tells events, as lines and as records.
+fn teller<S>(
     settings: &Settings,
     target: LogTarget,
+    book: Option<Book>,
+    kept: Kept,
     mistakes: &mut Vec<SettingsError>,
-) -> (impl Layer<S> + use<S>, Kept)
+) -> impl Layer<S> + use<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
@@ -208,20 +249,29 @@ where
             color: target.is_terminal() && !settings.no_color,
         },
     };
-    let kept = Kept::default();
+    let audience = Audience {
+        levels,
+        target,
+        exports: book.is_some(),
+    };
     let lines = Lines {
         target,
         style,
-        kept: kept.clone(),
+        kept,
     };
-    let wanted = filter_fn(move |metadata| logs::wanted(target, &levels, metadata));
-    (lines.with_filter(wanted), kept)
+    let wanted = audience.clone();
+    let log = Log {
+        audience,
+        lines,
+        book,
+    };
+    log.with_filter(filter_fn(move |metadata| wanted.cares(metadata)))
 }
 
-/// What is exported: all of ours up to a level, and others' warnings, but never the exporters' own.
-/// Calls outside of the run (its lock, its record, the watches that its steps share) belong to no
-/// step, and would be further roots of its trace.
-fn exported<S>(spans: Level) -> DynFilterFn<S, impl Fn(&Metadata<'_>, &Context<'_, S>) -> bool>
+/// What becomes a part of the trace: all of ours, and others' warnings, but never the exporters'
+/// own. Calls outside of the run (its lock, its record, the watches that its steps share) belong to
+/// no step, and would be further roots of its trace.
+fn exported<S>() -> DynFilterFn<S, impl Fn(&Metadata<'_>, &Context<'_, S>) -> bool>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
@@ -229,7 +279,7 @@ where
         let target = metadata.target();
         if target.starts_with(TARGET) && metadata.is_span() {
             let inside = ENGINE.contains(&metadata.name()) || context.lookup_current().is_some();
-            return inside && *metadata.level() <= spans;
+            return inside && *metadata.level() <= Level::DEBUG;
         }
         if target.starts_with(TARGET) {
             return *metadata.level() <= Level::INFO;
@@ -238,5 +288,5 @@ where
         let is_unheard = unheard.any(|name| target.starts_with(name));
         metadata.is_event() && !is_unheard && *metadata.level() <= Level::WARN
     })
-    .with_max_level_hint(LevelFilter::from_level(spans))
+    .with_max_level_hint(LevelFilter::DEBUG)
 }

@@ -1,17 +1,84 @@
-//! Log records, on their way to the spool.
+//! Events as log records, on their way to the spool.
 
 use super::gather::{FIXED, Gather, Item, NUMBER};
 use super::identity::scope;
+use super::logs::Told;
 use super::pipe::Flush;
 use super::post::Post;
+use crate::settings::RecordLimits;
 use opentelemetry::InstrumentationScope;
-use opentelemetry::logs::{AnyValue, LogRecord as _};
+use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, Severity};
 use opentelemetry_otlp::{ExporterBuildError, LogExporter};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::logs::{LogBatch, LogExporter as _, LogProcessor, SdkLogRecord};
+use opentelemetry_sdk::logs::{LogBatch, LogExporter as _, LogProcessor, SdkLogRecord, SdkLogger};
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::Level;
+
+/// Where events are entered as records.
+pub(super) struct Book {
+    pub(super) logger: SdkLogger,
+    pub(super) limits: RecordLimits,
+}
+
+impl Book {
+    /// Makes a record of the event. The logger finds trace and span by itself.
+    pub(super) fn enter(&self, told: &Told<'_>) {
+        let mut record = self.logger.create_log_record();
+        let metadata = told.metadata;
+        // An event without a name of its own has the place in the code instead.
+        if !metadata.name().starts_with("event ") {
+            record.set_event_name(metadata.name());
+        }
+        record.set_target(metadata.target());
+        record.set_timestamp(told.at);
+        record.set_observed_timestamp(told.at);
+        record.set_severity_text(metadata.level().as_str());
+        record.set_severity_number(severity(*metadata.level()));
+        record.set_body(told.fields.message.clone().into());
+        let step = told.step.as_deref().map(|step| ("step", self.text(step)));
+        let fields = told.fields.all.iter();
+        let fields = fields.map(|(name, value)| (*name, self.any(value)));
+        let all = step.into_iter().chain(fields);
+        record.add_attributes(all.take(self.limits.attributes));
+        self.logger.emit(record);
+    }
+
+    fn any(&self, value: &Value) -> AnyValue {
+        match value {
+            Value::Bool(value) => (*value).into(),
+            Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(number), _) => number.into(),
+                (None, Some(number)) => number.into(),
+                (None, None) => number.to_string().into(),
+            },
+            Value::String(text) => self.text(text),
+            other => other.to_string().into(),
+        }
+    }
+
+    fn text(&self, text: &str) -> AnyValue {
+        cut(text, self.limits.value_length).to_owned().into()
+    }
+}
+
+/// The beginning of a text, so many characters at most.
+pub(super) fn cut(text: &str, most: usize) -> &str {
+    let end = text.char_indices().nth(most);
+    end.map_or(text, |(end, _)| &text[..end])
+}
+
+fn severity(level: Level) -> Severity {
+    match level {
+        Level::ERROR => Severity::Error,
+        Level::WARN => Severity::Warn,
+        Level::INFO => Severity::Info,
+        Level::DEBUG => Severity::Debug,
+        Level::TRACE => Severity::Trace,
+    }
+}
 
 /// Hands log records on.
 #[derive(Debug)]
@@ -21,10 +88,6 @@ pub(super) struct Records {
 
 impl LogProcessor for Records {
     fn emit(&self, record: &mut SdkLogRecord, _scope: &InstrumentationScope) {
-        // The bridge leaves the time of the event open; it was just now.
-        if let (None, Some(observed)) = (record.timestamp(), record.observed_timestamp()) {
-            record.set_timestamp(observed);
-        }
         self.gather.add(record.clone());
     }
 
@@ -55,7 +118,7 @@ impl Item for SdkLogRecord {
     }
 
     fn export(records: Vec<Self>, exporter: &LogExporter, post: &Post) {
-        // The bridge's scope has no name; the exporter puts in the part of the program that spoke.
+        // The exporter puts in the part of the program that spoke.
         let scope = scope();
         let batch: Vec<_> = records.iter().map(|record| (record, &scope)).collect();
         post.take(records.len() as u64, exporter.export(LogBatch::new(&batch)));

@@ -1,15 +1,15 @@
 //! Turns the engine's events into log lines, span events and metrics.
 
 use super::live::Live;
-use super::metrics::Instruments;
+use super::metrics::{Measures, result};
 use super::pipe::Pipe;
 use crate::engine::{
     Because, Diagnosis, Difference, Event, EventKind, Mode, Outcome, Report, Reporter, RunInfo,
     StepError, StepId, StepReport, Took, Waiting,
 };
 use crate::record;
-use opentelemetry::KeyValue;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tracing::{debug, error, info, warn};
 
@@ -18,18 +18,11 @@ use tracing::{debug, error, info, warn};
 /// The events of tracing made here become log lines, log records and span events alike.
 pub(super) struct RunReporter {
     /// None if metrics are not exported.
-    pub(super) instruments: Option<Instruments>,
-    pub(super) pipes: Vec<Arc<Pipe>>,
+    measures: Option<Measures>,
+    pipes: Vec<Arc<Pipe>>,
     /// None if no trace is exported.
-    pub(super) live: Option<Arc<Live>>,
-    pub(super) run: Mutex<Option<Running>>,
-}
-
-/// What later events need of the first one.
-#[derive(Debug, Clone)]
-pub(super) struct Running {
-    bundle: String,
-    mode: Mode,
+    live: Option<Arc<Live>>,
+    is_preview: AtomicBool,
 }
 
 impl Reporter for RunReporter {
@@ -53,7 +46,7 @@ impl Reporter for RunReporter {
             } => {
                 step_waiting(step, waiting, *diagnosis, *elapsed);
             }
-            EventKind::StepChanged { step, change, took } => self.step_changed(step, change, *took),
+            EventKind::StepChanged { step, change, took } => step_changed(step, change, *took),
             EventKind::StepFinished { report } => self.step_finished(report),
             EventKind::GroupFinished {
                 step,
@@ -69,38 +62,29 @@ impl Reporter for RunReporter {
 
 impl RunReporter {
     pub(super) fn new(
-        instruments: Option<Instruments>,
+        measures: Option<Measures>,
         pipes: Vec<Arc<Pipe>>,
         live: Option<Arc<Live>>,
     ) -> Self {
         Self {
-            instruments,
+            measures,
             pipes,
             live,
-            run: Mutex::default(),
+            is_preview: AtomicBool::new(false),
         }
     }
 
-    fn run(&self) -> Option<Running> {
-        self.run
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    fn is_preview(&self) -> bool {
-        self.run().is_some_and(|run| run.mode == Mode::Preview)
+    /// Who measures the run, if metrics are exported.
+    pub(super) fn measures(&self) -> Option<&Measures> {
+        self.measures.as_ref()
     }
 
     fn run_started(&self, run: &RunInfo, mode: Mode, steps: usize) {
-        let running = Running {
-            bundle: run.bundle.clone(),
-            mode,
-        };
-        if let Some(instruments) = &self.instruments {
-            instruments.run_active.add(1, &running.active());
+        self.is_preview
+            .store(mode == Mode::Preview, Ordering::SeqCst);
+        if let Some(measures) = &self.measures {
+            measures.run_started(&run.bundle, steps);
         }
-        *self.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
         info!(
             name: "run.started", target: "firstlight",
             run = run.id,
@@ -112,28 +96,11 @@ impl RunReporter {
         );
     }
 
-    fn step_changed(&self, step: &StepId, change: &Difference, took: Duration) {
-        if let Some(instruments) = &self.instruments {
-            let attributes = [
-                KeyValue::new("cicd.pipeline.task.name", step.to_string()),
-                KeyValue::new("firstlight.verb", change.verb.to_string()),
-            ];
-            instruments.step_changes.add(1, &attributes);
-        }
-        info!(
-            name: "step.changed", target: "firstlight",
-            step = step.as_str(),
-            phase = step.phase(),
-            duration = took.as_secs_f64(),
-            "{} {}", change.verb, change.target
-        );
-    }
-
     fn step_finished(&self, report: &StepReport) {
-        if let Some(instruments) = &self.instruments {
-            instruments.step(report);
+        if let Some(measures) = &self.measures {
+            measures.step_finished(report);
         }
-        tell_step(report, self.is_preview());
+        tell_step(report, self.is_preview.load(Ordering::SeqCst));
         if report.outcome.is_settled() {
             // Perhaps this step was the collector.
             self.pipes.iter().for_each(|pipe| pipe.poke());
@@ -141,71 +108,10 @@ impl RunReporter {
     }
 
     fn run_finished(&self, report: &Report) {
-        if let (Some(instruments), Some(running)) = (&self.instruments, self.run()) {
-            instruments.run_active.add(-1, &running.active());
-            instruments.run(&running, report);
+        if let Some(measures) = &self.measures {
+            measures.run_finished(report);
         }
         tell_run(report);
-    }
-}
-
-impl Running {
-    fn active(&self) -> [KeyValue; 2] {
-        [
-            KeyValue::new("cicd.pipeline.name", self.bundle.clone()),
-            KeyValue::new("cicd.pipeline.run.state", "executing"),
-        ]
-    }
-}
-
-impl Instruments {
-    fn step(&self, report: &StepReport) {
-        let mut attributes = vec![
-            KeyValue::new("cicd.pipeline.task.name", report.id.to_string()),
-            KeyValue::new("firstlight.phase", report.id.phase().to_owned()),
-            KeyValue::new("firstlight.kind", report.kind),
-            KeyValue::new("firstlight.outcome", report.outcome.word()),
-        ];
-        if let Outcome::Failed { error, .. } = &report.outcome {
-            attributes.push(KeyValue::new("error.type", error.kind()));
-        }
-        // What never started took no time; a zero would falsify the picture.
-        if report.started.is_some() {
-            self.step_duration
-                .record(report.took.as_secs_f64(), &attributes);
-            self.step_wait
-                .record(report.waited.as_secs_f64(), &attributes);
-        }
-    }
-
-    fn run(&self, running: &Running, report: &Report) {
-        let name = KeyValue::new("cicd.pipeline.name", running.bundle.clone());
-        for (_, error) in report.failures() {
-            self.run_errors.add(
-                1,
-                &[name.clone(), KeyValue::new("error.type", error.kind())],
-            );
-        }
-        let mut attributes = vec![
-            name,
-            KeyValue::new("cicd.pipeline.run.state", "executing"),
-            KeyValue::new("cicd.pipeline.result", result(report)),
-        ];
-        if let Some((_, error)) = report.decisive() {
-            attributes.push(KeyValue::new("error.type", error.kind()));
-        }
-        self.run_duration
-            .record(report.took.as_secs_f64(), &attributes);
-    }
-}
-
-/// The word of the CICD conventions for how a run ended.
-fn result(report: &Report) -> &'static str {
-    match report.decisive() {
-        _ if report.stopped => "cancellation",
-        None => "success",
-        Some((_, StepError::TimedOut { .. })) => "timeout",
-        Some(_) => "failure",
     }
 }
 
@@ -223,6 +129,16 @@ fn step_started(step: &StepId, timeout: Option<Duration>) {
     } else {
         debug!(name: "step.started", target: "firstlight", step = step.as_str(), phase = step.phase(), timeout, "started");
     }
+}
+
+fn step_changed(step: &StepId, change: &Difference, took: Duration) {
+    info!(
+        name: "step.changed", target: "firstlight",
+        step = step.as_str(),
+        phase = step.phase(),
+        duration = took.as_secs_f64(),
+        "{} {}", change.verb, change.target
+    );
 }
 
 fn step_waiting(

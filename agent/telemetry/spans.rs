@@ -10,6 +10,7 @@ use super::live::Live;
 use super::pipe::Flush;
 use super::post::Post;
 use super::progress::Open;
+use super::records::cut;
 use opentelemetry::trace::SpanId;
 use opentelemetry::{Array, Context, KeyValue, Value};
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter};
@@ -27,6 +28,8 @@ pub(super) struct Spans {
     /// None where nobody goes on if this process dies.
     pub(super) open: Option<Arc<Open>>,
     pub(super) live: Arc<Live>,
+    /// How many characters of a value are kept.
+    pub(super) value_length: usize,
 }
 
 impl SpanProcessor for Spans {
@@ -38,6 +41,11 @@ impl SpanProcessor for Spans {
 
     fn on_end(&self, mut span: SpanData) {
         self.place(&mut span);
+        // The SDK bounds how many attributes there are, and not how long they are.
+        self.shorten(&mut span.attributes);
+        for event in &mut span.events.events {
+            self.shorten(&mut event.attributes);
+        }
         match &self.open {
             Some(open) => open.ended(span, |span| self.gather.add(span)),
             None => self.gather.add(span),
@@ -61,6 +69,20 @@ impl Spans {
         if span.parent_span_id == SpanId::INVALID {
             self.above.adopt(span);
             span.links.links.extend(self.live.link());
+        }
+    }
+
+    fn shorten(&self, attributes: &mut [KeyValue]) {
+        let shorter = |text: &str| {
+            let short = cut(text, self.value_length);
+            (short.len() < text.len()).then(|| short.to_owned().into())
+        };
+        for attribute in attributes {
+            if let Value::String(text) = &mut attribute.value
+                && let Some(short) = shorter(text.as_str())
+            {
+                *text = short;
+            }
         }
     }
 }

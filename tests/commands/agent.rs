@@ -91,6 +91,11 @@ impl Agent {
         std::fs::read_to_string(self.bundle.path().join(path)).expect("text")
     }
 
+    /// Where a file of the bundle is.
+    pub(crate) fn path(&self, path: &str) -> String {
+        self.bundle.path().join(path).display().to_string()
+    }
+
     /// The command, in an environment that holds nothing else.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_firstlight"));

@@ -2,6 +2,7 @@
 //! Faults are made on real servers, and each must end with the right code and the right sentence.
 
 mod agent;
+mod browser;
 mod drift;
 mod faults;
 mod lock;
@@ -9,6 +10,7 @@ mod offline;
 mod ownership;
 mod postgres;
 mod repair;
+mod report;
 mod rights;
 mod run;
 mod running;

@@ -16,6 +16,7 @@ mod hard;
 mod kill_matrix;
 mod locks;
 mod migrations;
+mod pipeline;
 mod poolers;
 mod roles;
 mod schema;

@@ -17,7 +17,7 @@ pub(crate) async fn everywhere(bed: &Bed, job: &str) {
     let run = record["run"].as_str().expect("the run's id");
     let trace = record["traceId"].as_str().expect("the run's trace");
     the_trace_names_the_node(bed, trace).await;
-    prometheus_knows_the_node(bed).await;
+    prometheus_knows_the_node_and_the_rule(bed).await;
     the_log_is_whole(bed, job, run).await;
 }
 
@@ -40,7 +40,7 @@ async fn the_trace_names_the_node(bed: &Bed, trace: &str) {
     }
 }
 
-async fn prometheus_knows_the_node(bed: &Bed) {
+async fn prometheus_knows_the_node_and_the_rule(bed: &Bed) {
     let base = format!(
         "http://127.0.0.1:{}/api/v1",
         bed.forward("prometheus", 9090)
@@ -52,6 +52,11 @@ async fn prometheus_knows_the_node(bed: &Bed) {
     )
     .await;
     assert_ne!(found["data"]["result"], serde_json::json!([]), "{found}");
+    let rules = json(&format!("{base}/rules"), None).await;
+    let rule = &rules["data"]["groups"][0]["rules"][0];
+    assert_eq!(rule["name"], "LastInstallationFailed", "{rules}");
+    assert_ne!(rule["health"], "err", "{rules}");
+    assert_eq!(rule["alerts"], serde_json::json!([]), "{rules}");
 }
 
 /// Each line of the pod's log is a document of the store, also the first: it is older than the index.

@@ -21,6 +21,9 @@ use tracing::Instrument;
 /// How many calls a busy step makes: more than the SDK's own queue would hold.
 pub(crate) const CALLS: usize = 5_000;
 
+/// How many steps a run of many has: more than the metrics name.
+pub(crate) const MANY: usize = 300;
+
 /// The name of this "test".
 pub(crate) const NAME: &str = "driver::run";
 
@@ -38,9 +41,28 @@ async fn drive() {
     let profile = settings.profile.clone().unwrap_or_default();
     let identity = RunIdentity::random();
     let telemetry = Telemetry::start(&settings, &Otel::from_env(), &identity, LogTarget::Stdout);
+    let bundle = settings
+        .bundle
+        .as_ref()
+        .map_or("lens".to_owned(), |it| it.display().to_string());
+    let mode = match profile.as_str() {
+        "look" => Mode::Preview,
+        _ => Mode::Apply,
+    };
+    if mode == Mode::Apply {
+        telemetry.pending(&bundle);
+    }
+    if ["look", "again"].contains(&profile.as_str()) {
+        telemetry.was_current();
+    }
+    if profile == "refused" {
+        telemetry.not_begun(Class::Forbidden);
+        println!("run ended: 0 ms, failed: true");
+        return finish(telemetry).await;
+    }
     let info = RunInfo {
         id: identity.id,
-        bundle: "lens".to_owned(),
+        bundle,
         profile: settings.profile.clone(),
         namespace: "first".to_owned(),
         trace_id: telemetry.trace_id(),
@@ -50,7 +72,7 @@ async fn drive() {
     let report = engine::run(Run {
         info,
         graph: graph(&profile),
-        mode: Mode::Apply,
+        mode,
         pacing: Pacing::default(),
         reporters: Reporters::new().with(telemetry.reporter()),
         stop: CancellationToken::new(),
@@ -65,6 +87,10 @@ async fn drive() {
         // The test makes the collector come up only now.
         wait_for_a_line();
     }
+    finish(telemetry).await;
+}
+
+async fn finish(telemetry: Telemetry) {
     let began = Instant::now();
     let delivery = telemetry.finish().await;
     println!("finished: {} ms, {delivery}", began.elapsed().as_millis());
@@ -105,6 +131,21 @@ fn graph(profile: &str) -> Graph {
         &schema,
         Thing::new("database", Nature::Absent { calls }),
     );
+    if profile == "flaky" {
+        add(&mut graph, &schema, Thing::new("server", Nature::Flaky));
+    }
+    if profile == "many" {
+        for number in 0..MANY {
+            let options = options();
+            let thing = Thing::new("one", Nature::There);
+            graph.step(
+                schema.child(&number.to_string()),
+                Vec::new(),
+                options,
+                thing,
+            );
+        }
+    }
     if profile == "failing" {
         add(&mut graph, &schema, Thing::new("migrate", Nature::Broken));
         let applications = StepId::new("applications");
@@ -119,13 +160,16 @@ fn graph(profile: &str) -> Graph {
 }
 
 fn add(graph: &mut engine::GraphBuilder, group: &StepId, thing: Thing) {
-    let options = StepOptions {
+    graph.step(group.child(thing.name), Vec::new(), options(), thing);
+}
+
+fn options() -> StepOptions {
+    StepOptions {
         kind: "memory.thing",
         timeout: Duration::from_mins(1),
         no_progress: None,
         optional: false,
-    };
-    graph.step(group.child(thing.name), Vec::new(), options, thing);
+    }
 }
 
 /// Something in memory.
@@ -142,6 +186,10 @@ enum Nature {
     Held { free: Arc<AtomicBool> },
     /// Made by a change of so many calls.
     Absent { calls: usize },
+    /// Current at once.
+    There,
+    /// Cannot be looked at, once.
+    Flaky,
     /// Never current.
     Broken,
 }
@@ -161,11 +209,11 @@ impl From<Make> for Difference {
 
 #[derive(Debug, thiserror::Error)]
 #[error("thing {0} is broken")]
-struct Broken(&'static str);
+struct Broken(&'static str, Class);
 
 impl Failure for Broken {
     fn class(&self) -> Class {
-        Class::Diverged
+        self.1
     }
 
     fn kind(&self) -> &'static str {
@@ -206,12 +254,16 @@ impl Resource for Thing {
     async fn observe(&self) -> Result<u32, Broken> {
         tracing::info!(target: "firstlight::providers::memory", "looking");
         tracing::debug!(target: "hyper::client", "never exported");
-        Ok(self.looks.fetch_add(1, Ordering::SeqCst))
+        let looks = self.looks.fetch_add(1, Ordering::SeqCst);
+        match (&self.nature, looks) {
+            (Nature::Flaky, 0) => Err(Broken(self.name, Class::Unavailable)),
+            _ => Ok(looks),
+        }
     }
 
     fn plan(&self, looks: &u32) -> Result<Plan<Make>, Broken> {
         match (&self.nature, looks) {
-            (Nature::Broken, _) => Err(Broken(self.name)),
+            (Nature::Broken, _) => Err(Broken(self.name, Class::Diverged)),
             (Nature::Slow, 0) => Ok(Plan::InProgress(Waiting::unavailable(format!(
                 "thing {}: 0 of 1 ready",
                 self.name

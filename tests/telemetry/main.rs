@@ -4,13 +4,20 @@
 
 mod absent;
 mod child;
+mod drifting;
 mod driver;
+mod guarded;
+mod installations;
 mod job;
 mod late;
 mod live;
+mod metrics;
 mod out;
+mod questions;
 mod received;
+mod records;
 mod restarts;
 mod told;
 mod tree;
+mod variables;
 mod wire;

@@ -34,6 +34,11 @@ impl Collector {
         Self { at, before }
     }
 
+    /// One that no other test sends to, from its beginning.
+    pub(crate) fn of(at: Otelcol) -> Self {
+        Self { at, before: 0 }
+    }
+
     /// Where it takes this protocol.
     pub(crate) fn endpoint(&self, protocol: &str) -> &str {
         match protocol {
@@ -131,6 +136,17 @@ impl Received {
                 self.metrics.insert(text(&metric["name"]), metric.clone());
             }
         }
+    }
+
+    /// The signals of which something came.
+    pub(crate) fn signals(&self) -> BTreeSet<&'static str> {
+        let all = [
+            ("logs", self.records.is_empty()),
+            ("metrics", self.metrics.is_empty()),
+            ("traces", self.spans.is_empty()),
+        ];
+        let came = all.into_iter().filter(|(_, is_empty)| !is_empty);
+        came.map(|(signal, _)| signal).collect()
     }
 
     /// The one span of this name.

@@ -17,6 +17,8 @@ packages=(
   buildah busybox-static gcc libc6-dev maven unzip "postgresql-$POSTGRES_VERSION" pgbouncer
   # the agent's static binary; tests and scripts
   musl-tools curl jq shellcheck
+  # the page of a run is looked at in a browser, with a font to measure by
+  chromium fonts-dejavu-core
 )
 
 missing_packages() {

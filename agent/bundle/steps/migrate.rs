@@ -22,6 +22,8 @@ const KEYS: &[&str] = &[
     "drift",
 ];
 const FORM: &str = "V<number>__<words>.sql, as in V0001__clusters.sql, or R__<words>.sql";
+/// What whoever comes from another tool is to know.
+const ANY_NAME: &str = "with `order: filename` a file may have any name, and names are the order";
 
 /// The longest name that Postgres keeps.
 const LONGEST_NAME: usize = 63;
@@ -185,7 +187,8 @@ fn file(path: &Path, by_name: bool, context: Context<'_>) -> Option<MigrationFil
         Ok(parsed) => parsed,
         Err(hint) => {
             let what = "the name of a migration is ".to_owned() + FORM;
-            context.found().add(whole(what).hint_if(hint));
+            let mistake = whole(what).hint_if(hint);
+            context.found().add(mistake.hint(ANY_NAME));
             return None;
         }
     };

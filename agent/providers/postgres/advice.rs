@@ -80,7 +80,7 @@ const ADVICE: &[(&str, Of, &str)] = &[
     (
         "23P01",
         Of::Text,
-        "the row overlaps one that is there: find both by the detail above, and move or remove one",
+        "the row overlaps one that is there: find both, and move or remove one",
     ),
     (
         "25001",

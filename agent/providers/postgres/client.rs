@@ -9,6 +9,7 @@ mod connection;
 mod direct;
 mod notices;
 mod open;
+mod pipeline;
 mod session;
 mod tls;
 mod trust;
@@ -23,8 +24,9 @@ use tokio::sync::{OnceCell, Semaphore};
 use crate::secret::{Credential, Secrets, Sensitive};
 
 use super::error::Error;
-pub(super) use answers::{Each, Interrupted, Row, Texts};
+pub(super) use answers::{Interrupted, Row, Texts};
 use connection::Connection;
+pub(super) use pipeline::{Heard, Text};
 pub(super) use session::Session;
 pub use tls::Tls;
 pub use trust::Distrust;

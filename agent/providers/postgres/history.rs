@@ -34,11 +34,21 @@ pub(super) struct Entry<'a> {
     pub(super) file: &'a str,
     pub(super) checksum: &'a str,
     pub(super) statements: usize,
-    /// In milliseconds; none if the statements were timed one by one.
-    pub(super) duration: Option<u128>,
+    pub(super) took: Took,
     pub(super) trace_id: Option<&'a str>,
     /// Who says that the database has had it, if it was not run by us.
     pub(super) adopted_from: Option<&'a str>,
+}
+
+/// How long a file has taken.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Took {
+    /// It was not run.
+    Nothing,
+    /// As long as the transaction that the row is written in.
+    Transaction,
+    /// As long as its statements, which were timed one by one.
+    Statements,
 }
 
 /// What a database has: nothing, the table of the first release, or all of [`CREATE`].
@@ -113,11 +123,14 @@ GRANT SELECT ON firstlight.schema_statements TO PUBLIC;";
 
 /// All of the history, oldest first; empty where there is none.
 pub(super) async fn read(session: &mut Session) -> Result<Vec<Applied>, Error> {
-    let order = match shape(session).await? {
-        0 => return Ok(Vec::new()),
-        1 => "version",
-        _ => "id",
-    };
+    match shape(session).await? {
+        0 => Ok(Vec::new()),
+        1 => rows(session, "version").await,
+        _ => rows(session, "id").await,
+    }
+}
+
+async fn rows(session: &mut Session, order: &str) -> Result<Vec<Applied>, Error> {
     let sql = format!(
         "SELECT version::text, file, checksum, \
                 format('%s UTC by firstlight %s', \
@@ -131,13 +144,14 @@ pub(super) async fn read(session: &mut Session) -> Result<Vec<Applied>, Error> {
     rows.iter().map(applied).collect()
 }
 
-/// Makes the tables what this agent needs; the caller holds the lock.
-pub(super) async fn prepare(session: &mut Session) -> Result<(), Error> {
-    let history = match shape(session).await? {
-        0 => CREATE,
-        1 => UPGRADE,
-        _ => return Ok(()),
+/// The same, once the tables are what this agent needs; the caller holds the lock.
+pub(super) async fn prepare(session: &mut Session) -> Result<Vec<Applied>, Error> {
+    let is_new = match shape(session).await? {
+        0 => true,
+        1 => false,
+        _ => return rows(session, "id").await,
     };
+    let history = if is_new { CREATE } else { UPGRADE };
     // All or nothing; a dashboard that reads the table must not queue up behind us for long.
     let sql = format!("BEGIN; SET LOCAL lock_timeout = '3s'; {history} {STATEMENTS} COMMIT");
     let made = session
@@ -147,7 +161,11 @@ pub(super) async fn prepare(session: &mut Session) -> Result<(), Error> {
         error.needing(
             "CREATE on the database, and the ownership of schema firstlight if it is there",
         )
-    })
+    })?;
+    if is_new {
+        return Ok(Vec::new());
+    }
+    rows(session, "id").await
 }
 
 /// The statement that writes a row, and answers with its transaction. It stands in one text with
@@ -157,15 +175,15 @@ pub(super) fn insert(entry: &Entry<'_>) -> String {
         .version
         .map_or_else(|| "NULL".to_owned(), |version| version.to_string());
     let file = quote::literal(entry.file);
-    let duration = entry.duration.map_or_else(
-        || {
-            format!(
-                "(SELECT coalesce(sum(extract(epoch FROM finished_at - started_at) * 1000), 0) \
-                  FROM firstlight.schema_statements WHERE file = {file})"
-            )
-        },
-        |millis| millis.to_string(),
-    );
+    let millis = |seconds: &str| format!("extract(epoch FROM {seconds}) * 1000");
+    let duration = match entry.took {
+        Took::Nothing => "0".to_owned(),
+        Took::Transaction => millis("clock_timestamp() - transaction_timestamp()"),
+        Took::Statements => format!(
+            "(SELECT coalesce(sum({}), 0) FROM firstlight.schema_statements WHERE file = {file})",
+            millis("finished_at - started_at")
+        ),
+    };
     format!(
         "INSERT INTO firstlight.schema_history \
          (version, description, file, checksum, statements, duration_ms, agent_version, trace_id, \

@@ -79,8 +79,7 @@ async fn open(server: &Server, database: &str) -> Result<Holder, Error> {
             holder,
         }));
     }
-    history::prepare(&mut session).await?;
-    let applied = history::read(&mut session).await?;
+    let applied = history::prepare(&mut session).await?;
     Ok(Holder {
         session,
         applied,

@@ -181,6 +181,21 @@ impl<'a> Statement<'a> {
         Some((body, self.start + token.at + before))
     }
 
+    /// Whether it calls this function, be it in the text of a block. What a function that it calls
+    /// does in turn is not seen.
+    pub(super) fn calls(&self, function: &str) -> bool {
+        let calls = |text| {
+            let mut tokens = Lexer::new(text).filter(|token| token.kind != Kind::Blank);
+            tokens.any(|token| token.is_word(function))
+                && tokens.next().is_some_and(|token| token.is_sign("("))
+        };
+        let block = self
+            .words(1)
+            .iter()
+            .any(|word| word.eq_ignore_ascii_case("DO"));
+        calls(self.sql) || (block && self.body().is_some_and(|(body, _)| calls(body)))
+    }
+
     /// Whether these bare words stand side by side, outside of parentheses.
     fn has(&self, words: &[&str]) -> bool {
         let mut met = 0;

@@ -62,6 +62,63 @@ impl Reader {
         self.text(name).and_then(|value| self.number(name, &value))
     }
 
+    pub(super) fn count(&mut self, name: &str) -> Option<u32> {
+        let text = self.text(name)?;
+        let count = text.parse().ok();
+        if count.is_none() {
+            self.mistake(name, format!("{text} is not a number of 0 or more"));
+        }
+        count
+    }
+
+    /// Whether the trace of the caller is taken on and handed on. Of the propagators only the
+    /// W3C's own says anything here: there is no baggage.
+    pub(super) fn propagates(&mut self) -> bool {
+        const NAME: &str = "OTEL_PROPAGATORS";
+        let Some(list) = self.text(NAME) else {
+            return true;
+        };
+        let mut propagates = false;
+        for name in list
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+        {
+            match name {
+                "tracecontext" => propagates = true,
+                "baggage" | "none" => {}
+                other => {
+                    let reason = format!(
+                        "{other} is not a propagator that firstlight has: tracecontext, baggage or none"
+                    );
+                    self.mistake(NAME, reason);
+                }
+            }
+        }
+        propagates
+    }
+
+    /// Tells who wants other points of metrics than there are.
+    pub(super) fn only_cumulative(&mut self) {
+        for (name, only) in [
+            (
+                "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+                "cumulative",
+            ),
+            (
+                "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+                "explicit_bucket_histogram",
+            ),
+        ] {
+            match self.text(name) {
+                Some(other) if !other.eq_ignore_ascii_case(only) => {
+                    self.mistake(name, format!("{other} is not what firstlight has: {only}"));
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// `key=value` pairs with percent-encoded values.
     pub(super) fn pairs(&mut self, name: &str) -> Vec<(String, String)> {
         let text = self.text(name).unwrap_or_default();

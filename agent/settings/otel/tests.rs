@@ -1,6 +1,8 @@
 use super::reader::percent_decoded;
 use super::*;
 
+const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318");
+
 fn read(variables: &[(&str, &str)]) -> Otel {
     let owned = variables
         .iter()
@@ -151,6 +153,96 @@ fn the_sdk_can_be_turned_off() {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://x"),
     ]);
     assert_eq!(otel, Otel::default());
+}
+
+#[test]
+fn a_caller_s_trace_is_taken_on_unless_the_propagators_say_otherwise() {
+    let parent = (
+        "TRACEPARENT",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    );
+    let otel = |propagators| read(&[parent, ("OTEL_PROPAGATORS", propagators), ENDPOINT]);
+    for (propagators, is_taken) in [
+        ("", true),
+        ("tracecontext,baggage", true),
+        ("baggage", false),
+        ("none", false),
+        ("b3, tracecontext", true),
+    ] {
+        let otel = otel(propagators);
+        assert_eq!(otel.propagates, is_taken, "{propagators}");
+        assert_eq!(otel.traceparent.is_some(), is_taken, "{propagators}");
+    }
+    assert_eq!(
+        mistakes(&otel("b3")),
+        [
+            "environment variable OTEL_PROPAGATORS is wrong: b3 is not a propagator that firstlight has: tracecontext, baggage or none"
+        ]
+    );
+}
+
+#[test]
+fn limits_have_a_common_and_an_own_variable() {
+    let limits = read(&[
+        ("OTEL_ATTRIBUTE_COUNT_LIMIT", "9"),
+        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "100"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "8"),
+        ("OTEL_SPAN_EVENT_COUNT_LIMIT", "7"),
+        ("OTEL_SPAN_LINK_COUNT_LIMIT", "0"),
+        ("OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", "50"),
+    ])
+    .limits;
+    let wanted = Limits {
+        span_attributes: 8,
+        span_value_length: 100,
+        span_events: 7,
+        span_links: 0,
+        event_attributes: 9,
+        link_attributes: 9,
+        record: RecordLimits {
+            attributes: 9,
+            value_length: 50,
+        },
+    };
+    assert_eq!(limits, wanted);
+    let otel = read(&[ENDPOINT, ("OTEL_SPAN_EVENT_COUNT_LIMIT", "-1")]);
+    assert_eq!(otel.limits, Limits::default());
+    assert_eq!(
+        mistakes(&otel),
+        [
+            "environment variable OTEL_SPAN_EVENT_COUNT_LIMIT is wrong: -1 is not a number of 0 or more"
+        ]
+    );
+}
+
+#[test]
+fn what_means_nothing_here_is_said() {
+    let otel = read(&[
+        ENDPOINT,
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "4096"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta"),
+        (
+            "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+            "explicit_bucket_histogram",
+        ),
+    ]);
+    assert_eq!(
+        otel.unheeded,
+        [
+            "environment variable OTEL_BSP_MAX_QUEUE_SIZE has no effect here: what waits is bounded in bytes, by FIRSTLIGHT_SPOOL_LIMIT"
+        ]
+    );
+    assert_eq!(
+        mistakes(&otel),
+        [
+            "environment variable OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE is wrong: delta is not what firstlight has: cumulative"
+        ]
+    );
+    assert!(
+        read(&[("OTEL_BSP_MAX_QUEUE_SIZE", "1")])
+            .unheeded
+            .is_empty()
+    );
 }
 
 #[test]

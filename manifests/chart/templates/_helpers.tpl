@@ -7,7 +7,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{/* What the ConfigMap holds. A run without an endpoint has no trace that a check could look for. */}}
 {{- define "firstlight.values" -}}
 {{- $own := dict }}
-{{- if not .Values.otlpEndpoint }}
+{{- if not .Values.telemetry.endpoint }}
 {{- $own = dict "telemetry" (dict "enabled" false) }}
 {{- end }}
 {{- toYaml (merge (deepCopy .Values.values) $own) }}
@@ -103,9 +103,43 @@ containers:
       seccompProfile: { type: RuntimeDefault }
     volumeMounts:
       - { name: values, mountPath: /config, readOnly: true }
+      {{- with .Values.telemetry }}
+      {{- if include "firstlight.telemetry.ca" . }}
+      - { name: telemetry-ca, mountPath: /telemetry/ca, readOnly: true }
+      {{- end }}
+      {{- if and .endpoint .client.secret }}
+      - { name: telemetry-client, mountPath: /telemetry/client, readOnly: true }
+      {{- end }}
+      {{- if and .endpoint .spool.limit }}
+      - { name: spool, mountPath: /spool }
+      {{- end }}
+      {{- end }}
 volumes:
   - name: values
     configMap: { name: firstlight-values }
+  {{- with .Values.telemetry }}
+  {{- with include "firstlight.telemetry.ca" . }}
+  - name: telemetry-ca
+    {{- . | nindent 4 }}
+  {{- end }}
+  {{- if and .endpoint .client.secret }}
+  - name: telemetry-client
+    secret: { secretName: {{ .client.secret }} }
+  {{- end }}
+  {{- if and .endpoint .spool.limit }}
+  - name: spool
+    emptyDir: { sizeLimit: {{ .spool.sizeLimit }} }
+  {{- end }}
+  {{- end }}
+{{- end }}
+
+{{/* The volume of the authority that the collector's certificate is checked with; none if none is named. */}}
+{{- define "firstlight.telemetry.ca" -}}
+{{- if and .endpoint .ca.secret -}}
+secret: { secretName: {{ .ca.secret }} }
+{{- else if and .endpoint .ca.configMap -}}
+configMap: { name: {{ .ca.configMap }} }
+{{- end }}
 {{- end }}
 
 {{- define "firstlight.env" -}}
@@ -128,11 +162,44 @@ volumes:
 - name: TRACESTATE
   valueFrom: { fieldRef: { fieldPath: "metadata.annotations['firstlight.dev/tracestate']" } }
 - { name: OTEL_SERVICE_NAME, value: firstlight }
-{{- with tpl .Values.otlpEndpoint . }}
+{{- with tpl .Values.telemetry.endpoint . }}
 - { name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ quote . }} }
-- { name: OTEL_EXPORTER_OTLP_PROTOCOL, value: http/protobuf }
+{{ include "firstlight.telemetry.env" $.Values.telemetry }}
 {{- end }}
 {{- with .Values.env }}
 {{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* The standard variables of OpenTelemetry, and where what is not taken at once waits. */}}
+{{- define "firstlight.telemetry.env" -}}
+- { name: OTEL_EXPORTER_OTLP_PROTOCOL, value: {{ .protocol }} }
+{{- with .headers.secret }}
+- name: OTEL_EXPORTER_OTLP_HEADERS
+  valueFrom: { secretKeyRef: { name: {{ . }}, key: {{ $.headers.key }} } }
+{{- end }}
+{{- if include "firstlight.telemetry.ca" . }}
+- { name: OTEL_EXPORTER_OTLP_CERTIFICATE, value: /telemetry/ca/{{ .ca.key }} }
+{{- end }}
+{{- if .client.secret }}
+- { name: OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE, value: /telemetry/client/{{ .client.certificate }} }
+- { name: OTEL_EXPORTER_OTLP_CLIENT_KEY, value: /telemetry/client/{{ .client.key }} }
+{{- end }}
+{{- with .resourceAttributes }}
+{{- $pairs := list }}
+{{- range $name, $value := . }}
+{{- $pairs = append $pairs (printf "%s=%s" $name ($value | urlquery | replace "+" "%20")) }}
+{{- end }}
+- { name: OTEL_RESOURCE_ATTRIBUTES, value: {{ join "," $pairs | quote }} }
+{{- end }}
+{{- with .sampler.name }}
+- { name: OTEL_TRACES_SAMPLER, value: {{ . }} }
+{{- end }}
+{{- with .sampler.argument }}
+- { name: OTEL_TRACES_SAMPLER_ARG, value: {{ quote . }} }
+{{- end }}
+{{- with .spool.limit }}
+- { name: FIRSTLIGHT_SPOOL_DIR, value: /spool }
+- { name: FIRSTLIGHT_SPOOL_LIMIT, value: {{ . }} }
 {{- end }}
 {{- end }}

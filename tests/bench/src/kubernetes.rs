@@ -55,14 +55,16 @@ pub(crate) async fn measure(program: &Path, sizes: &[usize]) -> Result<Vec<Case>
     Ok(cases)
 }
 
-async fn client(cluster: &Cluster) -> Result<Client, Failure> {
+/// The administrator.
+pub(crate) async fn client(cluster: &Cluster) -> Result<Client, Failure> {
     let kubeconfig = Kubeconfig::read_from(&cluster.kubeconfig)?;
     let options = KubeConfigOptions::default();
     let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
     Ok(Client::try_from(config)?)
 }
 
-fn kubectl(cluster: &Cluster, arguments: &[&str]) -> Result<(), Failure> {
+/// Does as a user would.
+pub(crate) fn kubectl(cluster: &Cluster, arguments: &[&str]) -> Result<(), Failure> {
     let output = cluster.kubectl()?.args(arguments).output()?;
     if output.status.success() {
         return Ok(());

@@ -1,7 +1,8 @@
 //! Measures firstlight beside the tools that people use instead.
 //!
-//! `bench PROGRAM FOLDER kubernetes|postgres [SIZE…]`: the release build of firstlight, where the
-//! results go, and how many objects or files there are in a case.
+//! `bench PROGRAM FOLDER kubernetes|postgres|telemetry [SIZE…]`: the release build of firstlight,
+//! where the results go, and how many objects or files there are in a case. Telemetry is also
+//! measured in the quickstart, for which size 0 stands.
 //! `bench alone FOLDER DATABASE`: what the second starts to measure the step of migrations alone.
 
 mod alone;
@@ -11,8 +12,12 @@ mod load;
 mod meter;
 mod migrations;
 mod postgres;
+mod quickstart;
 mod results;
+mod spans;
+mod telemetry;
 mod tool;
+mod watched;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -35,7 +40,7 @@ async fn main() -> Result<(), Failure> {
     let sizes: Vec<usize> = arguments
         .map(|text| text.parse())
         .collect::<Result<_, _>>()?;
-    let or = |usual: [usize; 3]| {
+    let or = |usual: &[usize]| {
         if sizes.is_empty() {
             usual.to_vec()
         } else {
@@ -43,9 +48,13 @@ async fn main() -> Result<(), Failure> {
         }
     };
     let cases = match what.as_str() {
-        "kubernetes" => kubernetes::measure(&program, &or([100, 500, 2000])).await?,
-        "postgres" => postgres::measure(&program, &or([1, 100, 1000]))?,
-        _ => return Err(format!("{what} cannot be measured; kubernetes and postgres can").into()),
+        "kubernetes" => kubernetes::measure(&program, &or(&[100, 500, 2000])).await?,
+        "postgres" => postgres::measure(&program, &or(&[1, 100, 1000]))?,
+        "telemetry" => telemetry::measure(&program, &or(&[0, 5000])).await?,
+        _ => {
+            let what = format!("{what} cannot be measured; kubernetes, postgres and telemetry can");
+            return Err(what.into());
+        }
     };
     results::keep(&folder, &what, &cases)
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::Failure;
+use crate::spans::Spans;
 use crate::tool::Cost;
 
 /// One case beside one other tool.
@@ -22,6 +23,19 @@ pub(crate) struct Case {
     ratio: f64,
     #[serde(flatten)]
     traffic: Option<Traffic>,
+    #[serde(flatten)]
+    weight: Option<Weight>,
+}
+
+/// What a run worked, what it held in memory at once, and what became of its spans.
+#[derive(Serialize)]
+pub(crate) struct Weight {
+    pub(crate) ours_cpu_seconds: f64,
+    pub(crate) peer_cpu_seconds: f64,
+    pub(crate) ours_peak_mib: u64,
+    pub(crate) peer_peak_mib: u64,
+    #[serde(flatten)]
+    pub(crate) spans: Spans,
 }
 
 /// What went to and fro, where that was counted.
@@ -49,6 +63,21 @@ impl Case {
             peer_seconds: rounded(peer),
             ratio: rounded(ours / peer),
             traffic: None,
+            weight: None,
+        }
+    }
+
+    /// By time and memory.
+    pub(crate) fn weighed(
+        what: String,
+        ours: Duration,
+        peer_name: &'static str,
+        peer: Duration,
+        weight: Weight,
+    ) -> Self {
+        Self {
+            weight: Some(weight),
+            ..Self::timed(what, ours, peer_name, peer)
         }
     }
 
@@ -97,13 +126,17 @@ pub(crate) fn keep(folder: &Path, what: &str, cases: &[Case]) -> Result<(), Fail
 const README: &str = "README.md";
 
 fn table(cases: &[Case]) -> String {
-    let counted = cases.iter().any(|case| case.traffic.is_some());
     let mut text = "| case | firstlight | beside | takes | ratio |".to_owned();
-    text += if counted {
-        " requests | KiB |\n| --- | --- | --- | --- | --- | --- | --- |\n"
-    } else {
-        "\n| --- | --- | --- | --- | --- |\n"
+    let (names, lines) = match cases.first() {
+        Some(Case {
+            traffic: Some(_), ..
+        }) => (" requests | KiB |", " --- | --- |"),
+        Some(Case {
+            weight: Some(_), ..
+        }) => (" CPU s | peak MiB | spans |", " --- | --- | --- |"),
+        _ => ("", ""),
     };
+    let _ = writeln!(text, "{names}\n| --- | --- | --- | --- | --- |{lines}");
     for case in cases {
         let _ = write!(
             text,
@@ -118,6 +151,17 @@ fn table(cases: &[Case]) -> String {
                 traffic.peer_requests,
                 traffic.ours_bytes / 1024,
                 traffic.peer_bytes / 1024,
+            );
+        }
+        if let Some(weight) = &case.weight {
+            let Spans { made, arrived } = weight.spans;
+            let _ = write!(
+                text,
+                " {:.2} / {:.2} | {} / {} | {arrived} of {made} |",
+                weight.ours_cpu_seconds,
+                weight.peer_cpu_seconds,
+                weight.ours_peak_mib,
+                weight.peer_peak_mib,
             );
         }
         text.push('\n');

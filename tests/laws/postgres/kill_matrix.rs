@@ -223,39 +223,35 @@ async fn undisturbed(bed: &Bed) -> (String, Vec<Point>) {
     )
 }
 
-/// Each request that changes something is one boundary, and the next one another: only of what is
-/// for good as soon as it is done does it matter whether the agent knows.
+/// Each request that changes something is one boundary. That its answer is lost is for the server the
+/// same as that the next request is, and the agent forgets all but one thing: that it has sent a
+/// COMMIT.
 fn points(requests: &[String]) -> Vec<Point> {
     let mut points = Vec::new();
-    let (mut file, mut last, mut open) = (0, false, false);
+    let (mut file, mut last) = (0, false);
     for (request, sql) in requests.iter().enumerate() {
         let label: String = sql.split_whitespace().collect::<Vec<_>>().join(" ");
         let label: String = label.chars().take(60).collect();
-        let begins = ["BEGIN", "START"]
-            .iter()
-            .any(|word| label.starts_with(word));
-        let reads = ["SELECT", "RESET", "SET search", "SET lock"]
-            .iter()
-            .any(|word| label.starts_with(word));
-        open |= begins;
+        let reads = ["SELECT", "SET search", "SET lock"];
+        let reads = reads.iter().any(|word| label.starts_with(word))
+            || label.starts_with("RESET") && !sql.contains("INSERT");
         let ends = sql == "COMMIT";
+        let mut add = |face| {
+            points.push(Point {
+                request,
+                face,
+                file,
+                label: label.clone(),
+            });
+        };
         if !reads || label.contains("pg_try_advisory_lock") {
-            let mut add = |face| {
-                points.push(Point {
-                    request,
-                    face,
-                    file,
-                    label: label.clone(),
-                });
-            };
             add(Face::Before);
-            if ends || !open {
-                add(Face::After);
-            }
+        }
+        if ends {
+            add(Face::After);
         }
         last |= sql.contains("INSERT INTO firstlight.schema_history");
         if ends {
-            open = false;
             file += usize::from(std::mem::take(&mut last));
         }
     }
@@ -379,7 +375,12 @@ async fn strike(kind: Kind, matrix: &mut Matrix) {
 async fn kill_agents(matrix: &mut Matrix) {
     let (_postgres, bed) = server().await;
     let bed = Arc::new(bed);
-    let (expected, points) = undisturbed(&bed).await;
+    let (expected, mut points) = undisturbed(&bed).await;
+    // What a COMMIT was sent for dies with the agent, so an answer that it does not get is the next
+    // request that it does not send; but for the last one, which has no next.
+    let last = points.pop();
+    points.retain(|point| point.face == Face::Before);
+    points.extend(last);
     let namespace = Arc::new(Namespace::new(&bed.at));
     let places = Arc::new(Semaphore::new(4));
     let runs = points.into_iter().map(|point| {

@@ -241,11 +241,12 @@ async fn an_error_in_a_file_is_shown_where_it_is() {
     insta::assert_snapshot!(
         fails("-- one\nSELECT 1;\n\n-- two; three\nINSERT INTO nodes VALUES (1);\nSELECT 2;\n").await,
         @r#"
-        sql/V0002__test.sql:5:1: duplicate key value violates unique constraint "nodes_pkey" (23505); Key (id)=(1) already exists.
+        sql/V0002__test.sql:5:1: duplicate key value violates unique constraint "nodes_pkey" (23505)
         5 | INSERT INTO nodes VALUES (1);
           | ^
         of table public.nodes, constraint nodes_pkey
         the row is there already: say ON CONFLICT DO NOTHING, or remove the doubles before the index is made
+        the log of the server names the row: its values are not shown here
         "#
     );
     insta::assert_snapshot!(
@@ -267,15 +268,58 @@ async fn an_error_in_a_file_is_shown_where_it_is() {
         )
         .await,
         @r#"
-        sql/V0002__test.sql:2:26: insert or update on table "a" violates foreign key constraint "a_id_fkey" (23503); Key (id)=(2) is not present in table "nodes".
+        sql/V0002__test.sql:2:26: insert or update on table "a" violates foreign key constraint "a_id_fkey" (23503)
         2 | INSERT INTO a VALUES (2);
           |                          ^
         of table public.a, constraint a_id_fkey
         the other table has no such row, or this one is still referred to: insert parents first, delete children first
+        the log of the server names the row: its values are not shown here
         "#
     );
     let tables = "SELECT string_agg(tablename, ' ') FROM pg_tables WHERE schemaname = 'public'";
     assert_eq!(bed.value(&database, tables).await, "nodes");
+}
+
+#[tokio::test]
+async fn a_file_that_goes_back_to_a_savepoint_fails_all_the_same() {
+    let bed = Bed::shared();
+    let database = bed.database("savepoint").await;
+    let sql =
+        "CREATE TABLE a (); SAVEPOINT s; CREATE TABLE b ();\nROLLBACK TO s; CREATE TABLE c ();";
+    law::changes(migrations(bed.server(), &database, vec![file(1, sql)])).await;
+    let tables = "SELECT string_agg(tablename, ' ' ORDER BY tablename) FROM pg_tables \
+                  WHERE schemaname = 'public'";
+    assert_eq!(bed.value(&database, tables).await, "a c");
+    let wrong = "SAVEPOINT s; CREATE TABLE d ();\nSELECT 1/0;\nROLLBACK TO s; CREATE TABLE e ();";
+    let files = vec![file(1, sql), file(2, wrong)];
+    let (_, what, _) = law::fails(migrations(bed.server(), &database, files)).await;
+    assert!(
+        what.starts_with("sql/V0002__test.sql:2:1: division by zero (22012)"),
+        "{what}"
+    );
+    assert_eq!(bed.value(&database, tables).await, "a c");
+}
+
+#[tokio::test]
+async fn of_thousands_of_statements_the_first_that_fails_is_named_and_nothing_stays() {
+    let bed = Bed::shared();
+    let database = bed.database("thousands").await;
+    let rows = (1..=1500).map(|id| format!("INSERT INTO rows VALUES ({id});\n"));
+    let good = rows.collect::<Vec<_>>().concat();
+    let sql = format!("CREATE TABLE rows (id int CHECK (id < 1501));\n{good}");
+    let wrong = format!("{sql}INSERT INTO rows VALUES (1501);\n{good}");
+    let run = |sql: &str| migrations(bed.server(), &database, vec![file(1, sql)]);
+    let (_, what, _) = law::fails(run(&wrong)).await;
+    assert!(
+        what.starts_with("sql/V0001__test.sql:1502:1: new row for relation \"rows\""),
+        "{what}"
+    );
+    law::changes(run(&sql)).await;
+    assert_eq!(
+        bed.value(&database, "SELECT count(*)::text FROM rows")
+            .await,
+        "1500"
+    );
 }
 
 #[tokio::test]
@@ -292,6 +336,12 @@ async fn what_one_file_sets_the_next_does_not_see() {
             "CREATE TEMP TABLE scratch (); SET statement_timeout = '1s';",
         ),
         file(3, "CREATE TABLE scratch (); SELECT pg_sleep(1.2);"),
+        // Only what comes first in a transaction may say this.
+        file(4, "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; SELECT 1;"),
+        file(
+            5,
+            "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1; COMMIT;",
+        ),
     ];
     law::changes(migrations(bed.server(), &database, files)).await;
     let table = "SELECT schemaname || '.' || tablename || ' of ' || tableowner \

@@ -42,6 +42,20 @@ pub struct Signed {
     pub(crate) key: String,
 }
 
+impl Signed {
+    /// The certificate, as PEM.
+    #[must_use]
+    pub fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
+    /// The private key, as PEM.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
 /// An authority of a test. All have one name, as those that an operator makes anew do.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,

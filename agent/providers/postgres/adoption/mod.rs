@@ -11,7 +11,7 @@ mod sums;
 
 use super::client::Session;
 use super::error::Error;
-use super::history::{self, Entry};
+use super::history::{self, Entry, Took};
 use super::migrations::File;
 use matching::{Candidate, Mismatch};
 
@@ -115,7 +115,7 @@ fn note(file: &File, by: &str, trace_id: Option<&str>) -> String {
         file: file.name(),
         checksum: &file.checksum,
         statements: 0,
-        duration: Some(0),
+        took: Took::Nothing,
         trace_id,
         adopted_from: Some(by),
     })

@@ -1,16 +1,17 @@
 //! What the server answers, in words that leave this folder: rows, counts and faults.
 
 use std::fmt::Write;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use futures::TryStreamExt;
 use tokio_postgres::error::{DbError, ErrorPosition};
 use tokio_postgres::types::{FromSql, Type};
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryStream};
 
 use super::super::error::Error;
 use super::super::fault::{Fault, Position};
+use super::waits::LockWait;
 
 /// A row of an answer in text, none where it is null.
 pub(in crate::providers::postgres) type Texts = Vec<Option<String>>;
@@ -22,6 +23,14 @@ pub(in crate::providers::postgres) struct Interrupted {
     pub(in crate::providers::postgres) after: usize,
     /// Why the next one was not.
     pub(in crate::providers::postgres) error: Error,
+}
+
+impl Interrupted {
+    /// Says who was in the way, if a lock was waited for in vain.
+    pub(super) fn after_wait(mut self, wait: Option<LockWait>) -> Self {
+        self.error = self.error.after(wait);
+        self
+    }
 }
 
 /// A row of an answer.
@@ -88,14 +97,20 @@ pub(super) async fn ask(
 /// them than there is memory.
 pub(in crate::providers::postgres) type Each<'a> = &'a mut (dyn FnMut(Texts) + Send);
 
-/// Carries out the statements of a text, one after another, until one fails.
-pub(super) async fn run(
-    client: &Client,
-    sql: &str,
+/// The answers to a text, as they come.
+pub(super) type Answers = Pin<Box<SimpleQueryStream>>;
+
+/// Sends a text of statements. Does not wait for answers, not even to what was sent before.
+pub(super) async fn send(client: &Client, sql: &str) -> Result<Answers, tokio_postgres::Error> {
+    Ok(Box::pin(client.simple_query_raw(sql).await?))
+}
+
+/// Takes the answers to the statements of a text, one after another, until one fails.
+pub(super) async fn read(
+    mut answers: Answers,
     count: &mut Count,
     each: Each<'_>,
 ) -> Result<(), tokio_postgres::Error> {
-    let mut answers = pin!(client.simple_query_raw(sql).await?);
     while let Some(answer) = answers.try_next().await? {
         match answer {
             SimpleQueryMessage::CommandComplete(told) => {
@@ -113,12 +128,23 @@ pub(super) async fn run(
     Ok(())
 }
 
+/// What a reader of an error that violates a constraint is told in place of its detail.
+const WITHHELD: &str = "the log of the server names the row: its values are not shown here";
+
 pub(super) fn fault(said: &DbError) -> Fault {
+    let code = said.code().code();
+    // Of a constraint or the condition of a view: the values of a row, which may be anybody's. A
+    // password in a seed file, or a name in a table, is not to get into traces and logs.
+    let detail = said.detail();
+    let withheld = detail.filter(|_| code.starts_with("23") || code.starts_with("44"));
     Fault {
-        code: said.code().code().to_owned(),
+        code: code.to_owned(),
         message: said.message().to_owned(),
-        detail: said.detail().map(str::to_owned),
-        hint: said.hint().map(str::to_owned),
+        detail: detail.xor(withheld).map(str::to_owned),
+        hint: said
+            .hint()
+            .or(withheld.map(|_| WITHHELD))
+            .map(str::to_owned),
         position: said.position().map(|position| match position {
             ErrorPosition::Original(at) => Position::Sent(*at as usize),
             ErrorPosition::Internal { position, query } => Position::Inner {

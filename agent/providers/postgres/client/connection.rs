@@ -1,9 +1,11 @@
 //! One connection: its socket, its statements, and the only place where an answer becomes an error.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 use tracing::{Instrument, Span, field, info_span};
@@ -12,9 +14,9 @@ use crate::engine::{Chain, Class, Failure};
 
 use super::super::error::Error;
 use super::Settings;
-use super::answers::{Count, Each, Interrupted, Row, Texts, ask, fault, run};
+use super::answers::{Answers, Count, Each, Interrupted, Row, Texts, ask, fault, read, send};
 use super::comment::{with_trace, within};
-use super::notices::{Current, drive};
+use super::notices::{Asking, Current, drive};
 
 /// An open connection, and the task that moves its bytes.
 pub(super) struct Connection {
@@ -63,31 +65,7 @@ impl Connection {
 
     /// Tells the server how to treat this session.
     pub(super) async fn prepare(&mut self) -> Result<(), Error> {
-        self.prepare_after("").await
-    }
-
-    /// Undoes what a migration has set, and tells it again.
-    pub(super) async fn prepare_again(&mut self) -> Result<(), Error> {
-        self.prepare_after(
-            "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; DISCARD TEMP; CLOSE ALL; \
-             DEALLOCATE ALL; UNLISTEN *;",
-        )
-        .await
-    }
-
-    async fn prepare_after(&mut self, undo: &str) -> Result<(), Error> {
-        let timeout = self.statement_timeout.map_or_else(String::new, |timeout| {
-            format!("SET statement_timeout = {};", timeout.as_millis())
-        });
-        // A server that is told of our end only by the next packet would go on with a statement,
-        // and keep our locks, for hours. Since version 14 it can look by itself.
-        let sql = format!(
-            "{undo} SELECT pg_catalog.pg_backend_pid(); SET tcp_keepalives_idle = 30; \
-             SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; \
-             SET tcp_user_timeout = '60s'; {timeout} \
-             SELECT pg_catalog.set_config('client_connection_check_interval', '1s', false) \
-             WHERE pg_catalog.current_setting('server_version_num')::int >= 140000"
-        );
+        let sql = format!("SELECT pg_catalog.pg_backend_pid(); {}", self.terms());
         let mut pid: Option<i32> = None;
         let mut first = |row: Texts| {
             let value = row.into_iter().next().flatten();
@@ -100,6 +78,30 @@ impl Connection {
             source: "the server does not number its processes".into(),
         })?;
         Ok(())
+    }
+
+    /// The statements that undo what a migration has set, and tell it again.
+    pub(super) fn anew(&self) -> String {
+        format!(
+            "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; DISCARD TEMP; CLOSE ALL; \
+             DEALLOCATE ALL; UNLISTEN *; {}",
+            self.terms()
+        )
+    }
+
+    fn terms(&self) -> String {
+        let timeout = self.statement_timeout.map_or_else(String::new, |timeout| {
+            format!("SET statement_timeout = {};", timeout.as_millis())
+        });
+        // A server that is told of our end only by the next packet would go on with a statement,
+        // and keep our locks, for hours. Since version 14 it can look by itself.
+        format!(
+            "SET tcp_keepalives_idle = 30; \
+             SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; \
+             SET tcp_user_timeout = '60s'; {timeout} \
+             SELECT pg_catalog.set_config('client_connection_check_interval', '1s', false) \
+             WHERE pg_catalog.current_setting('server_version_num')::int >= 140000"
+        )
     }
 
     pub(super) fn database(&self) -> &str {
@@ -154,9 +156,52 @@ impl Connection {
         let span = self.begin(summary);
         let mut count = Count::default();
         let sent = with_trace(sql, &span);
-        let answer = run(&self.client, &sent, &mut count, each);
+        let answer = async { read(send(&self.client, &sent).await?, &mut count, each).await };
         let answer = answer.instrument(span.clone()).await;
-        let done = self.end(&span, (summary, sql), &count, answer);
+        self.ended(&span, (summary, sql), &count, answer)
+    }
+
+    /// Sends a text whose answers are taken later, in the order of sending. Its own span begins
+    /// only when the server gets to it, so it names the one that it is going to be in.
+    pub(super) async fn send(&mut self, sql: &str) -> Result<Answers, tokio_postgres::Error> {
+        self.settled = false;
+        let sent = with_trace(sql, &Span::current());
+        send(&self.client, &sent).await
+    }
+
+    /// Takes the answers to a text that was sent.
+    pub(super) async fn take(
+        &mut self,
+        (summary, sql): (&str, &str),
+        sent: Result<Answers, tokio_postgres::Error>,
+        asked: &mut UnboundedReceiver<Asking>,
+        each: Each<'_>,
+    ) -> Result<(), Interrupted> {
+        let span = self.begin(summary);
+        let mut count = Count::default();
+        let answer = async {
+            let mut reading = pin!(read(sent?, &mut count, each));
+            loop {
+                tokio::select! {
+                    biased;
+                    answer = &mut reading => return answer,
+                    // Nothing more is there to be read: so far has the reading come.
+                    Some(asking) = asked.recv() => drop(asking),
+                }
+            }
+        };
+        let answer = answer.instrument(span.clone()).await;
+        self.ended(&span, (summary, sql), &count, answer)
+    }
+
+    fn ended(
+        &mut self,
+        span: &Span,
+        statement: (&str, &str),
+        count: &Count,
+        answer: Result<(), tokio_postgres::Error>,
+    ) -> Result<(), Interrupted> {
+        let done = self.end(span, statement, count, answer);
         done.map_err(|error| Interrupted {
             after: count.statements,
             error,

@@ -101,16 +101,24 @@ impl Session {
         let watch = self.watch();
         let answer = self.connection().simple(summary, sql, each);
         let (done, wait) = watch.over(answer).await;
-        done.map_err(|cut| Interrupted {
-            error: cut.error.after(wait),
-            ..cut
-        })
+        done.map_err(|cut| cut.after_wait(wait))
     }
 
     /// Begins a transaction: until it has ended, this session serves nobody else.
     pub(in crate::providers::postgres) async fn begin(&mut self, sql: &str) -> Result<(), Error> {
         self.connection().in_transaction = true;
         self.batch("BEGIN", sql).await
+    }
+
+    /// The same in a session that is as it was when it was opened, whatever the last script has
+    /// set. That is undone in a transaction of its own: its look at the catalog would else be the
+    /// first of this one, and only before that can a script say how isolated it is to be.
+    pub(in crate::providers::postgres) async fn begin_anew(
+        &mut self,
+        sql: &str,
+    ) -> Result<(), Error> {
+        let anew = self.connection().anew();
+        self.begin(&format!("BEGIN; {anew}; COMMIT; {sql}")).await
     }
 
     /// Ends the transaction.
@@ -122,11 +130,12 @@ impl Session {
 
     /// Makes the session as it was when it was opened, whatever the last script has set.
     pub(in crate::providers::postgres) async fn reset(&mut self) -> Result<(), Error> {
-        self.connection().prepare_again().await
+        let anew = self.connection().anew();
+        self.connection().batch("SET", &anew).await
     }
 
     /// For what may take its time or wait for others; a question of our own does neither.
-    fn watch(&mut self) -> Watch {
+    pub(super) fn watch(&mut self) -> Watch {
         let server = self.server.clone();
         let connection = self.connection();
         Watch {
@@ -137,7 +146,7 @@ impl Session {
         }
     }
 
-    fn connection(&mut self) -> &mut Connection {
+    pub(super) fn connection(&mut self) -> &mut Connection {
         self.connection
             .as_mut()
             .expect("a session has its connection until it is dropped")

@@ -53,6 +53,8 @@ pub struct Migrations {
     pub trace_id: Option<String>,
     /// How a database comes by its first history; none for by running all files.
     pub adoption: Option<Adoption>,
+    /// Whether somebody only looks: then it is told what each file does, and locks for how long.
+    pub preview: bool,
     doubt: Doubt,
 }
 
@@ -67,6 +69,7 @@ impl Migrations {
             files,
             trace_id: None,
             adoption: None,
+            preview: false,
             doubt: Doubt::default(),
         }
     }
@@ -91,6 +94,7 @@ enum Work {
         file: File,
         /// Which of the plan's files, from 1, and how many these are.
         place: (usize, usize),
+        preview: bool,
     },
 }
 
@@ -132,6 +136,7 @@ impl Resource for Migrations {
         let run = |(index, file): (usize, &File)| Work::Run {
             file: file.clone(),
             place: (index + 1, count),
+            preview: self.preview,
         };
         let adopt = self.adoption.as_ref().filter(|_| !adopted.is_empty());
         let adopt = adopt.map(|adoption| Work::Adopt {
@@ -156,7 +161,7 @@ impl Resource for Migrations {
     async fn apply(&self, change: Change) -> Result<(), Error> {
         let mut held = change.lock.take(&self.server, &self.database).await?;
         let (file, (place, count)) = match &change.work {
-            Work::Run { file, place } => (file, *place),
+            Work::Run { file, place, .. } => (file, *place),
             Work::Adopt { files, .. } => {
                 self.adopt(files, &mut held.holder).await?;
                 held.give_back();
@@ -189,9 +194,9 @@ impl Resource for Migrations {
 impl From<Change> for Difference {
     fn from(change: Change) -> Self {
         match change.work {
-            Work::Run { file, .. } => Self {
+            Work::Run { file, preview, .. } => Self {
                 verb: Verb::Run,
-                fields: file.preview(),
+                fields: if preview { file.preview() } else { Vec::new() },
                 target: file.path,
             },
             Work::Adopt { source, files } => Self {

@@ -42,6 +42,8 @@ pub(super) struct Script {
     pub(super) pieces: Vec<Piece>,
     /// Each must be answered with yes.
     pub(super) verify: Vec<Piece>,
+    /// Whether it goes back to a savepoint, behind which a failed transaction goes on.
+    pub(super) goes_back: bool,
 }
 
 impl Script {
@@ -69,6 +71,12 @@ impl Script {
         reader.gap((place.chars, &sql[place.bytes..]), changes.is_empty());
         let begin = reader.unwrap(&mut changes);
         reader.statements(&changes, &questions);
+        let goes_back = changes.iter().any(|statement| {
+            let words = statement.words(1);
+            words
+                .iter()
+                .any(|word| word.eq_ignore_ascii_case("ROLLBACK"))
+        });
         let mut piece = |statement: &&Statement<'_>| reader.piece(statement, placeholders);
         let pieces = changes.iter().map(&mut piece).collect();
         let verify = questions.iter().map(&mut piece).collect();
@@ -79,6 +87,7 @@ impl Script {
                 begin,
                 pieces,
                 verify,
+                goes_back,
             });
         }
         reader.flaws.sort();
@@ -245,12 +254,9 @@ impl Reader {
                 "name it: after an interruption it could not be found again",
             );
         }
-        if is(0, "DISCARD") && is(1, "ALL") {
-            self.flaw(
-                start,
-                "this would free the lock that keeps other runs out",
-                "leave it out: what one file sets the next does not see",
-            );
+        if let Some(hint) = frees_our_lock(statement) {
+            let what = "this would free the lock that keeps other runs out";
+            self.flaw(start, what, hint);
         }
         let temporary = ["TEMP", "TEMPORARY"]
             .iter()
@@ -282,6 +288,16 @@ impl Reader {
             resolved,
         }
     }
+}
+
+/// What to do instead of a statement that frees all locks of its session, ours among them.
+fn frees_our_lock(statement: &Statement<'_>) -> Option<&'static str> {
+    let words = statement.words(2).join(" ");
+    if words.eq_ignore_ascii_case("DISCARD ALL") {
+        return Some("leave it out: what one file sets the next does not see");
+    }
+    let frees = statement.calls("pg_advisory_unlock_all");
+    frees.then_some("free the locks of your own one by one, with pg_advisory_unlock(key)")
 }
 
 /// Whether a statement only sets something for the session.
@@ -410,6 +426,16 @@ mod tests {
             (
                 "-- firstlight: transaction=none\nDISCARD ALL",
                 32,
+                "this would free the lock that keeps other runs out",
+            ),
+            (
+                "SELECT 1;\nSELECT pg_catalog.PG_advisory_unlock_all ()",
+                10,
+                "this would free the lock that keeps other runs out",
+            ),
+            (
+                "DO $$ BEGIN PERFORM pg_advisory_unlock_all(); END $$",
+                0,
                 "this would free the lock that keeps other runs out",
             ),
             (

@@ -11,7 +11,7 @@ use crate::engine::{Class, Failure};
 
 use super::super::catalog::TOUCH;
 use super::super::error::Error;
-use super::super::history;
+use super::super::history::{self, Took};
 use super::super::quote;
 use super::catalog::{self, Found};
 use super::error::MigrationError;
@@ -20,6 +20,14 @@ use super::pending::check_begun;
 use super::progress::{self, Begun, State};
 use super::running::Running;
 use super::script::Piece;
+
+/// Who the session is to be once a state is noted.
+enum Then {
+    /// The role that is to own what the file makes.
+    Owner,
+    /// The connecting one.
+    Ourselves,
+}
 
 impl Running<'_> {
     /// Runs what is left of the file.
@@ -40,11 +48,11 @@ impl Running<'_> {
                 }
             }
         }
-        self.verify().await?;
         self.holder.session.begin("BEGIN").await?;
-        let row = history::insert(&self.entry(None));
-        let forget = progress::forget(self.file.name());
-        self.commit(&format!("{row}; {forget}")).await
+        let row = history::insert(&self.entry(Took::Statements));
+        let note = format!("{row}; {}", progress::forget(self.file.name()));
+        let behind = (self.script.pieces.len() + 1, &[][..]);
+        self.carry_through(behind, &self.script.verify, &note).await
     }
 
     /// How far the file is, looked at under the lock.
@@ -71,11 +79,11 @@ impl Running<'_> {
 
     /// A statement in a transaction of its own.
     async fn inside(&mut self, number: usize, piece: &Piece) -> Result<(), Error> {
-        self.begin("BEGIN").await?;
-        let sql = &piece.resolved.sql;
-        self.statement(number, piece, sql, &mut |_| {}).await?;
+        let begin = self.begin_as_owner("BEGIN");
+        self.holder.session.begin(&begin).await?;
         let note = self.note(number, piece, State::Done);
-        self.commit(&note).await
+        self.carry_through((number, std::slice::from_ref(piece)), &[], &note)
+            .await
     }
 
     /// A statement that no transaction may be around.
@@ -86,13 +94,16 @@ impl Running<'_> {
         outside: &Outside,
         state: Option<State>,
     ) -> Result<(), Error> {
-        self.become_owner().await?;
+        if let Some(owner) = self.become_owner() {
+            self.holder.session.batch("SET ROLE", &owner).await?;
+        }
         let found = catalog::look(&mut self.holder.session, outside, state.is_some()).await?;
         let mut sql = piece.resolved.sql.clone();
         match found {
             Found::Done if state == Some(State::Started) => {
-                self.become_ourselves().await?;
-                return self.write(number, piece, State::Done).await;
+                return self
+                    .write(number, piece, State::Done, Then::Ourselves)
+                    .await;
             }
             Found::Unknown if state == Some(State::Started) => {
                 return Err(Error::from(MigrationError::InDoubt {
@@ -108,21 +119,20 @@ impl Running<'_> {
             Found::Leftovers(indexes) => {
                 for index in indexes {
                     let drop = format!("DROP INDEX CONCURRENTLY {index}");
-                    self.statement(number, piece, &drop, &mut |_| {}).await?;
+                    self.statement(number, piece, &drop).await?;
                 }
             }
             Found::Half(finish) => sql = finish,
             Found::Done | Found::Unknown | Found::Nothing => {}
         }
-        self.become_ourselves().await?;
-        self.write(number, piece, State::Started).await?;
-        self.become_owner().await?;
+        self.write(number, piece, State::Started, Then::Owner)
+            .await?;
         let answer = self.carry_out(number, piece, outside, &sql).await;
         if let Err(error) = answer {
             return Err(self.refused(number, piece, error).await);
         }
-        self.become_ourselves().await?;
-        self.write(number, piece, State::Done).await
+        self.write(number, piece, State::Done, Then::Ourselves)
+            .await
     }
 
     async fn carry_out(
@@ -132,7 +142,7 @@ impl Running<'_> {
         outside: &Outside,
         sql: &str,
     ) -> Result<(), Error> {
-        self.statement(number, piece, sql, &mut |_| {}).await?;
+        self.statement(number, piece, sql).await?;
         if !matches!(outside, Outside::CreateIndex { .. }) {
             return Ok(());
         }
@@ -151,16 +161,26 @@ impl Running<'_> {
             return error;
         }
         // Where even this fails the statement stays in doubt, and the catalog is asked.
-        if self.become_ourselves().await.is_ok() {
-            let _ = self.write(number, piece, State::Failed).await;
-        }
+        let noted = self.write(number, piece, State::Failed, Then::Ourselves);
+        let _ = noted.await;
         error
     }
 
-    async fn write(&mut self, number: usize, piece: &Piece, state: State) -> Result<(), Error> {
+    /// Notes a state, as ourselves; all in one text, which is one transaction.
+    async fn write(
+        &mut self,
+        number: usize,
+        piece: &Piece,
+        state: State,
+        then: Then,
+    ) -> Result<(), Error> {
         let note = self.note(number, piece, state);
+        let then = match (then, self.become_owner()) {
+            (Then::Owner, Some(owner)) => format!("; {owner}"),
+            _ => String::new(),
+        };
+        let sql = format!("RESET SESSION AUTHORIZATION; RESET ROLE; {TOUCH}; {note}{then}");
         let session = &mut self.holder.session;
-        let sql = format!("{TOUCH}; {note}");
         session
             .batch("INSERT firstlight.schema_statements", &sql)
             .await
@@ -171,16 +191,9 @@ impl Running<'_> {
         progress::note(self.file.name(), number, piece, state, trace_id)
     }
 
-    async fn become_owner(&mut self) -> Result<(), Error> {
-        let Some(owner) = &self.migrations.owner else {
-            return Ok(());
-        };
-        let sql = format!("SET ROLE {}", quote::identifier(owner));
-        self.holder.session.batch("SET ROLE", &sql).await
-    }
-
-    async fn become_ourselves(&mut self) -> Result<(), Error> {
-        let sql = "RESET SESSION AUTHORIZATION; RESET ROLE";
-        self.holder.session.batch("RESET ROLE", sql).await
+    /// What makes the session that of the role that is to own what the file makes.
+    fn become_owner(&self) -> Option<String> {
+        let owner = self.migrations.owner.as_ref()?;
+        Some(format!("SET ROLE {}", quote::identifier(owner)))
     }
 }
