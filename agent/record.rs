@@ -35,6 +35,12 @@ pub struct RunRecord {
     pub mode: String,
     /// The trace of the run, in hex.
     pub trace_id: Option<String>,
+    /// Which pod of its Job this was, if not the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// How the pod before that ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
     /// The run's own span in it, in hex.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub span_id: Option<String>,
@@ -174,6 +180,8 @@ impl RunRecord {
             }
             .to_owned(),
             trace_id: report.run.trace_id.clone(),
+            attempt: Some(report.run.attempt.number).filter(|number| *number > 1),
+            after: report.run.attempt.after.clone(),
             span_id: None,
             started: timestamp(report.started),
             seconds: seconds(report.took),

@@ -6,6 +6,7 @@ mod error;
 mod lint;
 mod options;
 mod plan;
+mod progress;
 mod pruning;
 mod rbac;
 mod render;
@@ -15,6 +16,7 @@ mod rights;
 mod run;
 mod session;
 mod status;
+mod succession;
 mod task;
 mod uninstall;
 

@@ -10,12 +10,14 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+use super::progress::{Keeper, Kept};
 use super::session::{Session, leave_word};
+use super::succession::go_on;
 use super::task::Task;
 use super::{CliError, print_json, pruning, say, style, wants_json};
 use crate::console::{self, LiveTree, Style};
 use crate::engine::{Chain, Graph, Mode, Report, Reporter};
-use crate::providers::kubernetes::{self, Fence, Held, Holder, Job, JobEvent, Lease, Severity};
+use crate::providers::kubernetes::{self, Fence, Held, Job, JobEvent, Lease, Severity};
 use crate::record::RunRecord;
 use crate::settings::{LogFormat, Otel, Settings};
 use crate::telemetry::LogTarget;
@@ -65,6 +67,14 @@ pub(super) async fn carry_out(
             return Err(error);
         }
     };
+    let progress = match task {
+        Task::Run(_) => {
+            let before = Box::pin(go_on(&session, &lease)).await;
+            Keeper::start(&session, &lease, before)
+        }
+        // What it would keep is among what it takes away.
+        Task::Uninstall { .. } => None,
+    };
     let tree = wants_tree(settings).then(|| LiveTree::start(tree_style(settings)));
     let report = run_locked(&session, graph, &lease, tree.clone()).await;
     if let Some(tree) = tree {
@@ -74,18 +84,29 @@ pub(super) async fn carry_out(
     let mut record = task.record(&report, lost);
     record.span_id = session.span_id();
     record.digest = session.digest();
-    let kept = keep(&session, settings, task, &mut record, &lease);
-    in_time(&session.stop, kept).await;
+    let kept = Box::pin(keep(&session, settings, task, &mut record, &lease));
+    let (progress, ()) = tokio::join!(finish(progress), in_time(&session.stop, kept));
     signals.abort();
-    session.close().await;
+    let delivery = session.close().await;
+    if let Some(progress) = progress {
+        progress.forget(&delivery).await;
+    }
     tell(settings, &record)?;
     Ok(record.exit)
+}
+
+/// Puts the end of the run's trace on record, before anything else is done at its end.
+async fn finish(progress: Option<Keeper>) -> Option<Kept> {
+    match progress {
+        Some(progress) => Some(progress.finish().await),
+        None => None,
+    }
 }
 
 /// Takes the lock and asks for all rights at the same time; without them the lock is given back.
 async fn begin(session: &Session, settings: &Settings, task: &Task) -> Result<Held, CliError> {
     let name = format!("firstlight-{}", session.bundle.name);
-    let holder = holder(settings);
+    let holder = session.holder(settings);
     // Whoever did not hear that it is ours finds that it is.
     let take = async || {
         let free = Lease::find(&session.client, &name, holder.clone()).await?;
@@ -110,7 +131,7 @@ async fn begin(session: &Session, settings: &Settings, task: &Task) -> Result<He
 
 /// The error says more than that the lock could not be given back, which then runs out.
 async fn give_back(lease: &Held, error: CliError) -> CliError {
-    let _ = lease.release().await;
+    let _ = lease.forgo().await;
     error
 }
 
@@ -162,22 +183,6 @@ fn stop_on_signals(stop: CancellationToken) -> Result<JoinHandle<()>, CliError> 
         }
         stop.cancel();
     }))
-}
-
-/// Who holds the Lease: this pod, or this process outside of a cluster.
-fn holder(settings: &Settings) -> Holder {
-    let process = || {
-        format!(
-            "process-{}-{:08x}",
-            std::process::id(),
-            rand::random::<u32>()
-        )
-    };
-    Holder {
-        pod: settings.pod_name.clone().unwrap_or_else(process),
-        uid: settings.pod_uid.clone(),
-        job: settings.job_name.clone(),
-    }
 }
 
 /// Leaves the record and the sentence where people look, and gives the lock back. What cannot be

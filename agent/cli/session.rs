@@ -13,11 +13,13 @@ use tokio_util::sync::CancellationToken;
 use super::CliError;
 use crate::assemble::{Backends, Pruning, Trace, assemble};
 use crate::bundle::{Body, Bundle, Node, Options};
-use crate::engine::{self, Class, Graph, Mode, Pacing, Report, Reporter, Reporters, Run, RunInfo};
-use crate::providers::kubernetes::{self, Entry, Inventory};
+use crate::engine::{
+    self, Attempt, Class, Graph, Mode, Pacing, Report, Reporter, Reporters, Run, RunInfo,
+};
+use crate::providers::kubernetes::{self, Entry, Holder, Inventory};
 use crate::record::RunRecord;
 use crate::settings::{Otel, Settings};
-use crate::telemetry::{LogTarget, RunIdentity, Telemetry};
+use crate::telemetry::{Delivery, LogTarget, Progress, RunIdentity, Telemetry};
 
 /// The most bytes of a container's end that Kubernetes keeps.
 const TERMINATION_LIMIT: usize = 4096;
@@ -51,6 +53,8 @@ pub(super) struct Session {
     /// Whether it is about the whole bundle, and not only about one phase.
     pub(super) whole: bool,
     identity: RunIdentity,
+    /// Which pod of a Job we are; not set for what is no pod's work.
+    attempt: OnceLock<Attempt>,
     telemetry: Telemetry,
     log: LogTarget,
     /// Whether it was said that the API server does not answer.
@@ -60,13 +64,25 @@ pub(super) struct Session {
 impl Session {
     /// A session that changes nothing, and so keeps quiet on the way.
     pub(super) async fn open(settings: &Settings, otel: &Otel) -> Result<Self, CliError> {
-        Self::open_with_log(settings, otel, LogTarget::AtEnd).await
+        Self::open_as(settings, otel, LogTarget::AtEnd, RunIdentity::random()).await
     }
 
+    /// A session of a run, which other pods of the Job may have begun, and may go on with.
     pub(super) async fn open_with_log(
         settings: &Settings,
         otel: &Otel,
         log: LogTarget,
+    ) -> Result<Self, CliError> {
+        let uid = settings.job_uid.as_deref();
+        let identity = uid.map_or_else(RunIdentity::random, RunIdentity::of_job);
+        Self::open_as(settings, otel, log, identity).await
+    }
+
+    async fn open_as(
+        settings: &Settings,
+        otel: &Otel,
+        log: LogTarget,
+        identity: RunIdentity,
     ) -> Result<Self, CliError> {
         let (client, bundle) = open(settings).await?;
         let bundle = match &settings.only {
@@ -74,7 +90,6 @@ impl Session {
             None => bundle,
         };
         let whole = settings.only.is_none();
-        let identity = RunIdentity::random();
         let namespace = Some(client.namespace().to_owned());
         let settings = Settings {
             namespace,
@@ -90,6 +105,7 @@ impl Session {
             stop: CancellationToken::new(),
             whole,
             identity,
+            attempt: OnceLock::new(),
             telemetry,
             log,
             has_told: AtomicBool::new(false),
@@ -189,6 +205,7 @@ impl Session {
             profile: self.bundle.profile.clone(),
             namespace: self.bundle.namespace.clone(),
             trace_id: self.telemetry.trace_id(),
+            attempt: self.attempt.get().cloned().unwrap_or_default(),
         };
         let (pacing, stop) = (Pacing::default(), self.stop.clone());
         let run = Run {
@@ -212,6 +229,40 @@ impl Session {
     /// The id of the run's own span, in hex, once it has begun and if it is traced.
     pub(super) fn span_id(&self) -> Option<String> {
         self.telemetry.span_id()
+    }
+
+    /// Who holds the lock: this pod, or this process outside of a cluster.
+    pub(super) fn holder(&self, settings: &Settings) -> Holder {
+        let process = || {
+            format!(
+                "process-{}-{:08x}",
+                std::process::id(),
+                rand::random::<u32>()
+            )
+        };
+        Holder {
+            pod: settings.pod_name.clone().unwrap_or_else(process),
+            uid: settings.pod_uid.clone(),
+            job: settings.job_name.clone(),
+            job_uid: settings.job_uid.clone(),
+            instance: Some(self.identity.instance.clone()),
+            run_span: self.telemetry.run_span().map(str::to_owned),
+        }
+    }
+
+    /// Says which attempt the run is; only the first word counts.
+    pub(super) fn is_attempt(&self, attempt: Attempt) {
+        let _ = self.attempt.set(attempt);
+    }
+
+    /// Makes the run a part of the one that an earlier pod began, by the `traceparent` of that.
+    pub(super) fn go_on_below(&self, first: &str) {
+        self.telemetry.go_on_below(first);
+    }
+
+    /// What another pod would need to go on with the trace.
+    pub(super) fn progress(&self) -> Option<Progress> {
+        self.telemetry.progress()
     }
 
     /// Finds out from the record of the last run whether what differs now is drift, and which trace
@@ -246,8 +297,8 @@ impl Session {
     }
 
     /// Delivers what telemetry is left, and says so if not all of it arrived.
-    pub(super) async fn close(self) {
-        self.telemetry.finish().await;
+    pub(super) async fn close(self) -> Delivery {
+        self.telemetry.finish().await
     }
 }
 

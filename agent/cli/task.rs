@@ -91,6 +91,9 @@ impl Task {
                 }
                 inventory.remove().await?;
                 session.runs.remove().await?;
+                let name = &session.bundle.name;
+                let progress = kubernetes::Progress::new(session.client.clone(), name);
+                progress.remove().await?;
                 Ok(false)
             }
         }

@@ -321,7 +321,9 @@ fn cut(text: &str, room: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Because, Class, Diagnosis, Mode, RunInfo, StepError, StepReport, Waiting};
+    use crate::engine::{
+        Attempt, Because, Class, Diagnosis, Mode, RunInfo, StepError, StepReport, Waiting,
+    };
 
     fn id(path: &str) -> StepId {
         StepId::new(path)
@@ -351,6 +353,7 @@ mod tests {
             profile: None,
             namespace: "lens".to_owned(),
             trace_id: None,
+            attempt: Attempt::default(),
         };
         let nodes = [
             (id("workloads"), true),

@@ -34,7 +34,8 @@ pub use fields::{Extent, differences};
 pub use graph::{Graph, GraphBuilder, StepOptions};
 pub use pacing::Pacing;
 pub use report::{
-    Because, Event, EventKind, Outcome, Report, Reporter, Reporters, RunInfo, StepReport, Took,
+    Attempt, Because, Event, EventKind, Outcome, Report, Reporter, Reporters, RunInfo, StepReport,
+    Took,
 };
 pub use resource::{Difference, FieldChange, Plan, Resource, Verb, Waiting};
 

@@ -78,6 +78,27 @@ pub struct RunInfo {
     pub namespace: String,
     /// The trace of this run, in hex, if it is traced.
     pub trace_id: Option<String>,
+    /// Which of the processes that work on the run this is.
+    pub attempt: Attempt,
+}
+
+/// One of the processes that work on one run, one after the other: the pods of a Job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// Counted from 1.
+    pub number: u32,
+    /// How the one before it ended, if it did not say so itself:
+    /// `the pod lens-abc was OOMKilled after 41.0s`.
+    pub after: Option<String>,
+}
+
+impl Default for Attempt {
+    fn default() -> Self {
+        Self {
+            number: 1,
+            after: None,
+        }
+    }
 }
 
 /// What happened, with the one time that all reporters agree on.

@@ -18,6 +18,7 @@ pub(super) fn run_span(info: &RunInfo, mode: Mode) -> Span {
         cicd.pipeline.name = info.bundle,
         cicd.pipeline.run.id = info.id,
         cicd.pipeline.action.name = action,
+        firstlight.attempt = info.attempt.number,
         cicd.pipeline.result = field::Empty,
         error.type = field::Empty,
     )

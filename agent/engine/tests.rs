@@ -9,9 +9,9 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Because, Chain, Class, Diagnosis, Difference, Event, EventKind, Failure, Graph, GraphBuilder,
-    Mode, Outcome, Pacing, Plan, Report, Reporter, Reporters, Resource, Run, RunInfo, StepError,
-    StepId, StepOptions, Verb, Waiting, run,
+    Attempt, Because, Chain, Class, Diagnosis, Difference, Event, EventKind, Failure, Graph,
+    GraphBuilder, Mode, Outcome, Pacing, Plan, Report, Reporter, Reporters, Resource, Run, RunInfo,
+    StepError, StepId, StepOptions, Verb, Waiting, run,
 };
 
 /// What the backend says at one look.
@@ -217,6 +217,7 @@ impl Bed {
             profile: None,
             namespace: "default".to_owned(),
             trace_id: None,
+            attempt: Attempt::default(),
         };
         let report = run(Run {
             info,

@@ -94,6 +94,8 @@ mod tests {
             mode: "run".to_owned(),
             trace_id: None,
             span_id: None,
+            attempt: None,
+            after: None,
             started: Timestamp::UNIX_EPOCH,
             seconds: 1.0,
             exit: 78,

@@ -40,6 +40,8 @@ fn record(steps: Vec<StepRecord>) -> RunRecord {
         agent: "0.1.0".to_owned(),
         mode: "run".to_owned(),
         trace_id: None,
+        attempt: None,
+        after: None,
         span_id: None,
         started: Timestamp::UNIX_EPOCH,
         seconds: 4.0,

@@ -132,6 +132,8 @@ pub(super) fn story(id: &str, spans: &[Span], logs: &[Log]) -> Option<Story> {
             _ => "run".to_owned(),
         },
         trace_id: Some(id.to_owned()),
+        attempt: None,
+        after: None,
         span_id: root.map(|root| root.id.clone()),
         started: Timestamp::from_nanosecond(trace.zero.into()).unwrap_or_default(),
         seconds: trace.seconds(end),

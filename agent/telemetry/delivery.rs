@@ -31,6 +31,14 @@ impl Delivery {
         self.signals.iter().all(Delivered::is_complete)
     }
 
+    /// Whether no span is left that may still arrive.
+    #[must_use]
+    pub fn has_all_spans(&self) -> bool {
+        let spans = self.signals.iter().filter(|signal| signal.what == "spans");
+        let left = |it: Tally| it.made - it.delivered - it.refused;
+        spans.map(|signal| left(signal.tally)).sum::<u64>() == 0
+    }
+
     /// One line in the log: a warning if something was lost.
     pub(super) fn tell(&self) {
         if self.signals.is_empty() {

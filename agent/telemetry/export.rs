@@ -3,11 +3,12 @@
 use super::context::Carrying;
 use super::delivery::{Delivered, Delivery};
 use super::gather::{Gather, Item};
-use super::identity::{Ids, Parent, RunIdentity, is_sampled, resource, scope};
+use super::identity::{Above, Ids, Parent, RunIdentity, is_sampled, resource, scope};
 use super::live::Live;
 use super::metrics::{self, ByItself, Measures};
 use super::pipe::{Flush, Pipe};
 use super::post::Post;
+use super::progress::{Open, Progress};
 use super::records::{Book, Records};
 use super::spans::Spans;
 use super::spool::Keep;
@@ -16,7 +17,7 @@ use crate::engine::Chain;
 use crate::settings::{Endpoint, Limits, Otel, Settings, SettingsError, Signal};
 use futures::future::join_all;
 use opentelemetry::logs::LoggerProvider;
-use opentelemetry::trace::TracerProvider;
+use opentelemetry::trace::{SpanId, TraceId, TracerProvider};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
@@ -51,16 +52,17 @@ pub(super) struct Export {
     logger: Option<SdkLoggerProvider>,
     meter: Option<SdkMeterProvider>,
     limits: Limits,
-    /// None if no trace is exported.
-    #[expect(dead_code, reason = "for the record of what is under way")]
-    pub(super) spans: Option<SpanWay>,
+    /// The span of the run, before it has begun, as a `traceparent`; none if no trace is exported.
+    pub(super) run_span: Option<String>,
+    pub(super) above: Arc<Above>,
+    /// None if no trace is exported, and where nobody goes on if this process dies.
+    pub(super) progress: Option<Progress>,
     ways: Vec<Way>,
     tasks: JoinSet<()>,
 }
 
 /// The way of the spans, for those that do not come from the SDK.
 #[derive(Clone)]
-#[expect(dead_code, reason = "for the record of what is under way")]
 pub(super) struct SpanWay {
     /// Takes single spans, also those made by hand. A flush puts them into the pipe.
     pub(super) gather: Arc<Gather<SpanData>>,
@@ -79,7 +81,9 @@ struct Setup<'a> {
     resource: Resource,
     limits: Limits,
     mistakes: &'a mut Vec<SettingsError>,
-    spans: Option<SpanWay>,
+    above: Arc<Above>,
+    open: Option<Arc<Open>>,
+    progress: Option<Progress>,
     ways: Vec<Way>,
     tasks: JoinSet<()>,
 }
@@ -93,13 +97,15 @@ impl Export {
         mistakes: &mut Vec<SettingsError>,
     ) -> Self {
         let parent = parent(otel, mistakes);
-        let ids = Ids::new(parent);
-        let trace = ids.trace;
+        let ids = Ids::new(parent, run);
+        let (trace, run_span) = (ids.trace, traceparent(ids.trace, ids.run));
         let mut setup = Setup {
             resource: resource(settings, otel, run),
             limits: otel.limits,
             mistakes,
-            spans: None,
+            above: Arc::new(Above::new(parent)),
+            open: run.is_shared().then(Arc::default),
+            progress: None,
             ways: Vec::new(),
             tasks: JoinSet::new(),
         };
@@ -108,21 +114,24 @@ impl Export {
             .as_ref()
             .filter(|_| is_sampled(otel.sampler, parent, trace));
         let carrying = Carrying::new(otel);
-        let trace_way = sampled.and_then(|to| setup.tracer(to, ids, parent, carrying));
+        let trace_way = sampled.and_then(|to| setup.tracer(to, ids, carrying));
         let (tracer, live) = trace_way.unzip();
         let logger = otel.logs.as_ref().and_then(|to| setup.logger(to));
         let meter = otel
             .metrics
             .as_ref()
             .and_then(|to| setup.meter(to, otel.metric_interval));
+        let run_span = tracer.is_some().then_some(run_span);
         Self {
             trace_id: tracer.as_ref().map(|_| trace.to_string()),
             live,
             tracer,
             logger,
             meter,
+            run_span,
+            above: setup.above,
+            progress: setup.progress,
             limits: otel.limits,
-            spans: setup.spans,
             ways: setup.ways,
             tasks: setup.tasks,
         }
@@ -196,19 +205,24 @@ impl Setup<'_> {
         &mut self,
         to: &Endpoint,
         ids: Ids,
-        parent: Option<Parent>,
         carrying: Carrying,
     ) -> Option<(SdkTracerProvider, Arc<Live>)> {
         let (gather, pipe) = self.gathered(Signal::Traces, to, SPANS)?;
-        self.spans = Some(SpanWay {
+        let way = SpanWay {
             gather: Arc::clone(&gather),
             pipe,
-        });
+        };
+        let (resource, above) = (&self.resource, &self.above);
+        self.progress = self
+            .open
+            .as_ref()
+            .map(|open| Progress::new(Arc::clone(open), way, resource.clone(), Arc::clone(above)));
         let live = Arc::new(Live::new(Arc::clone(&gather)));
         self.tasks.spawn(Arc::clone(&live).run());
         let spans = Spans {
             gather,
-            parent,
+            above: Arc::clone(&self.above),
+            open: self.open.clone(),
             live: Arc::clone(&live),
             value_length: self.limits.span_value_length,
         };
@@ -309,6 +323,11 @@ fn shown(url: &str) -> String {
         |_| "the endpoint".to_owned(),
         |url| url.origin().ascii_serialization(),
     )
+}
+
+/// As W3C Trace Context writes a span that is recorded.
+fn traceparent(trace: TraceId, span: SpanId) -> String {
+    format!("00-{trace}-{span}-01")
 }
 
 fn parent(otel: &Otel, mistakes: &mut Vec<SettingsError>) -> Option<Parent> {

@@ -7,24 +7,57 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::resource::{ResourceDetector, TelemetryResourceDetector};
-use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
+use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SpanData};
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// What is known of a run before it starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunIdentity {
-    /// Unique among the runs of an installation.
+    /// Unique among the runs of an installation: 16 hexadecimal digits.
     pub id: String,
+    /// This process among those that work on the run one after the other; in the same form.
+    pub instance: String,
+    /// The trace that all of them are in; none where one process is the whole run.
+    trace: Option<TraceId>,
 }
 
 impl RunIdentity {
-    /// A new one: 16 random hexadecimal digits.
+    /// A new one, of a run that ends with this process.
     #[must_use]
     pub fn random() -> Self {
+        let id = random_digits();
         Self {
-            id: format!("{:016x}", rand::random::<u64>()),
+            instance: id.clone(),
+            id,
+            trace: None,
         }
     }
+
+    /// That of a Job's run, which every pod of the Job has. It comes from the Job's uid, so that
+    /// it is known before anything is read or written, and needs no place to be kept in.
+    #[must_use]
+    pub fn of_job(uid: &str) -> Self {
+        let sum = Sha256::digest(format!("firstlight: the run of Job {uid}"));
+        let (mut trace, mut id) = ([0; 16], [0; 8]);
+        trace.copy_from_slice(&sum[..16]);
+        id.copy_from_slice(&sum[16..24]);
+        Self {
+            id: format!("{:016x}", u64::from_be_bytes(id)),
+            instance: random_digits(),
+            trace: Some(TraceId::from_bytes(trace)),
+        }
+    }
+
+    /// Whether another process may go on with the run when this one dies.
+    pub(super) fn is_shared(&self) -> bool {
+        self.trace.is_some()
+    }
+}
+
+fn random_digits() -> String {
+    format!("{:016x}", rand::random::<u64>())
 }
 
 /// The span that the run belongs to.
@@ -49,6 +82,44 @@ impl Parent {
     }
 }
 
+/// The span that the run's own span is a child of: that of the run's first attempt, which is known
+/// only when the lock is held, or the caller's.
+#[derive(Debug, Default)]
+pub(super) struct Above {
+    caller: Option<Parent>,
+    first: OnceLock<Parent>,
+}
+
+impl Above {
+    pub(super) fn new(caller: Option<Parent>) -> Self {
+        Self {
+            caller,
+            first: OnceLock::new(),
+        }
+    }
+
+    /// The caller's span, if that is in this trace.
+    pub(super) fn caller(&self, trace: TraceId) -> Option<Parent> {
+        self.caller.filter(|caller| caller.trace == trace)
+    }
+
+    /// There was an attempt before; only the first word counts.
+    pub(super) fn go_on_below(&self, first: Parent) {
+        let _ = self.first.set(first);
+    }
+
+    /// Gives the run's span its parent. The engine, which made it, knows of none.
+    pub(super) fn adopt(&self, span: &mut SpanData) {
+        if span.parent_span_id != SpanId::INVALID {
+            return;
+        }
+        if let Some(above) = self.first.get().copied().or(self.caller) {
+            span.parent_span_id = above.span;
+            span.parent_span_is_remote = true;
+        }
+    }
+}
+
 /// Whether the trace is recorded; decided once, because the id is known and there is one trace.
 pub(super) fn is_sampled(sampler: Sampler, parent: Option<Parent>, trace: TraceId) -> bool {
     if let (true, Some(parent)) = (sampler.follows_parent, parent) {
@@ -61,19 +132,30 @@ pub(super) fn is_sampled(sampler: Sampler, parent: Option<Parent>, trace: TraceI
     dice < sampler.ratio
 }
 
-/// All traces of this process are the one of its run; spans get random ids.
+/// All traces of this process are the one of its run. Its first span, which all others are below,
+/// has an id that is known before; the others get random ones.
 #[derive(Debug)]
 pub(super) struct Ids {
     pub(super) trace: TraceId,
-    pub(super) random: RandomIdGenerator,
+    /// The span of the run in this process.
+    pub(super) run: SpanId,
+    first: Mutex<Option<SpanId>>,
+    random: RandomIdGenerator,
 }
 
 impl Ids {
-    /// The trace of the parent, or a new one.
-    pub(super) fn new(parent: Option<Parent>) -> Self {
+    /// The trace of the parent, that of the run's other processes, or a new one.
+    pub(super) fn new(parent: Option<Parent>, identity: &RunIdentity) -> Self {
         let random = RandomIdGenerator::default();
-        let trace = parent.map_or_else(|| random.new_trace_id(), |parent| parent.trace);
-        Self { trace, random }
+        let own = || identity.trace.unwrap_or_else(|| random.new_trace_id());
+        let trace = parent.map_or_else(own, |parent| parent.trace);
+        let run = random.new_span_id();
+        Self {
+            trace,
+            run,
+            first: Mutex::new(Some(run)),
+            random,
+        }
     }
 }
 
@@ -83,7 +165,12 @@ impl IdGenerator for Ids {
     }
 
     fn new_span_id(&self) -> SpanId {
-        self.random.new_span_id()
+        let first = self
+            .first
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        first.unwrap_or_else(|| self.random.new_span_id())
     }
 }
 
@@ -92,7 +179,7 @@ pub(super) fn resource(settings: &Settings, otel: &Otel, run: &RunIdentity) -> R
     let ours = [
         ("service.name", Some("firstlight")),
         ("service.version", Some(env!("CARGO_PKG_VERSION"))),
-        ("service.instance.id", Some(run.id.as_str())),
+        ("service.instance.id", Some(run.instance.as_str())),
         ("k8s.namespace.name", settings.namespace.as_deref()),
         ("k8s.pod.name", settings.pod_name.as_deref()),
         ("k8s.pod.uid", settings.pod_uid.as_deref()),
@@ -134,12 +221,32 @@ mod tests {
         let parent = Parent::parse(PARENT).expect("valid");
         assert!(parent.sampled);
         assert_eq!(parent.span.to_string(), "b7ad6b7169203331");
-        let ids = Ids::new(Some(parent));
+        let ids = Ids::new(Some(parent), &RunIdentity::random());
         assert_eq!(
             ids.new_trace_id().to_string(),
             "0af7651916cd43dd8448eb211c80319c"
         );
+        assert_eq!(
+            ids.new_span_id(),
+            ids.run,
+            "the first one is that of the run"
+        );
+        assert_ne!(ids.new_span_id(), ids.run);
         assert_ne!(ids.new_span_id(), ids.new_span_id());
+    }
+
+    #[test]
+    fn all_pods_of_a_job_are_in_one_trace() {
+        let uid = "0b1f63b8-55a5-4ac1-8f22-2d0a4f1a8a11";
+        let (one, other) = (RunIdentity::of_job(uid), RunIdentity::of_job(uid));
+        let trace = |identity| Ids::new(None, identity).trace;
+        assert_eq!((&one.id, trace(&one)), (&other.id, trace(&other)));
+        assert_ne!(one.instance, other.instance);
+        assert_ne!(Ids::new(None, &one).run, Ids::new(None, &other).run);
+        let next = RunIdentity::of_job("another");
+        assert_ne!((&one.id, trace(&one)), (&next.id, trace(&next)));
+        let given = Parent::parse(PARENT);
+        assert_eq!(Ids::new(given, &one).trace.to_string(), &PARENT[3..35]);
     }
 
     #[test]
@@ -158,7 +265,7 @@ mod tests {
     fn the_parent_decides_unless_it_is_not_asked() {
         let unsampled = Parent::parse(&PARENT.replace("-01", "-00"));
         let all = Sampler::default();
-        let trace = Ids::new(None).trace;
+        let trace = Ids::new(None, &RunIdentity::random()).trace;
         assert!(is_sampled(all, None, trace));
         assert!(!is_sampled(all, unsampled, trace));
         assert!(is_sampled(
@@ -179,7 +286,7 @@ mod tests {
             ratio: 0.25,
         };
         let taken = (0..2_000)
-            .filter(|_| is_sampled(sampler, None, Ids::new(None).trace))
+            .filter(|_| is_sampled(sampler, None, Ids::new(None, &RunIdentity::random()).trace))
             .count();
         assert!((380..620).contains(&taken), "{taken} of 2000");
     }
@@ -198,7 +305,7 @@ mod tests {
             ],
             ..Otel::default()
         };
-        let resource = resource(&settings, &otel, &RunIdentity { id: "1".to_owned() });
+        let resource = resource(&settings, &otel, &RunIdentity::random());
         let value = |key: &'static str| resource.get(&key.into()).map(|it| it.to_string());
         assert_eq!(value("service.name"), Some("lens".to_owned()));
         assert_eq!(value("team"), Some("a b".to_owned()));

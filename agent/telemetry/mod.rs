@@ -18,6 +18,7 @@ mod logs;
 mod metrics;
 mod pipe;
 mod post;
+mod progress;
 mod records;
 mod reporter;
 mod spans;
@@ -27,12 +28,14 @@ mod transport;
 pub use delivery::{Delivered, Delivery};
 pub use identity::RunIdentity;
 pub use logs::LogTarget;
+pub use progress::{Death, Progress, Snapshot, TakenOver, Unrecorded};
 pub use spool::Tally;
 
 use crate::engine::{Class, Reporter};
 use crate::settings::{LogFormat, Otel, Settings, SettingsError};
 use crate::trace_context;
 use export::Export;
+use identity::Parent;
 use lines::{Kept, Lines, Style};
 use live::Live;
 use logs::{Audience, Log};
@@ -133,6 +136,30 @@ impl Telemetry {
     #[must_use]
     pub fn trace_id(&self) -> Option<String> {
         self.trace_id.clone()
+    }
+
+    /// The span of the run as a `traceparent`, known before the run; none if no trace is exported.
+    #[must_use]
+    pub fn run_span(&self) -> Option<&str> {
+        self.export.as_ref()?.run_span.as_deref()
+    }
+
+    /// Makes the run's span a child of that of the run's first attempt, given as `traceparent`.
+    /// Call it before the run starts; what is in another trace is left alone.
+    pub fn go_on_below(&self, first: &str) {
+        let (Some(export), Some(first)) = (&self.export, Parent::parse(first)) else {
+            return;
+        };
+        if self.trace_id == Some(first.trace.to_string()) {
+            export.above.go_on_below(first);
+        }
+    }
+
+    /// What is to be kept so that another process can go on with the trace; none if no trace is
+    /// exported, and where none would go on.
+    #[must_use]
+    pub fn progress(&self) -> Option<Progress> {
+        self.export.as_ref()?.progress.clone()
     }
 
     /// The id of the run's own span in hex; none before the run has begun.

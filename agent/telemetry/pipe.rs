@@ -68,20 +68,12 @@ impl Pipe {
     }
 
     /// All that is not known to have arrived, the oldest first.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the record of what is under way")
-    )]
     pub(super) fn pending(&self) -> Vec<Batch> {
         self.spool().pending()
     }
 
     /// Lets batches up to this number be delivered, and holds the others back until they may.
     /// All may pass unless this is called; the one that is in flight is not called back.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the record of what is under way")
-    )]
     pub(super) fn allow(&self, up_to: u64) {
         self.allowed.store(up_to, Ordering::SeqCst);
         self.pushed.notify_one();

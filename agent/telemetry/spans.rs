@@ -1,13 +1,15 @@
 //! Ended spans, on their way to the spool.
 //!
 //! A processor of our own, because the SDK's batch processor throws spans away when many end at
-//! once, and because the root has to become a child of the caller's span.
+//! once, because the root has to become a child of the caller's span, and because it is to be known
+//! which spans are open.
 
 use super::gather::{FIXED, Gather, Item, NUMBER};
-use super::identity::Parent;
+use super::identity::Above;
 use super::live::Live;
 use super::pipe::Flush;
 use super::post::Post;
+use super::progress::Open;
 use super::records::cut;
 use opentelemetry::trace::SpanId;
 use opentelemetry::{Array, Context, KeyValue, Value};
@@ -22,25 +24,32 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct Spans {
     pub(super) gather: Arc<Gather<SpanData>>,
-    pub(super) parent: Option<Parent>,
+    pub(super) above: Arc<Above>,
+    /// None where nobody goes on if this process dies.
+    pub(super) open: Option<Arc<Open>>,
     pub(super) live: Arc<Live>,
     /// How many characters of a value are kept.
     pub(super) value_length: usize,
 }
 
 impl SpanProcessor for Spans {
-    fn on_start(&self, _span: &mut Span, _context: &Context) {}
+    fn on_start(&self, span: &mut Span, _context: &Context) {
+        if let (Some(open), Some(span)) = (&self.open, span.exported_data()) {
+            open.begun(span);
+        }
+    }
 
     fn on_end(&self, mut span: SpanData) {
-        if span.parent_span_id == SpanId::INVALID {
-            self.place(&mut span);
-        }
+        self.place(&mut span);
         // The SDK bounds how many attributes there are, and not how long they are.
         self.shorten(&mut span.attributes);
         for event in &mut span.events.events {
             self.shorten(&mut event.attributes);
         }
-        self.gather.add(span);
+        match &self.open {
+            Some(open) => open.ended(span, |span| self.gather.add(span)),
+            None => self.gather.add(span),
+        }
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -56,12 +65,11 @@ impl SpanProcessor for Spans {
 impl Spans {
     /// The engine knows nothing of the caller's span and of the run before, so its root becomes a
     /// child of the one and points to the other here.
-    fn place(&self, root: &mut SpanData) {
-        if let Some(parent) = self.parent {
-            root.parent_span_id = parent.span;
-            root.parent_span_is_remote = true;
+    fn place(&self, span: &mut SpanData) {
+        if span.parent_span_id == SpanId::INVALID {
+            self.above.adopt(span);
+            span.links.links.extend(self.live.link());
         }
-        root.links.links.extend(self.live.link());
     }
 
     fn shorten(&self, attributes: &mut [KeyValue]) {

@@ -72,6 +72,7 @@ async fn watched(
         profile: None,
         namespace: "test".to_owned(),
         trace_id: None,
+        attempt: firstlight::engine::Attempt::default(),
     };
     let report = firstlight::engine::run(Run {
         info,

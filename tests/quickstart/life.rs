@@ -246,15 +246,59 @@ async fn a_pod_that_dies_in_the_middle_of_the_schema_is_followed_by_one_that_fin
         "what was applied is not applied again: {log}"
     );
     assert!(log.contains("V0006"), "{log}");
+    assert!(
+        log.contains(&format!("attempt 2: the pod {victim} was deleted")),
+        "{log}"
+    );
+    both_pods_are_in_one_trace(bed).await;
+}
+
+/// The dead pod's run is the root, ended by its death; the other one is below it and went well.
+async fn both_pods_are_in_one_trace(bed: &Bed) {
+    let map = bed.get(&["configmap", "firstlight-slow"]);
+    let record = map["data"]["record.json"].as_str().expect("a record");
+    let record: Value = serde_json::from_str(record).expect("JSON");
+    assert_eq!(record["attempt"], 2, "{record}");
+    let id = record["traceId"].as_str().expect("a trace");
+    let jaeger = format!("http://127.0.0.1:{}", bed.forward("jaeger", 16686));
+    let trace = eventually(
+        "both runs are in the trace",
+        RERUN,
+        async || match Trace::of_jaeger(&jaeger, id).await {
+            Ok(trace) if runs(&trace).len() == 2 => Attempt::Done(trace),
+            Ok(trace) => Attempt::NotYet(trace.to_string()),
+            Err(error) => Attempt::not_yet(&error),
+        },
+    );
+    let trace = trace.await.expect("two runs");
+    let runs = runs(&trace);
+    assert!(runs[0].parent.is_empty() && runs[0].failed, "{trace}");
+    assert!(runs[1].parent == runs[0].id && !runs[1].failed, "{trace}");
+    let known: BTreeSet<&str> = trace.spans.iter().map(|span| span.id.as_str()).collect();
+    let orphans = trace
+        .spans
+        .iter()
+        .filter(|span| !span.parent.is_empty() && !known.contains(span.parent.as_str()));
+    assert_eq!(orphans.count(), 0, "spans whose parent was lost: {trace}");
+}
+
+fn runs(trace: &Trace) -> Vec<&testbed::Span> {
+    let runs = trace.spans.iter();
+    runs.filter(|span| span.name == "RUN slow").collect()
 }
 
 /// A Job with a bundle of its own, whose migrations take their time.
 fn slow_schema(bed: &Bed) -> String {
-    let image = bed.get(&["cronjob", "firstlight"])["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-        ["containers"][0]["image"]
+    let container = bed.get(&["cronjob", "firstlight"])["spec"]["jobTemplate"]["spec"]["template"]
+        ["spec"]["containers"][0]
         .clone();
+    let variables = container["env"].as_array().expect("variables").iter();
+    let mut endpoints = variables.filter(|it| it["name"] == "OTEL_EXPORTER_OTLP_ENDPOINT");
+    let endpoint = endpoints.next().and_then(|it| it["value"].as_str());
     let template = include_str!("slow-schema.yaml");
-    template.replace("IMAGE", image.as_str().expect("an image"))
+    template
+        .replace("IMAGE", container["image"].as_str().expect("an image"))
+        .replace("COLLECTOR", endpoint.expect("an endpoint"))
 }
 
 /// The Roles that `firstlight rbac` prints for that bundle.

@@ -27,7 +27,8 @@ impl Stores {
 }
 
 /// The version of every object that the bundle has applied. What controllers write beside them
-/// (pods, events, endpoints) and what a run leaves of itself (its Lease, its record) is no part of it.
+/// (pods, events, endpoints) and what a run leaves of itself (its Lease, its record, its progress) is
+/// no part of it.
 fn objects(bed: &Bed) -> BTreeMap<String, String> {
     let kinds = "deployments,statefulsets,services,configmaps,secrets,serviceaccounts,persistentvolumeclaims";
     let mut list = bed.get(&[kinds])["items"]
@@ -35,9 +36,11 @@ fn objects(bed: &Bed) -> BTreeMap<String, String> {
         .cloned()
         .expect("a list");
     list.push(bed.get(&["namespace", NAMESPACE]));
-    let ours = list
-        .iter()
-        .filter(|object| object["metadata"]["name"] != "firstlight-lens");
+    let of_runs = ["firstlight-lens", "firstlight-lens-progress"];
+    let ours = list.iter().filter(|object| {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        !of_runs.contains(&name)
+    });
     ours.map(|object| {
         let name = format!("{}/{}", object["kind"], object["metadata"]["name"]);
         (name, object["metadata"]["resourceVersion"].to_string())

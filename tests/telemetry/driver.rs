@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use firstlight::engine::{
-    self, Class, Difference, Failure, Graph, Mode, Pacing, Plan, Reporters, Resource, Run, RunInfo,
-    StepId, StepOptions, Verb, Waiting,
+    self, Attempt, Class, Difference, Failure, Graph, Mode, Pacing, Plan, Reporters, Resource, Run,
+    RunInfo, StepId, StepOptions, Verb, Waiting,
 };
 use firstlight::settings::{Otel, Settings};
 use firstlight::telemetry::{LogTarget, RunIdentity, Telemetry};
@@ -66,6 +66,7 @@ async fn drive() {
         profile: settings.profile.clone(),
         namespace: "first".to_owned(),
         trace_id: telemetry.trace_id(),
+        attempt: Attempt::default(),
     };
     let began = Instant::now();
     let report = engine::run(Run {

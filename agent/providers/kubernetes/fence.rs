@@ -14,7 +14,7 @@ use super::live::Live;
 use super::{Client, Error, MANAGER};
 
 /// The number of the holder that wrote last.
-const TRANSITIONS: &str = "firstlight.dev/lease-transitions";
+pub(super) const TRANSITIONS: &str = "firstlight.dev/lease-transitions";
 
 /// Which holder of the lock we are, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -142,7 +142,7 @@ impl Fence {
         })
     }
 
-    fn check(self, target: &Target, writer: Option<Self>) -> Result<(), Error> {
+    pub(super) fn check(self, target: &Target, writer: Option<Self>) -> Result<(), Error> {
         match writer {
             Some(later) if later > self => Err(Error::Fenced {
                 target: target.to_string(),

@@ -7,6 +7,7 @@
 
 mod free;
 mod held;
+mod succession;
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use free::Free;
 pub use held::Held;
+pub use succession::{Before, Succession};
 
 use super::fence::Fence;
 use super::hold::not_renewed;
@@ -40,9 +42,10 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 const POD_NAME: &str = "firstlight.dev/pod";
 const POD_UID: &str = "firstlight.dev/pod-uid";
 const JOB_NAME: &str = "firstlight.dev/job";
+const JOB_UID: &str = "firstlight.dev/job-uid";
 
 /// Who we are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Holder {
     /// Our pod's name; outside of a pod, a name that no other process has.
     pub pod: String,
@@ -50,6 +53,12 @@ pub struct Holder {
     pub uid: Option<String>,
     /// The Job that owns our pod.
     pub job: Option<String>,
+    /// The uid of that; none outside of a Job.
+    pub job_uid: Option<String>,
+    /// What tells this process from every other one, of the same pod too.
+    pub instance: Option<String>,
+    /// The span of our run as a `traceparent`; none if it is not traced.
+    pub run_span: Option<String>,
 }
 
 /// A Lease that is to be ours.
@@ -97,16 +106,12 @@ impl Lease {
     }
 
     /// The Lease as ours: a new one, or a patch of the one found.
-    fn claim(&self, found: Option<&Live>, number: i64) -> Value {
+    fn claim(&self, found: Option<&Live>, succession: &Succession, number: i64) -> Value {
         let now = rfc3339_micros(SystemTime::now());
-        let mut annotations = json!({
-            POD_NAME: self.holder.pod,
-            POD_UID: self.holder.uid,
-            JOB_NAME: self.holder.job,
-        });
+        let mut annotations = succession.annotations(&self.holder);
         // In a patch, null takes away what the holder before has left; in a new one it is "".
-        if let (None, Some(names)) = (found, annotations.as_object_mut()) {
-            names.retain(|_, value| !value.is_null());
+        if found.is_none() {
+            annotations.retain(|_, value| !value.is_null());
         }
         json!({
             "apiVersion": LEASE.api_version(),
@@ -166,7 +171,7 @@ impl Lease {
         }
     }
 
-    fn held(self, taken: &Live, asked: Instant) -> Held {
+    fn held(self, taken: &Live, succession: Succession, asked: Instant) -> Held {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         self.keep_hold(asked);
@@ -187,6 +192,7 @@ impl Lease {
         Held {
             lease: self,
             fence: Fence(taken.count("/spec/leaseTransitions")),
+            succession,
             version,
             lost,
             stop,

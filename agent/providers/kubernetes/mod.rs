@@ -16,6 +16,8 @@
 //! | an object that is to go, a resource | [`Deletion::new`]`(client, entry)` |
 //! | the lock of a run | [`Lease::find`]`(&client, name, `[`Holder`]`)`, [`Free::take`], then [`Held::lost`], [`Held::release`] |
 //! | the record of the last run | [`RunRecord::new`]`(client, bundle)`, then `write(json, `[`Fence`]`)`, `read()` |
+//! | the progress of a run, for the pod that goes on | [`Progress::new`]`(client, bundle)`, then `read()`, `write(parts, `[`Author`]`, `[`Fence`]`)`, `clear(..)` |
+//! | how a pod ended | [`pod_end`]`(&client, name, uid)` |
 //! | an Event on the Job that we run in | [`JobEvent::new`]`(client, Option<`[`Job`]`>)`, then `send(..)` |
 
 mod ahead;
@@ -42,6 +44,8 @@ mod live;
 mod object;
 mod operator;
 mod ownership;
+mod pod_end;
+mod progress;
 mod quantity;
 mod readiness;
 mod refusal;
@@ -64,13 +68,15 @@ pub use error::Error;
 pub use fence::Fence;
 pub use generated_secret::{GeneratedSecret, SecretChange, SecretObserved};
 pub use job_event::{Job, JobEvent, Severity};
-pub use lease::{Free, Held, Holder, Lease};
+pub use lease::{Before, Free, Held, Holder, Lease, Succession};
 pub use object::{Object, ObjectChange, ObjectObserved, ObjectOptions};
 pub use operator::{Operator, OperatorObserved};
 pub use ownership::{
     Deletion, DeletionChange, DeletionObserved, Entry, Inventory, Key, Prune, PruneObserved,
     Settled, Turn,
 };
+pub use pod_end::{PodEnd, pod_end};
+pub use progress::{Author, Left, Progress};
 pub use rights::{Right, missing as missing_rights};
 pub use run_record::RunRecord;
 pub use running::{Ask, RunningCheck, RunningObserved, WORKLOADS};

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use firstlight::engine::{
-    self, Graph, Mode, Outcome, Pacing, Reporters, Run, RunInfo, StepId, StepOptions,
+    self, Attempt, Graph, Mode, Outcome, Pacing, Reporters, Run, RunInfo, StepId, StepOptions,
 };
 use firstlight::providers::postgres::{File, Migrations, Placeholders, Server, Settings, Tls};
 use firstlight::secret::{Credential, ReadSecret, SecretError, SecretRef, Secrets, Sensitive};
@@ -43,6 +43,7 @@ pub(crate) async fn migrate(folder: &Path, database: &str) -> Result<(), Failure
             profile: None,
             namespace: name(),
             trace_id: None,
+            attempt: Attempt::default(),
         },
         graph: graph.build().map_err(|found| format!("{found:?}"))?,
         mode: Mode::Apply,

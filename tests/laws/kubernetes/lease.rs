@@ -22,6 +22,7 @@ fn holder(pod: &str, uid: Option<&str>) -> Holder {
         pod: pod.to_owned(),
         uid: uid.map(str::to_owned),
         job: Some(format!("job-of-{pod}")),
+        ..Holder::default()
     }
 }
 

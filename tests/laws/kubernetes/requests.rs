@@ -26,8 +26,7 @@ impl Counted {
     async fn find(&self, pod: &str) -> Free {
         let holder = Holder {
             pod: pod.to_owned(),
-            uid: None,
-            job: None,
+            ..Holder::default()
         };
         let free = Lease::find(&self.client, "firstlight-lens", holder).await;
         free.expect("nobody holds it")

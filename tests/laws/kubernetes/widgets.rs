@@ -173,6 +173,7 @@ impl Many {
             profile: None,
             namespace: "test".to_owned(),
             trace_id: None,
+            attempt: firstlight::engine::Attempt::default(),
         };
         firstlight::engine::run(Run {
             info,

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Held, Lease};
+use super::{Held, Lease, Succession};
 use crate::providers::kubernetes::Error;
 use crate::providers::kubernetes::live::Live;
 
@@ -28,13 +28,14 @@ impl Free {
             found,
             number,
         } = self;
-        let claim = lease.claim(found.as_ref(), number);
+        let succession = Succession::after(found.as_ref(), &lease.holder);
+        let claim = lease.claim(found.as_ref(), &succession, number);
         let taken = match &found {
             Some(_) => lease.client.merge(&lease.target, &claim).await,
             None => lease.client.create(&lease.target, &claim).await,
         };
         match taken {
-            Ok(taken) => Ok(lease.held(&taken, asked)),
+            Ok(taken) => Ok(lease.held(&taken, succession, asked)),
             Err(conflict @ Error::Conflict { .. }) => {
                 let found = lease.client.get(&lease.target).await?;
                 let rival = match &found {

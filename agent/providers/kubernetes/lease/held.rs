@@ -1,10 +1,10 @@
 //! The lock while it is ours.
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::Lease;
+use super::{Holder, Lease, Succession};
 use crate::providers::kubernetes::Error;
 use crate::providers::kubernetes::fence::Fence;
 use crate::providers::kubernetes::live::Live;
@@ -13,6 +13,7 @@ use crate::providers::kubernetes::live::Live;
 pub struct Held {
     pub(super) lease: Lease,
     pub(super) fence: Fence,
+    pub(super) succession: Succession,
     /// Of the Lease, as of the last renewal.
     pub(super) version: watch::Receiver<String>,
     /// Closed when the renewal has ended.
@@ -32,6 +33,18 @@ impl Held {
     #[must_use]
     pub fn fence(&self) -> Fence {
         self.fence
+    }
+
+    /// Who we are, as the Lease says.
+    #[must_use]
+    pub fn holder(&self) -> &Holder {
+        &self.lease.holder
+    }
+
+    /// Which attempt we are, and who was before us.
+    #[must_use]
+    pub fn succession(&self) -> &Succession {
+        &self.succession
     }
 
     /// Why the Lease is not ours any more, if that is known; does not wait.
@@ -56,21 +69,34 @@ impl Held {
     /// # Errors
     /// When the API server does not take it: it may be asked again, else the Lease runs out by itself.
     pub async fn release(&self) -> Result<(), Error> {
+        self.give_back(&Map::new()).await
+    }
+
+    /// Gives the Lease back before the run has begun, so that the next pod of the Job does not take
+    /// it for an attempt.
+    ///
+    /// # Errors
+    /// See [`Held::release`].
+    pub async fn forgo(&self) -> Result<(), Error> {
+        self.give_back(&self.succession.undone()).await
+    }
+
+    async fn give_back(&self, notes: &Map<String, Value>) -> Result<(), Error> {
         self.end().await;
         let version = self.version.borrow().clone();
-        match self.give_back(&version).await {
+        match self.give_back_of(&version, notes).await {
             // Somebody has written to it; it may still be ours.
             Err(Error::Conflict { .. } | Error::NotFound { .. }) => match self.find().await? {
-                Some(found) => self.give_back(found.version()).await,
+                Some(found) => self.give_back_of(found.version(), notes).await,
                 None => Ok(()),
             },
             other => other,
         }
     }
 
-    async fn give_back(&self, version: &str) -> Result<(), Error> {
+    async fn give_back_of(&self, version: &str, notes: &Map<String, Value>) -> Result<(), Error> {
         let patch = json!({
-            "metadata": { "resourceVersion": version },
+            "metadata": { "resourceVersion": version, "annotations": notes },
             "spec": { "holderIdentity": null, "renewTime": null, "acquireTime": null },
         });
         let lease = &self.lease;
