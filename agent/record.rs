@@ -2,6 +2,9 @@
 //! `status` reads, and for tests.
 
 mod behind;
+mod delivery;
+
+pub use delivery::{SignalRecord, TelemetryRecord};
 
 use std::time::{Duration, SystemTime};
 
@@ -48,6 +51,9 @@ pub struct RunRecord {
     /// Objects that the bundle owns and has no step for any more, or that were kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<String>,
+    /// What became of its telemetry; none where nothing is exported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<TelemetryRecord>,
 }
 
 /// A phase of a run.
@@ -193,6 +199,7 @@ impl RunRecord {
                 .collect(),
             steps: report.steps.iter().map(step).collect(),
             left: Vec::new(),
+            telemetry: None,
         }
     }
 }
@@ -438,6 +445,7 @@ mod tests {
             phases: Vec::new(),
             steps,
             left: Vec::new(),
+            telemetry: None,
         };
         let read = |limit: usize| -> RunRecord {
             let text = record.to_json(limit).expect("JSON");

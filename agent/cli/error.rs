@@ -41,6 +41,15 @@ pub(super) enum CliError {
     Json(#[source] serde_json::Error),
     #[error("failed to write YAML")]
     Render(#[source] serde_saphyr::SerializeError),
+    #[error("no endpoint is named to which telemetry could be sent")]
+    NoEndpoint,
+    #[error(transparent)]
+    Replay(#[from] crate::telemetry::ReplayError),
+    #[error("failed to read {path}")]
+    ReadFile {
+        path: std::path::PathBuf,
+        source: std::io::Error,
+    },
     #[error("failed to start the runtime")]
     Runtime(#[source] std::io::Error),
 }
@@ -55,6 +64,9 @@ impl CliError {
             | Self::NothingNamed
             | Self::NoSuchStep(..)
             | Self::WhichStep(_)
+            | Self::NoEndpoint
+            | Self::Replay(_)
+            | Self::ReadFile { .. }
             | Self::NotConfirmed { .. } => Class::Invalid,
             Self::Assemble(error) => error.class(),
             Self::Kubernetes(error) => error.class(),
@@ -99,6 +111,9 @@ impl CliError {
                 vec!["`firstlight rbac` prints the Roles that hold all of them".to_owned()]
             }
             Self::NotConfirmed { .. } => vec!["say --yes".to_owned()],
+            Self::NoEndpoint => {
+                vec!["say it with OTEL_EXPORTER_OTLP_ENDPOINT, as http://collector:4318".to_owned()]
+            }
             Self::NoRecord { .. } => vec!["`firstlight run` makes one".to_owned()],
             _ => Vec::new(),
         }

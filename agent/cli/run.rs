@@ -67,10 +67,11 @@ pub(super) async fn carry_out(
     }
     let lost = lease.loss().map(|lost| lost.to_string());
     let mut record = task.record(&report, lost);
+    record.telemetry = session.telemetry_so_far().await;
     let kept = keep(&session, settings, task, &mut record, &lease);
     in_time(&session.stop, kept).await;
     signals.abort();
-    session.close().await;
+    record.telemetry = session.close().await;
     tell(settings, &record)?;
     Ok(record.exit)
 }

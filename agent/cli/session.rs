@@ -15,7 +15,7 @@ use crate::assemble::{Backends, Pruning, Trace, assemble};
 use crate::bundle::{Body, Bundle, Node, Options};
 use crate::engine::{self, Graph, Mode, Pacing, Report, Reporter, Reporters, Run, RunInfo};
 use crate::providers::kubernetes;
-use crate::record::RunRecord;
+use crate::record::{RunRecord, TelemetryRecord};
 use crate::settings::{Otel, Settings};
 use crate::telemetry::{LogTarget, RunIdentity, Telemetry};
 
@@ -192,9 +192,14 @@ impl Session {
         engine::run(run).await
     }
 
+    /// What has become of the telemetry by now.
+    pub(super) async fn telemetry_so_far(&self) -> Option<TelemetryRecord> {
+        self.telemetry.so_far().await.record()
+    }
+
     /// Delivers what telemetry is left, and says so if not all of it arrived.
-    pub(super) async fn close(self) {
-        self.telemetry.finish().await;
+    pub(super) async fn close(self) -> Option<TelemetryRecord> {
+        self.telemetry.finish().await.record()
     }
 }
 

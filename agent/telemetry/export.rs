@@ -1,6 +1,7 @@
 //! The three signals on their ways to their servers.
 
-use super::delivery::{Delivered, Delivery};
+use super::delivery::Delivery;
+use super::folder::Folder;
 use super::gather::{Gather, Item};
 use super::identity::{Ids, Parent, RunIdentity, is_sampled, resource, scope};
 use super::metrics::{self, ByItself, Instruments};
@@ -9,7 +10,10 @@ use super::post::Post;
 use super::records::Records;
 use super::spans::Spans;
 use super::spool::Keep;
+use super::store::Store;
 use super::transport::Transport;
+use super::undelivered::{self, Left};
+use super::way::{Way, shown, what};
 use crate::engine::Chain;
 use crate::settings::{Endpoint, Otel, Settings, SettingsError, Signal};
 use futures::future::join_all;
@@ -19,11 +23,12 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::{SdkLogger, SdkLoggerProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, SpanData};
-use reqwest::Url;
 use std::error::Error;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tracing::Subscriber;
 use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::registry::LookupSpan;
@@ -34,11 +39,17 @@ const SPANS: Keep = Keep::Bytes(16 * 1024 * 1024);
 /// Some ten thousand log records.
 const RECORDS: Keep = Keep::Bytes(8 * 1024 * 1024);
 
+/// What may wait on disk, unless the user says otherwise.
+const ON_DISK: u64 = 256 * 1024 * 1024;
+
 /// How long the end of a run waits for a server that has answered before …
 const GRACE: Duration = Duration::from_secs(10);
 
 /// … and for one that never has.
 const SHORT_GRACE: Duration = Duration::from_secs(2);
+
+/// How long the record of a run waits for the last of its telemetry, from a server that takes it.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// Everything that is exported.
 pub(super) struct Export {
@@ -51,6 +62,11 @@ pub(super) struct Export {
     pub(super) spans: Option<SpanWay>,
     ways: Vec<Way>,
     tasks: JoinSet<()>,
+    folder: Option<Arc<Folder>>,
+    /// Where what is not delivered is left.
+    undelivered: Option<PathBuf>,
+    /// How long the end waits, if the user says so.
+    grace: Option<Duration>,
 }
 
 /// The way of the spans, for those that do not come from the SDK.
@@ -63,12 +79,6 @@ pub(super) struct SpanWay {
     pub(super) pipe: Arc<Pipe>,
 }
 
-struct Way {
-    what: &'static str,
-    endpoint: String,
-    pipe: Arc<Pipe>,
-}
-
 /// What all signals are set up with.
 struct Setup<'a> {
     resource: Resource,
@@ -76,6 +86,8 @@ struct Setup<'a> {
     spans: Option<SpanWay>,
     ways: Vec<Way>,
     tasks: JoinSet<()>,
+    folder: Option<Arc<Folder>>,
+    on_disk: u64,
 }
 
 impl Export {
@@ -95,7 +107,10 @@ impl Export {
             spans: None,
             ways: Vec::new(),
             tasks: JoinSet::new(),
+            folder: None,
+            on_disk: settings.spool_limit.unwrap_or(ON_DISK),
         };
+        setup.open_folder(settings, run);
         let sampled = otel
             .traces
             .as_ref()
@@ -114,6 +129,9 @@ impl Export {
             spans: setup.spans,
             ways: setup.ways,
             tasks: setup.tasks,
+            folder: setup.folder,
+            undelivered: undelivered::place(settings, &run.id),
+            grace: settings.telemetry_grace,
         }
     }
 
@@ -147,40 +165,116 @@ impl Export {
         self.ways.iter().map(|way| Arc::clone(&way.pipe)).collect()
     }
 
-    /// Delivers what is left, within the grace.
+    /// What has arrived by now, after a moment in which the rest may arrive too.
+    pub(super) async fn so_far(&self) -> Delivery {
+        self.flush();
+        let settle = |way: &Way| {
+            let pipe = Arc::clone(&way.pipe);
+            async move { pipe.settle_down(MOMENT).await }
+        };
+        join_all(self.ways.iter().map(settle)).await;
+        self.delivery(Left::Nowhere)
+    }
+
+    /// Delivers what is left, within the grace, and leaves the rest in a file.
     pub(super) async fn finish(mut self) -> Delivery {
-        // Ours only put what they have into their pipes, so these neither wait nor fail.
-        let _ = self.meter.map(|meter| meter.force_flush());
-        let _ = self.tracer.map(|tracer| tracer.force_flush());
-        let _ = self.logger.map(|logger| logger.force_flush());
-        join_all(self.ways.iter().map(|way| {
-            let grace = if way.pipe.has_answered() {
-                GRACE
-            } else {
-                SHORT_GRACE
-            };
-            way.pipe.drain(grace)
-        }))
-        .await;
+        self.flush();
+        join_all(self.ways.iter().map(|way| self.drain(&way.pipe))).await;
         self.tasks.abort_all();
-        Delivery {
-            signals: self.ways.iter().map(Way::delivered).collect(),
+        // What still happens to files of the spool ends before its folder is looked at.
+        while self.tasks.join_next().await.is_some() {}
+        let left = self.leave().await;
+        self.delivery(left)
+    }
+
+    async fn drain(&self, pipe: &Pipe) {
+        if let Some(grace) = self.grace {
+            return pipe.drain(grace).await;
+        }
+        pipe.drain(SHORT_GRACE).await;
+        // It may have come just now.
+        if pipe.has_answered() {
+            pipe.drain(GRACE.saturating_sub(SHORT_GRACE)).await;
         }
     }
-}
 
-impl Way {
-    fn delivered(&self) -> Delivered {
-        Delivered {
-            what: self.what,
-            endpoint: self.endpoint.clone(),
-            tally: self.pipe.tally(),
-            trouble: self.pipe.trouble(),
+    /// Ours only put what they have into their pipes, so these neither wait nor fail.
+    fn flush(&self) {
+        let _ = self.meter.as_ref().map(SdkMeterProvider::force_flush);
+        let _ = self.tracer.as_ref().map(SdkTracerProvider::force_flush);
+        let _ = self.logger.as_ref().map(SdkLoggerProvider::force_flush);
+    }
+
+    fn delivery(&self, left: Left) -> Delivery {
+        Delivery {
+            signals: self.ways.iter().map(Way::delivered).collect(),
+            left,
         }
+    }
+
+    /// Writes down what was not delivered, and removes the files whose batches are elsewhere now.
+    async fn leave(&self) -> Left {
+        let ways = self.ways.iter();
+        let pipes: Vec<_> = ways
+            .map(|way| (way.signal, Arc::clone(&way.pipe)))
+            .collect();
+        let (place, folder) = (self.undelivered.clone(), self.folder.clone());
+        let work = move || {
+            let is_open = |(_, pipe): &&(Signal, Arc<Pipe>)| !pipe.is_empty();
+            let open: Vec<_> = pipes.iter().filter(is_open).collect();
+            let open: Vec<_> = open.iter().map(|(it, pipe)| (*it, pipe.as_ref())).collect();
+            let left = match place {
+                Some(path) if !open.is_empty() => undelivered::leave(path, &open),
+                _ => Left::Nowhere,
+            };
+            if !matches!(left, Left::Failed { .. }) {
+                for (_, pipe) in &pipes {
+                    pipe.close();
+                }
+            }
+            if let Some(folder) = folder {
+                folder.tidy();
+            }
+            left
+        };
+        // It cannot fail: it does not panic, and the runtime goes on.
+        spawn_blocking(work).await.unwrap_or_default()
     }
 }
 
 impl Setup<'_> {
+    /// Without the folder there is only memory, which is a mistake and no failure.
+    fn open_folder(&mut self, settings: &Settings, run: &RunIdentity) {
+        let Some(path) = &settings.spool_dir else {
+            return;
+        };
+        match Folder::open(path, &run.id) {
+            Ok(folder) => self.folder = Some(Arc::new(folder)),
+            Err(error) => self.no_folder(path, &error),
+        }
+    }
+
+    fn no_folder(&mut self, path: &Path, error: &io::Error) {
+        self.mistakes.push(SettingsError {
+            variable: "FIRSTLIGHT_SPOOL_DIR".to_owned(),
+            reason: format!("{} cannot be used: {error}", path.display()),
+        });
+    }
+
+    /// The part of the folder for one signal: spans are more, and of more use.
+    fn store(&mut self, signal: Signal) -> Option<Store> {
+        let folder = Arc::clone(self.folder.as_ref()?);
+        let (name, limit) = match signal {
+            Signal::Traces => ("spans", self.on_disk / 3 * 2),
+            Signal::Logs => ("records", self.on_disk / 3),
+            Signal::Metrics => return None,
+        };
+        let store = Store::open(Arc::clone(&folder), name, limit);
+        store
+            .map_err(|error| self.no_folder(folder.parent(), &error))
+            .ok()
+    }
+
     fn tracer(
         &mut self,
         to: &Endpoint,
@@ -207,7 +301,7 @@ impl Setup<'_> {
     }
 
     fn meter(&mut self, to: &Endpoint, every: Duration) -> Option<SdkMeterProvider> {
-        let pipe = Arc::new(Pipe::new(Keep::Newest));
+        let pipe = Arc::new(Pipe::new(Keep::Newest, None));
         let post = Arc::new(Post::new(Arc::clone(&pipe)));
         let provider = metrics::provider(self.resource.clone(), every, post);
         let provider = self.right(Signal::Metrics, to, provider)?;
@@ -221,7 +315,7 @@ impl Setup<'_> {
         to: &Endpoint,
         keep: Keep,
     ) -> Option<(Arc<Gather<T>>, Arc<Pipe>)> {
-        let pipe = Arc::new(Pipe::new(keep));
+        let pipe = Arc::new(Pipe::new(keep, self.store(signal)));
         let gather = Gather::new(&self.resource, Arc::new(Post::new(Arc::clone(&pipe))));
         let gather = Arc::new(self.right(signal, to, gather)?);
         self.open(signal, to, &pipe, Arc::clone(&gather) as Arc<dyn Flush>)?;
@@ -237,11 +331,7 @@ impl Setup<'_> {
     ) -> Option<()> {
         let transport = self.right(signal, to, Transport::new(to, signal))?;
         self.tasks.spawn(Arc::clone(pipe).run(transport, source));
-        self.ways.push(Way {
-            what: what(signal),
-            endpoint: shown(&to.url),
-            pipe: Arc::clone(pipe),
-        });
+        self.ways.push(Way::new(signal, to, Arc::clone(pipe)));
         Some(())
     }
 
@@ -262,22 +352,6 @@ impl Setup<'_> {
         })
         .ok()
     }
-}
-
-fn what(signal: Signal) -> &'static str {
-    match signal {
-        Signal::Traces => "spans",
-        Signal::Metrics => "metrics",
-        Signal::Logs => "log records",
-    }
-}
-
-/// The host and port only: the rest may hold a token.
-fn shown(url: &str) -> String {
-    Url::parse(url).map_or_else(
-        |_| "the endpoint".to_owned(),
-        |url| url.origin().ascii_serialization(),
-    )
 }
 
 fn parent(otel: &Otel, mistakes: &mut Vec<SettingsError>) -> Option<Parent> {

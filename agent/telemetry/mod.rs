@@ -8,22 +8,31 @@
 
 mod delivery;
 mod export;
+mod folder;
 mod gather;
 mod identity;
 mod logs;
 mod metrics;
+mod otlp_json;
 mod pipe;
 mod post;
 mod records;
+mod replay;
 mod reporter;
+mod size;
 mod spans;
 mod spool;
+mod store;
 mod transport;
+mod undelivered;
+mod way;
 
 pub use delivery::{Delivered, Delivery};
 pub use identity::RunIdentity;
 pub use logs::LogTarget;
-pub use spool::Tally;
+pub use replay::{Replay, ReplayError};
+pub use spool::{Late, Tally};
+pub use undelivered::Left;
 
 use crate::engine::Reporter;
 use crate::settings::{LogFormat, Otel, Settings, SettingsError};
@@ -115,8 +124,18 @@ impl Telemetry {
         Arc::clone(&self.reporter) as Arc<dyn Reporter>
     }
 
-    /// Delivers what is left and says in the log if not all of it arrived. All spans must have
-    /// ended. Takes ten seconds at most, and two where the server has never answered.
+    /// What has arrived by now; the spans that have ended are delivered before if that takes only
+    /// a moment.
+    pub async fn so_far(&self) -> Delivery {
+        match &self.export {
+            Some(export) => export.so_far().await,
+            None => Delivery::default(),
+        }
+    }
+
+    /// Delivers what is left, leaves in a file what cannot be delivered, and says in the log if
+    /// not all of it arrived. All spans must have ended. Takes ten seconds at most, and two where
+    /// the server has never answered, unless the user has set another grace.
     pub async fn finish(self) -> Delivery {
         let delivery = match self.export {
             Some(export) => export.finish().await,

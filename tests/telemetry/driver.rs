@@ -2,11 +2,12 @@
 //! the environment asks for.
 //!
 //! Spans cannot be tested in the process of the tests, which all share one subscriber. So the tests
-//! start their own binary again and let it run this one "test". `FIRSTLIGHT_PROFILE` says what happens.
+//! start their own binary again and let it run this one "test". `FIRSTLIGHT_PROFILE` says what
+//! happens, in words: `held busy 20000`.
 
 use std::io::{self, BufRead};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use firstlight::engine::{
@@ -60,16 +61,31 @@ async fn drive() {
         began.elapsed().as_millis(),
         report.class().is_some()
     );
-    if profile == "held" {
-        // The test makes the collector come up only now.
-        io::stdin()
-            .lock()
-            .read_line(&mut String::new())
-            .expect("a line");
+    if says(&profile, "held") {
+        // The test does something before the end of the telemetry.
+        wait_for_a_line();
     }
     let began = Instant::now();
     let delivery = telemetry.finish().await;
     println!("finished: {} ms, {delivery}", began.elapsed().as_millis());
+}
+
+fn wait_for_a_line() {
+    io::stdin()
+        .lock()
+        .read_line(&mut String::new())
+        .expect("a line");
+}
+
+fn says(profile: &str, word: &str) -> bool {
+    profile.split(' ').any(|other| other == word)
+}
+
+/// How many calls a step makes: what the profile says, or what is usual.
+fn calls(profile: &str) -> usize {
+    let usual = if says(profile, "busy") { CALLS } else { 1 };
+    let mut words = profile.split(' ');
+    words.find_map(|word| word.parse().ok()).unwrap_or(usual)
 }
 
 fn graph(profile: &str) -> Graph {
@@ -83,13 +99,16 @@ fn graph(profile: &str) -> Graph {
         Thing::new("collector", Nature::Slow),
     );
     graph.group(schema.clone(), vec![infrastructure]);
-    let calls = if profile == "busy" { CALLS } else { 1 };
+    let calls = calls(profile);
     add(
         &mut graph,
         &schema,
         Thing::new("database", Nature::Absent { calls }),
     );
-    if profile == "failing" {
+    if says(profile, "steered") {
+        add(&mut graph, &schema, Thing::new("gate", Nature::steered()));
+    }
+    if says(profile, "failing") {
         add(&mut graph, &schema, Thing::new("migrate", Nature::Broken));
         let applications = StepId::new("applications");
         graph.group(applications.clone(), vec![schema]);
@@ -124,8 +143,28 @@ enum Nature {
     Slow,
     /// Made by a change of so many calls.
     Absent { calls: usize },
+    /// Current when the test has said so.
+    Steered {
+        since: Instant,
+        goes_on: Arc<AtomicBool>,
+    },
     /// Never current.
     Broken,
+}
+
+impl Nature {
+    fn steered() -> Self {
+        let goes_on = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&goes_on);
+        std::thread::spawn(move || {
+            wait_for_a_line();
+            told.store(true, Ordering::SeqCst);
+        });
+        Self::Steered {
+            since: Instant::now(),
+            goes_on,
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -188,6 +227,10 @@ impl Resource for Thing {
     async fn observe(&self) -> Result<u32, Broken> {
         tracing::info!(target: "firstlight::providers::memory", "looking");
         tracing::debug!(target: "hyper::client", "never exported");
+        if let Nature::Steered { since, .. } = &self.nature {
+            // What the test waits for: the run goes on, and makes spans.
+            println!("looked after: {} ms", since.elapsed().as_millis());
+        }
         Ok(self.looks.fetch_add(1, Ordering::SeqCst))
     }
 
@@ -198,6 +241,12 @@ impl Resource for Thing {
                 "thing {}: 0 of 1 ready",
                 self.name
             )))),
+            (Nature::Steered { goes_on, .. }, looks) if !goes_on.load(Ordering::SeqCst) => {
+                Ok(Plan::InProgress(Waiting::unavailable(format!(
+                    "thing {}: {looks} looks in vain",
+                    self.name
+                ))))
+            }
             (Nature::Absent { .. }, 0) => Ok(Plan::Change(vec![Make(self.name)])),
             _ => Ok(Plan::Current),
         }

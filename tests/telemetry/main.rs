@@ -3,9 +3,13 @@
 //! The servers are brought up before: `cargo run -p testbed -- up`.
 
 mod absent;
+mod answers;
 mod child;
 mod driver;
 mod late;
+mod outage;
 mod received;
+mod replay;
+mod room;
 mod told;
 mod tree;
