@@ -73,35 +73,38 @@ fn database_of(action: &Action) -> Option<&str> {
     }
 }
 
-fn watch(database: &str, steps: &[(&Node, &Step)], order: &Order<'_>) -> Option<Watched> {
+fn watch<'a>(database: &str, steps: &[(&'a Node, &'a Step)], order: &Order<'a>) -> Option<Watched> {
     let drift = steps.iter().find_map(|(_, step)| match &step.action {
         Action::Migrations(migrations) => migrations.drift.clone(),
         _ => None,
     })?;
-    let phase = |id: &str| id.split('/').next().unwrap_or(id).to_owned();
-    let phases: Vec<_> = steps.iter().map(|(node, _)| phase(&node.id)).collect();
-    let earlier = |one: &str, other: &str| order.ended_before(other).contains(one);
-    let first = phases
+    let ids: Vec<&str> = steps.iter().map(|(node, _)| node.id.as_str()).collect();
+    let phase = |id: &&'a str| id.split('/').next().unwrap_or(id);
+    let phases: Vec<&str> = ids.iter().map(phase).collect();
+    let asked: BTreeSet<&str> = phases.iter().chain(&ids).copied().collect();
+    let ended: BTreeMap<&str, BTreeSet<&str>> = asked
+        .into_iter()
+        .map(|id| (id, order.ended_before(id)))
+        .collect();
+    let earlier = |one: &str, other: &str| ended[other].contains(one);
+    let first = *phases
         .iter()
         .find(|one| phases.iter().all(|other| !earlier(other, one)))?;
-    let last = phases
+    let last = *phases
         .iter()
         .rev()
         .find(|one| phases.iter().all(|other| !earlier(one, other)))?;
-    let before_first = order.ended_before(first);
-    let ids = || steps.iter().map(|(node, _)| &node.id);
-    let held = ids().filter(|id| {
-        let after_all = order.ended_before(id).contains(first.as_str());
-        !after_all && !before_first.contains(id.as_str())
-    });
-    let awaited = ids().filter(|id| !order.ended_before(id).contains(last.as_str()));
+    let held = ids
+        .iter()
+        .filter(|id| !earlier(first, id) && !earlier(id, first));
+    let awaited = ids.iter().filter(|id| !earlier(last, id));
     Some(Watched {
         database: database.to_owned(),
         drift,
-        held: held.cloned().collect(),
-        awaited: awaited.cloned().collect(),
-        first: first.clone(),
-        last: last.clone(),
+        held: held.map(|id| (*id).to_owned()).collect(),
+        awaited: awaited.map(|id| (*id).to_owned()).collect(),
+        first: first.to_owned(),
+        last: last.to_owned(),
         timeout: steps.iter().map(|(_, step)| step.timeout).max()?,
         optional: steps.iter().all(|(_, step)| step.optional),
     })

@@ -5,7 +5,7 @@ use clap::Args;
 use super::CliError;
 use super::session::Session;
 use crate::assemble::{Pruning, owned};
-use crate::providers::kubernetes::{Entry, Inventory};
+use crate::providers::kubernetes::Entry;
 
 #[derive(Debug, Clone, Copy, Default, Args)]
 #[group(id = "pruning", multiple = true)]
@@ -38,14 +38,9 @@ pub(super) fn desired(session: &Session) -> Vec<Entry> {
     owned.map(|(_, entry)| entry).collect()
 }
 
-/// The record of what the bundle owns.
-pub(super) fn inventory(session: &Session) -> Inventory {
-    Inventory::new(session.client.clone(), &session.bundle.name)
-}
-
 /// The objects on record that are not in the bundle any more, for people.
 pub(super) async fn left(session: &Session) -> Result<Vec<String>, CliError> {
-    let orphans = inventory(session).orphans(&desired(session)).await?;
+    let orphans = session.inventory.orphans(&desired(session)).await?;
     Ok(shown(session, &orphans))
 }
 

@@ -67,7 +67,7 @@ pub(super) async fn ask(
 /// The rights that only the inventory knows to be needed.
 async fn deletions(session: &Session, leaving: Leaving) -> Result<Vec<Right>, CliError> {
     let desired = pruning::desired(session);
-    let inventory = pruning::inventory(session);
+    let inventory = &session.inventory;
     match inventory.missing_rights(&desired, leaving.with_data).await {
         // That it may not be read is among the others already.
         Err(kubernetes::Error::Forbidden { .. }) => Ok(Vec::new()),

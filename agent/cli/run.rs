@@ -49,7 +49,8 @@ pub(super) async fn carry_out(
 ) -> Result<u8, CliError> {
     let signals = stop_on_signals(session.stop.clone())?;
     let graph = task.graph(&session)?;
-    let lease = match unless_stopped(&session.stop, begin(&session, settings, task)).await {
+    let begun = Box::pin(begin(&session, settings, task));
+    let lease = match unless_stopped(&session.stop, begun).await {
         Ok(lease) => lease,
         Err(error) => {
             let exit = error.class().exit_code();
@@ -76,24 +77,36 @@ pub(super) async fn carry_out(
     Ok(record.exit)
 }
 
-/// Takes the lock, after it is known that nothing will end for lack of a right.
+/// Takes the lock and asks for all rights at the same time; without them the lock is given back.
 async fn begin(session: &Session, settings: &Settings, task: &Task) -> Result<Held, CliError> {
-    session.insist(async || task.ask(session).await).await?;
     let name = format!("firstlight-{}", session.bundle.name);
     let holder = holder(settings);
     // Whoever did not hear that it is ours finds that it is.
-    let acquire = async || Ok(Lease::acquire(&session.client, &name, holder.clone()).await?);
-    let lease = session.insist(acquire).await?;
+    let take = async || {
+        let free = Lease::find(&session.client, &name, holder.clone()).await?;
+        let (held, ()) = free.take_reading(task.read_ahead(session)).await?;
+        Ok(held)
+    };
+    let ask = async || task.ask(session).await;
+    let (rights, lease) = tokio::join!(session.insist(ask), session.insist(take));
+    let lease = match (rights, lease) {
+        (Ok(()), lease) => lease?,
+        (Err(missing), Ok(lease)) => return Err(give_back(&lease, missing).await),
+        // Without rights it does not matter who else is at work.
+        (Err(missing), Err(_)) => return Err(missing),
+    };
     let fence = lease.fence();
-    if let Err(error) = session
-        .insist(async || task.begin(session, fence).await)
-        .await
-    {
-        // The error says more than that the lock could not be given back.
-        let _ = lease.release().await;
-        return Err(error);
+    let begun = session.insist(async || task.begin(session, fence).await);
+    match begun.await {
+        Ok(()) => Ok(lease),
+        Err(error) => Err(give_back(&lease, error).await),
     }
-    Ok(lease)
+}
+
+/// The error says more than that the lock could not be given back, which then runs out.
+async fn give_back(lease: &Held, error: CliError) -> CliError {
+    let _ = lease.release().await;
+    error
 }
 
 /// What is asked before the first step may be under way for longer than Kubernetes lets a pod live
@@ -174,13 +187,12 @@ async fn keep(
     if let Some(path) = &settings.termination_log {
         leave_word(path, &record.sentence);
     }
-    // What is on record is the next holder's affair.
-    let is_kept = if lease.loss().is_none() {
-        settle(session, task, record, lease.fence()).await
-    } else {
-        true
+    let (exit, sentence) = (record.exit, record.sentence.clone());
+    let settled = async {
+        // What is on record is the next holder's affair.
+        lease.loss().is_some() || settle(session, task, record, lease.fence()).await
     };
-    tell_job(session, settings, record.exit, &record.sentence).await;
+    let (is_kept, ()) = tokio::join!(settled, tell_job(session, settings, exit, &sentence));
     let give_back = async || {
         if is_kept {
             Ok(lease.release().await?)
@@ -209,10 +221,9 @@ async fn settle(session: &Session, task: &Task, record: &mut RunRecord, fence: F
 }
 
 async fn write(session: &Session, record: &RunRecord, fence: Fence) {
-    let stored = kubernetes::RunRecord::new(session.client.clone(), &record.bundle);
     match record.to_json(kubernetes::RunRecord::LIMIT) {
         Ok(text) => {
-            let written = session.insist(async || Ok(stored.write(&text, fence).await?));
+            let written = session.insist(async || Ok(session.runs.write(&text, fence).await?));
             if let Err(error) = written.await {
                 warn!(error = error.sentence(), "failed to write the run record");
             }

@@ -14,7 +14,7 @@ use super::CliError;
 use crate::assemble::{Backends, Pruning, Trace, assemble};
 use crate::bundle::{Body, Bundle, Node, Options};
 use crate::engine::{self, Graph, Mode, Pacing, Report, Reporter, Reporters, Run, RunInfo};
-use crate::providers::kubernetes;
+use crate::providers::kubernetes::{self, Inventory};
 use crate::record::{RunRecord, TelemetryRecord};
 use crate::settings::{Otel, Settings};
 use crate::telemetry::{LogTarget, RunIdentity, Telemetry};
@@ -41,6 +41,10 @@ pub(super) enum Preview {
 pub(super) struct Session {
     pub(super) client: kubernetes::Client,
     pub(super) bundle: Bundle,
+    /// The record of what the bundle owns.
+    pub(super) inventory: Inventory,
+    /// The record of its last run.
+    pub(super) runs: kubernetes::RunRecord,
     pub(super) stop: CancellationToken,
     /// Whether it is about the whole bundle, and not only about one phase.
     pub(super) whole: bool,
@@ -76,6 +80,8 @@ impl Session {
         };
         let telemetry = Telemetry::start(&settings, otel, &identity, log);
         Ok(Self {
+            inventory: Inventory::new(client.clone(), &bundle.name),
+            runs: kubernetes::RunRecord::new(client.clone(), &bundle.name),
             client,
             bundle,
             stop: CancellationToken::new(),

@@ -44,9 +44,18 @@ impl Task {
         rights::ask(session, purpose, leaving).await
     }
 
+    /// Reads what only the holder of the lock writes, and begins to list what the steps are going to
+    /// look at. What cannot be read is read again when it is needed.
+    pub(super) async fn read_ahead(&self, session: &Session) {
+        if let Self::Run(_) = self {
+            kubernetes::look_ahead(&session.client);
+            let _ = tokio::join!(session.inventory.look(), session.runs.read());
+        }
+    }
+
     /// What is put on record before the first change.
     pub(super) async fn begin(&self, session: &Session, fence: Fence) -> Result<(), CliError> {
-        let inventory = pruning::inventory(session);
+        let inventory = &session.inventory;
         match self {
             Self::Run(_) => {
                 let desired = pruning::desired(session);
@@ -64,7 +73,7 @@ impl Task {
         fence: Fence,
         record: &mut RunRecord,
     ) -> Result<bool, CliError> {
-        let inventory = pruning::inventory(session);
+        let inventory = &session.inventory;
         match self {
             Self::Run(_) => {
                 let settled = inventory.settle(&pruning::desired(session), fence).await?;
@@ -78,9 +87,7 @@ impl Task {
                     return Ok(true);
                 }
                 inventory.remove().await?;
-                let name = &session.bundle.name;
-                let runs = kubernetes::RunRecord::new(session.client.clone(), name);
-                runs.remove().await?;
+                session.runs.remove().await?;
                 Ok(false)
             }
         }

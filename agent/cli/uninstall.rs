@@ -7,7 +7,7 @@ use clap::Args;
 use super::run::carry_out;
 use super::session::Session;
 use super::task::Task;
-use super::{CliError, pruning, run, say};
+use super::{CliError, run, say};
 use crate::providers::kubernetes::Entry;
 use crate::settings::{Otel, Settings};
 
@@ -30,8 +30,8 @@ pub(super) async fn uninstall(
         return Err(CliError::OnlyAll);
     }
     let session = run::open(settings, otel).await?;
-    let inventory = pruning::inventory(&session);
-    let recorded = session.insist(async || Ok(inventory.read().await?)).await?;
+    let read = async || Ok(session.inventory.read().await?);
+    let recorded = session.insist(read).await?;
     if recorded.is_empty() {
         let namespace = session.client.namespace();
         let name = &session.bundle.name;

@@ -18,6 +18,7 @@ mod prometheus;
 mod readiness;
 mod records;
 mod replacing;
+mod requests;
 mod running;
 mod secret;
 mod widgets;

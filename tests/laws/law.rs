@@ -11,6 +11,7 @@ use firstlight::engine::{
     Resource, Run, RunInfo, StepError, StepId, StepOptions, Waiting,
 };
 use firstlight::secret::{Credential, ReadSecret, SecretError, SecretRef, Secrets, Sensitive};
+use testbed::{Attempt, eventually};
 use tokio_util::sync::CancellationToken;
 
 /// A test has no Secrets: every credential is given.
@@ -249,4 +250,41 @@ async fn poll_at_most<T>(polls: usize, future: impl Future<Output = T>) -> Optio
         }
     })
     .await
+}
+
+/// Waits until a resource waits for this, or cannot tell because of it. It must never be current.
+pub(crate) async fn says(resource: &impl Resource, words: &str, patience: Duration) {
+    let current = || Attempt::Never("it is current".to_owned());
+    hears(resource, words, patience, current).await;
+}
+
+/// The same of one that may be current until then.
+pub(crate) async fn comes_to_say(resource: &impl Resource, words: &str, patience: Duration) {
+    let current = || Attempt::NotYet("it is current".to_owned());
+    hears(resource, words, patience, current).await;
+}
+
+async fn hears(
+    resource: &impl Resource,
+    words: &str,
+    patience: Duration,
+    current: fn() -> Attempt<()>,
+) {
+    let said = eventually(words, patience, async || {
+        let said = match resource.observe().await {
+            Ok(observed) => match resource.plan(&observed) {
+                Ok(Plan::InProgress(waiting)) => waiting.what,
+                Ok(_) => return current(),
+                Err(error) => error.to_string(),
+            },
+            Err(error) if error.class() == Class::Unavailable => error.to_string(),
+            Err(error) => return Attempt::Never(error.to_string()),
+        };
+        if said.contains(words) {
+            Attempt::Done(())
+        } else {
+            Attempt::NotYet(said)
+        }
+    });
+    said.await.expect("it is said");
 }

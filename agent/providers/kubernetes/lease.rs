@@ -5,6 +5,7 @@
 //! is three renewals long. `leaseTransitions` counts the holders: whoever has the greater number
 //! is the later one.
 
+mod free;
 mod held;
 
 use std::time::{Duration, Instant, SystemTime};
@@ -14,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+pub use free::Free;
 pub use held::Held;
 
 use super::fence::Fence;
@@ -61,42 +63,37 @@ impl Lease {
     /// Takes the Lease `name` in the client's namespace, and renews it from then on.
     ///
     /// # Errors
-    /// [`Error::Held`] while another run is at work; [`Error::Conflict`] when another has just
-    /// taken it and cannot be named yet; and when the API server cannot be asked.
+    /// Of [`Lease::find`] and of [`Free::take`].
     pub async fn acquire(client: &Client, name: &str, holder: Holder) -> Result<Held, Error> {
+        Self::find(client, name, holder).await?.take().await
+    }
+
+    /// Looks at the Lease `name` in the client's namespace, which then may be taken.
+    ///
+    /// # Errors
+    /// [`Error::Held`] while another run is at work; and when the API server cannot be asked.
+    pub async fn find(client: &Client, name: &str, holder: Holder) -> Result<Free, Error> {
         let lease = Self {
             client: client.clone(),
             target: Target::new(LEASE, client.namespace(), name),
             holder,
         };
-        let asked = Instant::now();
-        match lease.take().await {
-            Ok(taken) => Ok(lease.held(&taken, asked)),
-            Err(conflict @ Error::Conflict { .. }) => {
-                let found = lease.client.get(&lease.target).await?;
-                let rival = match &found {
-                    Some(found) => lease.rival(found).await?,
-                    None => None,
-                };
-                Err(rival.unwrap_or(conflict))
+        let found = client.get(&lease.target).await?;
+        let number = match &found {
+            Some(found) => {
+                if let Some(rival) = lease.rival(found).await? {
+                    return Err(rival);
+                }
+                found.count("/spec/leaseTransitions") + 1
             }
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn take(&self) -> Result<Live, Error> {
-        let Some(found) = self.client.get(&self.target).await? else {
             // What was written under a lock that somebody has deleted is older all the same.
-            let number = fence::next(&self.client, &self.target.name).await?;
-            let claim = self.claim(None, number);
-            return self.client.create(&self.target, &claim).await;
+            None => fence::next(client, name).await?,
         };
-        if let Some(rival) = self.rival(&found).await? {
-            return Err(rival);
-        }
-        let number = found.count("/spec/leaseTransitions") + 1;
-        let claim = self.claim(Some(&found), number);
-        self.client.merge(&self.target, &claim).await
+        Ok(Free {
+            lease,
+            found,
+            number,
+        })
     }
 
     /// The Lease as ours: a new one, or a patch of the one found.
@@ -174,14 +171,14 @@ impl Lease {
         let stopped = stop.clone();
         self.keep_hold(asked);
         let (report, lost) = watch::channel(None);
+        let (known, version) = watch::channel(taken.version().to_owned());
         let renewed = Self {
             client: self.client.clone(),
             target: self.target.clone(),
             holder: self.holder.clone(),
         };
-        let version = taken.version().to_owned();
         tokio::spawn(async move {
-            if let Some(reason) = renewed.keep(version, stopped, asked).await {
+            if let Some(reason) = renewed.keep(&known, stopped, asked).await {
                 let lease = renewed.target.to_string();
                 renewed.client.hold().lose(lease, reason.as_str());
                 report.send_replace(Some(reason));
@@ -190,6 +187,7 @@ impl Lease {
         Held {
             lease: self,
             fence: Fence(taken.count("/spec/leaseTransitions")),
+            version,
             lost,
             stop,
         }
@@ -201,16 +199,17 @@ impl Lease {
         self.client.hold().keep(lease, asked, GIVE_UP);
     }
 
-    /// Renews until told to stop; or says how the Lease was lost.
+    /// Renews until told to stop; or says how the Lease was lost. `known` is told each version.
     async fn keep(
         &self,
-        mut version: String,
+        known: &watch::Sender<String>,
         stop: CancellationToken,
         mut renewed: Instant,
     ) -> Option<String> {
         let mut ticks = paced(RENEWAL);
         let mut looks = paced(BETWEEN_LOOKS);
         loop {
+            let version = known.borrow().clone();
             let written = async {
                 looks.tick().await;
                 let watches = self.client.watches();
@@ -222,7 +221,7 @@ impl Lease {
                 // Somebody else wrote to it, or we hear of our own write.
                 () = written => {
                     match self.look().await {
-                        Some(Ok(found)) => version = found,
+                        Some(Ok(found)) => drop(known.send_replace(found)),
                         Some(Err(reason)) => return Some(reason),
                         None => {}
                     }
@@ -234,7 +233,7 @@ impl Lease {
             let left = GIVE_UP.saturating_sub(renewed.elapsed());
             match timeout(left.min(RENEWAL / 2), self.renew(&version)).await {
                 Ok(Ok(new)) => {
-                    version = new;
+                    known.send_replace(new);
                     renewed = asked;
                     self.keep_hold(asked);
                 }

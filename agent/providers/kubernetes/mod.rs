@@ -14,10 +14,11 @@
 //! | what a bundle owns | [`Inventory::new`]`(client, bundle)`, of [`Entry`]s |
 //! | what has left the bundle, a resource | [`Prune::new`]`(client, bundle, entries, with_data)` |
 //! | an object that is to go, a resource | [`Deletion::new`]`(client, entry)` |
-//! | the lock of a run | [`Lease::acquire`]`(&client, name, `[`Holder`]`).await?`, then [`Held::lost`], [`Held::release`] |
+//! | the lock of a run | [`Lease::find`]`(&client, name, `[`Holder`]`)`, [`Free::take`], then [`Held::lost`], [`Held::release`] |
 //! | the record of the last run | [`RunRecord::new`]`(client, bundle)`, then `write(json, `[`Fence`]`)`, `read()` |
 //! | an Event on the Job that we run in | [`JobEvent::new`]`(client, Option<`[`Job`]`>)`, then `send(..)` |
 
+mod ahead;
 mod claim_templates;
 mod client;
 mod comparison;
@@ -54,6 +55,7 @@ mod seen;
 mod time;
 mod watches;
 
+pub use ahead::look_ahead;
 pub use client::Client;
 pub use config_sum::{Configs, config_names};
 pub use diagnosis::Controller;
@@ -62,7 +64,7 @@ pub use error::Error;
 pub use fence::Fence;
 pub use generated_secret::{GeneratedSecret, SecretChange, SecretObserved};
 pub use job_event::{Job, JobEvent, Severity};
-pub use lease::{Held, Holder, Lease};
+pub use lease::{Free, Held, Holder, Lease};
 pub use object::{Object, ObjectChange, ObjectObserved, ObjectOptions};
 pub use operator::{Operator, OperatorObserved};
 pub use ownership::{

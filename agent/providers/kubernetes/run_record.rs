@@ -2,17 +2,13 @@
 
 use serde_json::json;
 
-use super::fence::Fence;
-use super::kind::{CONFIG_MAP, Target};
+use super::fence::{Fence, State};
 use super::{Client, Error, MANAGER};
 
 const KEY: &str = "record.json";
 
 /// Where the record of one bundle's runs is kept: `firstlight-BUNDLE`, a `ConfigMap`.
-pub struct RunRecord {
-    client: Client,
-    target: Target,
-}
+pub struct RunRecord(State);
 
 impl RunRecord {
     /// The longest record, in bytes: a `ConfigMap` holds at most 1 MiB with its other fields.
@@ -21,14 +17,11 @@ impl RunRecord {
     /// The record of a bundle in the client's namespace.
     #[must_use]
     pub fn new(client: Client, bundle: &str) -> Self {
-        let name = format!("{MANAGER}-{bundle}");
-        Self {
-            target: Target::new(CONFIG_MAP, client.namespace(), name),
-            client,
-        }
+        Self(State::new(client, &format!("{MANAGER}-{bundle}")))
     }
 
-    /// Replaces the record, as the holder of the lock; whoever has edited it is overruled.
+    /// Replaces the record, as the holder of the lock; whoever has edited it is overruled. Costs one
+    /// request if it was read before.
     ///
     /// # Errors
     /// When it is too large, when a later holder of the lock has written one, or when the API
@@ -40,8 +33,7 @@ impl RunRecord {
                 limit: Self::LIMIT,
             });
         }
-        let data = json!({ KEY: record });
-        fence.write(&self.client, &self.target, &data).await
+        self.0.write(&json!({ KEY: record }), fence).await
     }
 
     /// Takes the record away.
@@ -49,10 +41,7 @@ impl RunRecord {
     /// # Errors
     /// When the API server does not do it.
     pub async fn remove(&self) -> Result<(), Error> {
-        match self.client.get(&self.target).await? {
-            Some(found) => self.client.discard(&self.target, &found).await,
-            None => Ok(()),
-        }
+        self.0.remove().await
     }
 
     /// The record; none if no run has left one.
@@ -60,7 +49,7 @@ impl RunRecord {
     /// # Errors
     /// When the API server cannot be asked.
     pub async fn read(&self) -> Result<Option<String>, Error> {
-        let found = self.client.get(&self.target).await?;
+        let found = self.0.read().await?;
         let record = found.as_ref().map(|found| found.texts("/data"));
         Ok(record.and_then(|data| data.get(KEY).map(|text| (*text).to_owned())))
     }

@@ -39,12 +39,12 @@ const DEARER: u64 = 10;
 /// All that is known of a cluster's objects; its watches end with it.
 pub(super) struct Watches {
     connection: Connection,
-    /// By API version and kind, the namespaces and names that are going to be looked at.
     announced: Mutex<Announced>,
     places: Mutex<Places>,
 }
 
-type Announced = HashMap<(String, String), HashSet<(String, String)>>;
+/// By API version and kind, namespaces and names.
+pub(super) type Announced = HashMap<(String, String), HashSet<(String, String)>>;
 type Places = HashMap<(Kind, Option<String>), Arc<Place>>;
 
 /// One kind in one namespace.
@@ -81,6 +81,12 @@ impl Watches {
         names
             .or_default()
             .insert((namespace.to_owned(), name.to_owned()));
+    }
+
+    /// What is going to be looked at.
+    pub(super) fn announced(&self) -> Announced {
+        let announced = self.announced.lock();
+        announced.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// An object; none also if its namespace is not there or its kind is not served any more.

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use firstlight::engine::{Class, Failure as _, Plan, Resource as _};
+use firstlight::engine::Class;
 use firstlight::providers::kubernetes::Operator;
 use serde_json::{Value, json};
-use testbed::{Attempt, Webhook, eventually, unique};
+use testbed::{Webhook, unique};
 
 use super::bed::Bed;
 use crate::law;
@@ -72,25 +72,10 @@ impl Farm {
         law::unchanged(self.gate(vec![self.sheep("v1")])).await;
     }
 
-    /// Waits until the gate says this, in a wait or in a transient error.
+    /// Waits until the gate says this, which the server may be slow to hear of.
     async fn says(&self, version: &str, words: &str) {
         let gate = self.gate(vec![self.sheep(version)]);
-        let said = eventually(words, SOON, async || {
-            let said = match gate.observe().await {
-                Ok(observed) => match gate.plan(&observed) {
-                    Ok(Plan::InProgress(waiting)) => waiting.what,
-                    other => format!("{other:?}"),
-                },
-                Err(error) if error.class() == Class::Unavailable => error.to_string(),
-                Err(error) => return Attempt::Never(error.to_string()),
-            };
-            if said.contains(words) {
-                Attempt::Done(())
-            } else {
-                Attempt::NotYet(said)
-            }
-        });
-        said.await.expect("it is said");
+        law::comes_to_say(&gate, words, SOON).await;
     }
 
     /// Sends every object of the group to a webhook.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use firstlight::engine::{Class, Failure as _, Plan, Resource};
+use firstlight::engine::{Class, Resource};
 use firstlight::providers::kubernetes::{Controller, Object, Operator};
 use serde_json::{Value, json};
 use testbed::{ApiServer, Attempt, PrometheusAdmission, PrometheusOperator, certify, eventually};
@@ -199,25 +199,9 @@ fn rules(expression: &str) -> Value {
             "spec": { "groups": [{ "name": "light", "rules": [rule] }] } })
 }
 
-/// Waits until a resource waits for this, or cannot tell because of it. It must never be current.
-async fn says<R: Resource>(resource: &R, words: &str) {
-    let said = eventually(words, SOON, async || {
-        let said = match resource.observe().await {
-            Ok(observed) => match resource.plan(&observed) {
-                Ok(Plan::InProgress(waiting)) => waiting.what,
-                Ok(_) => return Attempt::Never("it is current".to_owned()),
-                Err(error) => error.to_string(),
-            },
-            Err(error) if error.class() == Class::Unavailable => error.to_string(),
-            Err(error) => return Attempt::Never(error.to_string()),
-        };
-        if said.contains(words) {
-            Attempt::Done(())
-        } else {
-            Attempt::NotYet(said)
-        }
-    });
-    said.await.expect("it is said");
+/// It must never be current before.
+async fn says(resource: &impl Resource, words: &str) {
+    law::says(resource, words, SOON).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,6 +13,8 @@ use crate::providers::kubernetes::live::Live;
 pub struct Held {
     pub(super) lease: Lease,
     pub(super) fence: Fence,
+    /// Of the Lease, as of the last renewal.
+    pub(super) version: watch::Receiver<String>,
     /// Closed when the renewal has ended.
     pub(super) lost: watch::Receiver<Option<String>>,
     /// Stops the renewal.
@@ -54,16 +56,25 @@ impl Held {
     /// # Errors
     /// When the API server does not take it: it may be asked again, else the Lease runs out by itself.
     pub async fn release(&self) -> Result<(), Error> {
-        let Some(found) = self.end().await? else {
-            return Ok(());
-        };
-        let lease = &self.lease;
+        self.end().await;
+        let version = self.version.borrow().clone();
+        match self.give_back(&version).await {
+            // Somebody has written to it; it may still be ours.
+            Err(Error::Conflict { .. } | Error::NotFound { .. }) => match self.find().await? {
+                Some(found) => self.give_back(found.version()).await,
+                None => Ok(()),
+            },
+            other => other,
+        }
+    }
+
+    async fn give_back(&self, version: &str) -> Result<(), Error> {
         let patch = json!({
-            "metadata": { "resourceVersion": found.version() },
+            "metadata": { "resourceVersion": version },
             "spec": { "holderIdentity": null, "renewTime": null, "acquireTime": null },
         });
-        lease.client.merge(&lease.target, &patch).await?;
-        Ok(())
+        let lease = &self.lease;
+        lease.client.merge(&lease.target, &patch).await.map(drop)
     }
 
     /// Takes the Lease away, because nothing is left that it keeps.
@@ -71,7 +82,8 @@ impl Held {
     /// # Errors
     /// See [`Held::release`].
     pub async fn remove(&self) -> Result<(), Error> {
-        match self.end().await? {
+        self.end().await;
+        match self.find().await? {
             Some(found) => {
                 let lease = &self.lease;
                 lease.client.discard(&lease.target, &found).await
@@ -80,13 +92,17 @@ impl Held {
         }
     }
 
-    /// Renews no more; the Lease if it is still ours.
-    async fn end(&self) -> Result<Option<Live>, Error> {
+    /// Renews no more.
+    async fn end(&self) {
         self.stop.cancel();
         // Not aborted: a renewal under way must not come after the release.
         let mut lost = self.lost.clone();
         while lost.changed().await.is_ok() {}
         self.lease.client.hold().end();
+    }
+
+    /// The Lease if it is still ours.
+    async fn find(&self) -> Result<Option<Live>, Error> {
         let found = self.lease.client.get(&self.lease.target).await?;
         let identity = self.lease.identity();
         Ok(found.filter(|found| found.text("/spec/holderIdentity") == identity))

@@ -1,13 +1,13 @@
 //! Which objects a bundle owns, kept in `ConfigMap`s.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::future::try_join_all;
 use futures::stream::{self, StreamExt as _};
 use serde_json::json;
 
-use super::super::fence::Fence;
-use super::super::kind::{CONFIG_MAP, Target};
+use super::super::fence::{Fence, State};
 use super::super::{Client, Error, MANAGER};
 use super::ledger::Sight;
 use super::parts::{LIMIT, Part, arrange};
@@ -21,6 +21,14 @@ const PARTS: &str = "parts";
 pub struct Inventory {
     client: Client,
     name: String,
+    /// As it was last read or written; none where it is to be read first.
+    stored: Mutex<Option<Stored>>,
+}
+
+/// The parts, and where each is kept. There is a place also for a first part that is not there yet.
+struct Stored {
+    parts: Vec<Part>,
+    places: Vec<State>,
 }
 
 /// What is on record at the end of a run.
@@ -39,7 +47,12 @@ impl Inventory {
         Self {
             name: format!("{MANAGER}-{bundle}-inventory"),
             client,
+            stored: Mutex::default(),
         }
+    }
+
+    fn stored(&self) -> MutexGuard<'_, Option<Stored>> {
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -51,8 +64,29 @@ impl Inventory {
     /// # Errors
     /// When the API server cannot be asked, or the record is not ours.
     pub async fn read(&self) -> Result<Vec<Entry>, Error> {
-        let parts = self.parts().await?;
-        self.opened(&parts).await
+        let stored = self.parts().await?;
+        self.opened(&stored.parts).await
+    }
+
+    /// Reads what is on record, so that [`Inventory::announce`] need not.
+    ///
+    /// # Errors
+    /// When the API server cannot be asked, or the record is not ours.
+    pub async fn look(&self) -> Result<(), Error> {
+        *self.stored() = None;
+        let stored = self.parts().await?;
+        *self.stored() = Some(stored);
+        Ok(())
+    }
+
+    /// What is on record. While the lock is ours nobody else writes it, so it is read once.
+    async fn known(&self) -> Result<Stored, Error> {
+        // Taken, so that after a failure it is read anew.
+        let known = self.stored().take();
+        match known {
+            Some(known) => Ok(known),
+            None => self.parts().await,
+        }
     }
 
     /// The entries of these parts, which the steps of this client know from now on.
@@ -81,8 +115,8 @@ impl Inventory {
     /// # Errors
     /// [`Error::Fenced`] after a later holder of the lock; and when the API server does not take it.
     pub async fn announce(&self, desired: &[Entry], fence: Fence) -> Result<(), Error> {
-        let stored = self.parts().await?;
-        let mut entries = self.opened(&stored).await?;
+        let stored = self.known().await?;
+        let mut entries = self.opened(&stored.parts).await?;
         let known: HashSet<Key> = entries.iter().map(Entry::key).collect();
         for entry in self.resolved(desired.to_vec()).await? {
             if !known.contains(&entry.key()) {
@@ -93,7 +127,9 @@ impl Inventory {
         }
         self.will_look_at(&entries);
         let entries = self.told_from_others(entries).await;
-        self.replace(&stored, entries, fence).await
+        let stored = self.replace(stored, entries, fence).await?;
+        *self.stored() = Some(stored);
+        Ok(())
     }
 
     /// One list of a kind is to tell of all of them.
@@ -125,8 +161,8 @@ impl Inventory {
     /// # Errors
     /// See [`Inventory::announce`].
     pub async fn settle(&self, desired: &[Entry], fence: Fence) -> Result<Settled, Error> {
-        let stored = self.parts().await?;
-        let recorded = self.opened(&stored).await?;
+        let stored = self.known().await?;
+        let recorded = self.opened(&stored.parts).await?;
         let desired = self.resolved(desired.to_vec()).await?;
         let keys: HashSet<Key> = desired.iter().map(Entry::key).collect();
         let before: HashMap<Key, &Entry> =
@@ -146,7 +182,7 @@ impl Inventory {
         entries.retain(is_there);
         left.retain(is_there);
         let all = entries.iter().chain(&left).cloned().collect();
-        self.replace(&stored, all, fence).await?;
+        self.replace(stored, all, fence).await?;
         Ok(Settled { entries, left })
     }
 
@@ -156,11 +192,8 @@ impl Inventory {
     /// When the API server does not do it.
     pub async fn remove(&self) -> Result<(), Error> {
         // The first part, which knows how many there are, goes last.
-        for at in (0..self.parts().await?.len()).rev() {
-            let target = self.target(at);
-            if let Some(found) = self.client.get(&target).await? {
-                self.client.discard(&target, &found).await?;
-            }
+        for place in self.parts().await?.places.iter().rev() {
+            place.remove().await?;
         }
         Ok(())
     }
@@ -187,53 +220,63 @@ impl Inventory {
         try_join_all(resolved).await
     }
 
-    async fn parts(&self) -> Result<Vec<Part>, Error> {
-        let Some((first, count)) = self.part(0).await? else {
-            return Ok(Vec::new());
+    async fn parts(&self) -> Result<Stored, Error> {
+        let mut places = vec![self.place(0)];
+        let Some((first, count)) = part(&places[0]).await? else {
+            let parts = Vec::new();
+            return Ok(Stored { parts, places });
         };
-        let others = try_join_all((1..count).map(|at| self.part(at))).await?;
-        let others = others.into_iter().map(|part| part.unwrap_or_default().0);
-        Ok(std::iter::once(first).chain(others).collect())
-    }
-
-    /// A part, and how many it says that there are.
-    async fn part(&self, at: usize) -> Result<Option<(Part, usize)>, Error> {
-        let target = self.target(at);
-        let Some(found) = self.client.get(&target).await? else {
-            return Ok(None);
-        };
-        let data = found.texts("/data");
-        let text = data.get(OBJECTS).copied().unwrap_or("[]");
-        let entries = serde_json::from_str(text).map_err(|source| Error::Unreadable {
-            request: format!("get {target}"),
-            source: source.into(),
-        })?;
-        let count = data.get(PARTS).and_then(|text| text.parse().ok());
-        Ok(Some((Part(entries), count.unwrap_or(1))))
+        places.extend((1..count).map(|at| self.place(at)));
+        let others = try_join_all(places.iter().skip(1).map(part)).await?;
+        let others = others.into_iter().map(Option::unwrap_or_default);
+        let parts = std::iter::once(first).chain(others.map(|(part, _)| part));
+        Ok(Stored {
+            parts: parts.collect(),
+            places,
+        })
     }
 
     /// Writes the parts that differ, the first one last: it says how many there are.
     async fn replace(
         &self,
-        stored: &[Part],
+        stored: Stored,
         entries: Vec<Entry>,
         fence: Fence,
-    ) -> Result<(), Error> {
-        let parts = arrange(stored, entries, LIMIT);
+    ) -> Result<Stored, Error> {
+        let Stored {
+            parts: before,
+            mut places,
+        } = stored;
+        let parts = arrange(&before, entries, LIMIT);
+        places.extend((places.len()..parts.len()).map(|at| self.place(at)));
         for (at, part) in parts.iter().enumerate().rev() {
-            let count_differs = at == 0 && stored.len() != parts.len();
-            if stored.get(at) == Some(part) && !count_differs {
+            let count_differs = at == 0 && before.len() != parts.len();
+            if before.get(at) == Some(part) && !count_differs {
                 continue;
             }
             let text = serde_json::to_string(&part.0).unwrap_or_default();
             let data = json!({ OBJECTS: text, PARTS: parts.len().to_string() });
-            fence.write(&self.client, &self.target(at), &data).await?;
+            places[at].write(&data, fence).await?;
         }
-        Ok(())
+        Ok(Stored { parts, places })
     }
 
-    fn target(&self, at: usize) -> Target {
-        let name = format!("{}-{at}", self.name);
-        Target::new(CONFIG_MAP, self.client.namespace(), name)
+    fn place(&self, at: usize) -> State {
+        State::new(self.client.clone(), &format!("{}-{at}", self.name))
     }
+}
+
+/// A part, and how many it says that there are.
+async fn part(place: &State) -> Result<Option<(Part, usize)>, Error> {
+    let Some(found) = place.read().await? else {
+        return Ok(None);
+    };
+    let data = found.texts("/data");
+    let text = data.get(OBJECTS).copied().unwrap_or("[]");
+    let entries = serde_json::from_str(text).map_err(|source| Error::Unreadable {
+        request: format!("get {}", place.target()),
+        source: source.into(),
+    })?;
+    let count = data.get(PARTS).and_then(|text| text.parse().ok());
+    Ok(Some((Part(entries), count.unwrap_or(1))))
 }
