@@ -4,7 +4,7 @@
 
 /// The groups and kinds that hold data or rules: ready as soon as they are there, because
 /// nothing runs because of them alone.
-const AT_ONCE: [(&str, &[&str]); 16] = [
+const AT_ONCE: [(&str, &[&str]); 17] = [
     (
         "",
         &[
@@ -52,6 +52,8 @@ const AT_ONCE: [(&str, &[&str]); 16] = [
         &["Ingress", "IngressClass", "NetworkPolicy"],
     ),
     ("node.k8s.io", &["RuntimeClass"]),
+    // What the operator's webhook writes into pods that ask for it.
+    ("opentelemetry.io", &["Instrumentation"]),
     ("policy", &["PodDisruptionBudget"]),
     (
         "rbac.authorization.k8s.io",
@@ -88,7 +90,7 @@ const OPENSEARCH: &[&str] = &[
 ];
 
 /// The groups and kinds with a rule.
-const RULED: [(&str, &[&str]); 14] = [
+const RULED: [(&str, &[&str]); 15] = [
     (
         "",
         &[
@@ -150,6 +152,10 @@ const RULED: [(&str, &[&str]); 14] = [
     ),
     ("opensearch.opster.io", OPENSEARCH),
     ("opensearch.org", OPENSEARCH),
+    (
+        "opentelemetry.io",
+        &["OpenTelemetryCollector", "TargetAllocator"],
+    ),
     (
         "operator.victoriametrics.com",
         &[

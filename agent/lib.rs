@@ -22,3 +22,4 @@ pub mod rights;
 pub mod secret;
 pub mod settings;
 pub mod telemetry;
+pub mod trace_context;

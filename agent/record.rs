@@ -36,6 +36,9 @@ pub struct RunRecord {
     pub mode: String,
     /// The trace of the run, in hex.
     pub trace_id: Option<String>,
+    /// The run's own span in it, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span_id: Option<String>,
     /// When it started, RFC 3339.
     pub started: Timestamp,
     /// How long it took.
@@ -189,6 +192,7 @@ impl RunRecord {
             }
             .to_owned(),
             trace_id: report.run.trace_id.clone(),
+            span_id: None,
             started: timestamp(report.started),
             seconds: seconds(report.took),
             exit,
@@ -438,6 +442,7 @@ mod tests {
             agent: "0".to_owned(),
             mode: "run".to_owned(),
             trace_id: None,
+            span_id: None,
             started: Timestamp::UNIX_EPOCH,
             seconds: 1.0,
             exit: 78,

@@ -128,6 +128,13 @@ fn only_telemetry_knows_opentelemetry() {
 }
 
 #[test]
+fn what_providers_send_along_of_the_trace_is_a_leaf() {
+    let path = root().join("agent/trace_context.rs");
+    let text = fs::read_to_string(path).expect("text");
+    assert!(!text.contains("crate::") && !text.contains("opentelemetry::"));
+}
+
+#[test]
 fn the_exit_codes_are_the_same_in_the_code_and_in_the_readme() {
     let readme = fs::read_to_string(root().join("README.md")).expect("the README");
     let rows = readme.lines().filter_map(|line| {

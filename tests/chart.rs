@@ -231,6 +231,25 @@ fn telemetry_is_off_without_an_endpoint() {
 }
 
 /// The values that the agent gets.
+#[test]
+fn the_job_belongs_to_the_trace_of_whoever_installs() {
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let key = "firstlight.dev/traceparent";
+    let objects = render(&["--set", &format!("traceparent={traceparent}")]);
+    let template = &one(&objects, "Job")["spec"]["template"];
+    assert_eq!(template["metadata"]["annotations"][key], traceparent);
+    let environment = template["spec"]["containers"][0]["env"].as_array();
+    let variable = environment
+        .into_iter()
+        .flatten()
+        .find(|variable| variable["name"] == "TRACEPARENT");
+    let path = &variable.expect("the variable")["valueFrom"]["fieldRef"]["fieldPath"];
+    assert_eq!(*path, format!("metadata.annotations['{key}']"));
+    // What the CronJob runs later is not a part of it.
+    let later = &one(&objects, "CronJob")["spec"]["jobTemplate"]["spec"]["template"];
+    assert!(later["metadata"]["annotations"][key].is_null(), "{later}");
+}
+
 fn values(settings: &[&str]) -> Value {
     let data = one(&render(settings), "ConfigMap")["data"]["values.yaml"].clone();
     serde_saphyr::from_str(data.as_str().expect("text")).expect("YAML")

@@ -6,7 +6,7 @@ use super::servers::Server;
 use super::{AssembleError, Assembly, Trace, options};
 use crate::bundle::{
     Action, Check, Dashboard, Datasource, Expect, Folder, Foreign, Manifest, Migrations, Node,
-    Restart, SearchKind, SearchObject, Step,
+    Restart, SearchKind, SearchObject, Step, Traced,
 };
 use crate::engine::{Resource, StepId};
 use crate::providers::opensearch::{Definition, DefinitionKind};
@@ -105,6 +105,9 @@ impl Assembly<'_> {
             .recreate(terms.recreate)
             .adopt(terms.foreign == Foreign::Adopt)
             .rehearse(self.backends.rehearse);
+        if terms.trace == Traced::Told {
+            object = object.traced();
+        }
         if terms.restart == Restart::OnConfig {
             object = object.restart_with(Arc::clone(&self.configs));
         }

@@ -31,6 +31,17 @@ pub struct Terms {
     pub restart: Restart,
     /// What becomes of an object that somebody else has made.
     pub foreign: Foreign,
+    /// Whether the object says in which trace it was last written.
+    pub trace: Traced,
+}
+
+/// Whether an object says in which trace it was last written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Traced {
+    /// It does not.
+    Untold,
+    /// In an annotation.
+    Told,
 }
 
 /// What becomes of an object that somebody else has made.

@@ -39,7 +39,7 @@ mod yaml;
 
 pub use load::Options;
 pub use looks::{first_look, last_look};
-pub use manifest::{Foreign, Manifest, Restart, Terms};
+pub use manifest::{Foreign, Manifest, Restart, Terms, Traced};
 pub use migrations::{
     Adoption, ImportFrom, MigrationFile, MigrationOrder, Migrations, Placeholder,
 };

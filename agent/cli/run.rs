@@ -69,6 +69,7 @@ pub(super) async fn carry_out(
     let lost = lease.loss().map(|lost| lost.to_string());
     let mut record = task.record(&report, lost);
     record.telemetry = session.telemetry_so_far().await;
+    record.span_id = session.span_id();
     let kept = keep(&session, settings, task, &mut record, &lease);
     in_time(&session.stop, kept).await;
     signals.abort();

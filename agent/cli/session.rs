@@ -163,6 +163,7 @@ impl Session {
         preview: Preview,
     ) -> Result<Report, CliError> {
         let last = last_run(&self.client, &self.bundle.name).await?;
+        self.link_to(last.as_ref());
         let trace = Trace::Last(last.and_then(|run| run.trace_id));
         let graph = self.graph_with(trace, pruning, Some(preview))?;
         Ok(self.run(graph, Mode::Preview, None).await)
@@ -195,7 +196,33 @@ impl Session {
             reporters,
             stop,
         };
-        engine::run(run).await
+        let mut run = pin!(engine::run(run));
+        tokio::select! {
+            biased;
+            report = &mut run => report,
+            () = self.look_back(mode) => run.await,
+        }
+    }
+
+    /// Finds out beside the run which one was before it. Only a trace says so, so without one
+    /// nobody asks, and without an answer nothing is said.
+    async fn look_back(&self, mode: Mode) {
+        if mode == Mode::Apply && self.telemetry.trace_id().is_some() {
+            let last = last_run(&self.client, &self.bundle.name).await;
+            self.link_to(last.ok().flatten().as_ref());
+        }
+    }
+
+    fn link_to(&self, last: Option<&RunRecord>) {
+        let ids = last.and_then(|last| last.trace_id.as_ref().zip(last.span_id.as_ref()));
+        if let Some((trace, span)) = ids {
+            self.telemetry.link_to(trace, span);
+        }
+    }
+
+    /// The id of the run's own span, in hex, once it has begun and if it is traced.
+    pub(super) fn span_id(&self) -> Option<String> {
+        self.telemetry.span_id()
     }
 
     /// What has become of the telemetry by now.

@@ -15,7 +15,7 @@ use super::error::Failure;
 use super::spans::record_error;
 use super::wait::{Call, Pause, Wake};
 use super::{
-    Difference, EventKind, Outcome, Plan, Reporters, Resource, Stage, StepError, StepId,
+    Difference, EventKind, Outcome, Pacing, Plan, Reporters, Resource, Stage, StepError, StepId,
     StepOptions, Waiting,
 };
 
@@ -26,47 +26,6 @@ pub enum Mode {
     Apply,
     /// Looks once at every step and says what would be changed.
     Preview,
-}
-
-/// How often the loop looks and how patient it is.
-#[derive(Debug, Clone)]
-pub struct Pacing {
-    /// The first pause between two looks; each further one is twice as long.
-    pub first_pause: Duration,
-    /// No pause is longer.
-    pub longest_pause: Duration,
-    /// How much longer than that a pause may be, in percent, drawn anew for each: those who were in
-    /// each other's way shall not meet again at once.
-    pub jitter: u32,
-    /// No two looks at one thing are closer.
-    pub between_looks: Duration,
-    /// How often all changes are made before the step is called unsettled.
-    pub rounds: u32,
-    /// How long a diagnosis may take.
-    pub diagnosis: Duration,
-    /// How long a change that is being made may go on when the run is told to stop.
-    pub grace: Duration,
-}
-
-impl Pacing {
-    /// A pause of about this length.
-    pub(super) fn about(&self, pause: Duration) -> Duration {
-        pause + pause * rand::random_range(0..=self.jitter) / 100
-    }
-}
-
-impl Default for Pacing {
-    fn default() -> Self {
-        Self {
-            first_pause: Duration::from_millis(100),
-            longest_pause: Duration::from_secs(5),
-            jitter: 25,
-            between_looks: Duration::from_millis(100),
-            rounds: 5,
-            diagnosis: Duration::from_secs(5),
-            grace: Duration::from_secs(20),
-        }
-    }
 }
 
 /// What the loop needs to know of the step and the run.
@@ -105,6 +64,18 @@ enum Next<O> {
     Wait(Option<O>, Waiting, Option<StepError>),
 }
 
+impl<O> Next<O> {
+    /// What came of the attempt.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::End(outcome) => outcome.word(),
+            Self::LookAgain => "changed",
+            Self::Wait(_, _, None) => "waiting",
+            Self::Wait(_, _, Some(_)) => "failed",
+        }
+    }
+}
+
 struct Loop<'a, R: Resource> {
     resource: &'a R,
     context: Context,
@@ -131,8 +102,11 @@ impl<'a, R: Resource> Loop<'a, R> {
         let outcome = loop {
             let looked = Instant::now();
             match self.attempt().await {
-                Next::End(outcome) => break outcome,
-                Next::LookAgain => {}
+                Next::End(outcome) => {
+                    self.pause.over(Some(&outcome));
+                    break outcome;
+                }
+                Next::LookAgain => self.pause.over(None),
                 Next::Wait(observed, waiting, error) => {
                     if self.context.mode == Mode::Preview {
                         break Outcome::Deferred {
@@ -165,21 +139,17 @@ impl<'a, R: Resource> Loop<'a, R> {
         self.attempts += 1;
         let span = info_span!(
             "attempt",
-            attempt = self.attempts,
             otel.status_code = field::Empty,
             otel.status_description = field::Empty,
+            cicd.pipeline.task.name = self.context.id.as_str(),
+            firstlight.attempt = self.attempts,
+            firstlight.outcome = field::Empty,
             error.type = field::Empty,
-            waiting = field::Empty,
         );
         let next = self.look_and_change().instrument(span.clone()).await;
-        match &next {
-            Next::End(Outcome::Failed { error, .. }) | Next::Wait(_, _, Some(error)) => {
-                record_error(&span, error);
-            }
-            Next::Wait(_, waiting, None) => {
-                span.record("waiting", waiting.what.as_str());
-            }
-            Next::End(_) | Next::LookAgain => {}
+        span.record("firstlight.outcome", next.word());
+        if let Next::End(Outcome::Failed { error, .. }) | Next::Wait(_, _, Some(error)) = &next {
+            record_error(&span, error);
         }
         next
     }

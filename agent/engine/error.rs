@@ -57,6 +57,20 @@ impl Class {
         Self::Invalid,
     ];
 
+    /// One word for machines.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unmet => "unmet",
+            Self::Unavailable => "unavailable",
+            Self::Busy => "busy",
+            Self::Bug => "bug",
+            Self::Diverged => "diverged",
+            Self::Forbidden => "forbidden",
+            Self::Invalid => "invalid",
+        }
+    }
+
     /// Whether looking again may help.
     #[must_use]
     pub fn is_transient(self) -> bool {

@@ -7,10 +7,12 @@ mod diagnosis;
 mod error;
 mod fields;
 mod graph;
+mod pacing;
 mod report;
 mod resource;
 
 mod runner;
+mod slices;
 mod slot;
 mod spans;
 mod step;
@@ -25,11 +27,12 @@ mod tests;
 
 pub use again::again;
 pub use chain::Chain;
-pub use converge::{Mode, Pacing};
+pub use converge::Mode;
 pub use diagnosis::Diagnosis;
 pub use error::{BoxError, Class, Failure, Stage, StepError};
 pub use fields::{Extent, differences};
 pub use graph::{Graph, GraphBuilder, StepOptions};
+pub use pacing::Pacing;
 pub use report::{
     Because, Event, EventKind, Outcome, Report, Reporter, Reporters, RunInfo, StepReport, Took,
 };

@@ -215,7 +215,10 @@ impl Runner {
         let (kind, optional, timeout) = (options.kind, options.optional, options.timeout);
         let began = Instant::now();
         let (span, ending, started) = match start {
-            Start::Skip(because) => (self.root.clone(), skipped(because), None),
+            Start::Skip(because) => {
+                let span = node_span(&self.span_above(at), node);
+                (span, skipped(because), None)
+            }
             Start::Go { span, after } => {
                 let started = SystemTime::now();
                 span.in_scope(|| {
@@ -254,6 +257,16 @@ impl Runner {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(report);
         end
+    }
+
+    /// The span of the nearest group around a node that has started.
+    fn span_above(&self, at: usize) -> Span {
+        let group = self.slots[at].parent.map(|parent| &self.slots[parent]);
+        let start = group.and_then(|group| group.start.borrow().clone());
+        match start {
+            Some(Start::Go { span, .. }) => span,
+            _ => self.root.clone(),
+        }
     }
 
     /// A task of its own, so that a panic fails this step only.

@@ -1,6 +1,7 @@
-//! The spans of a run: run, phase, step. Attempts are made by the loop, calls by the providers.
+//! The spans of a run: run, phase, step. Attempts and waits are made by the loop, calls by the
+//! providers.
 
-use tracing::{Span, field, info_span};
+use tracing::{Span, Value, field, info_span};
 
 use super::graph::Node;
 use super::{Because, Chain, Mode, Outcome, Report, RunInfo, StepError, StepReport};
@@ -32,10 +33,10 @@ pub(super) fn record_result(root: &Span, report: &Report) {
     };
     root.record("cicd.pipeline.result", result);
     if let Some((step, error)) = report.decisive() {
-        root.record("otel.status_code", "ERROR");
         let text = format!("{}: {}{}", step.id, Chain(error), error.aside());
-        root.record("otel.status_description", text);
-        root.record("error.type", error.kind());
+        record_failure(root, text, error.kind());
+    } else if report.stopped {
+        record_failure(root, "told to stop", "stopped");
     }
 }
 
@@ -53,31 +54,34 @@ pub(super) fn node_span(parent: &Span, node: &Node) -> Span {
         firstlight.kind = node.step.as_ref().map_or("group", |(_, options)| options.kind),
         firstlight.outcome = field::Empty,
         firstlight.attempts = field::Empty,
+        firstlight.waited = field::Empty,
+        firstlight.skipped.because = field::Empty,
         error.type = field::Empty,
     )
 }
 
 /// How a group ended, on its span.
 pub(super) fn record_group(span: &Span, because: Option<&Because>) {
-    let result = match because {
-        None => "success",
-        Some(Because::Stopped) => "cancellation",
+    let (result, outcome) = match because {
+        None => ("success", "ended"),
+        Some(Because::Stopped) => {
+            record_failure(span, "told to stop", "stopped");
+            ("cancellation", "stopped")
+        }
         Some(Because::Need(root)) => {
-            span.record("otel.status_code", "ERROR");
-            span.record("otel.status_description", format!("{root} failed"));
-            "failure"
+            record_failure(span, format!("{root} failed"), "step_failed");
+            ("failure", "failed")
         }
     };
     span.record("cicd.pipeline.task.run.result", result);
+    span.record("firstlight.outcome", outcome);
 }
 
 /// How a step ended, on its span.
 pub(super) fn record_outcome(span: &Span, report: &StepReport) {
-    if report.started.is_none() {
-        return;
-    }
     span.record("firstlight.outcome", report.outcome.word());
     span.record("firstlight.attempts", report.attempts);
+    span.record("firstlight.waited", report.waited.as_secs_f64());
     let result = match &report.outcome {
         Outcome::Failed {
             error: StepError::TimedOut { .. },
@@ -92,15 +96,28 @@ pub(super) fn record_outcome(span: &Span, report: &StepReport) {
         Outcome::Unchanged | Outcome::Changed(_) | Outcome::Deferred { .. } => "success",
     };
     span.record("cicd.pipeline.task.run.result", result);
-    if let Outcome::Failed { error, .. } = &report.outcome {
-        record_error(span, error);
+    match &report.outcome {
+        Outcome::Failed { error, .. } => record_error(span, error),
+        // Not a failure of its own: whoever looks for one is not to find all that come after it.
+        Outcome::Skipped { because } => {
+            let why = match because {
+                Because::Need(root) => format!("{root} failed"),
+                Because::Stopped => "told to stop".to_owned(),
+            };
+            span.record("firstlight.skipped.because", why);
+        }
+        _ => {}
     }
 }
 
 /// Marks a span as failed.
 pub(super) fn record_error(span: &Span, error: &StepError) {
-    span.record("otel.status_code", "ERROR");
     let text = format!("{}{}", Chain(error), error.aside());
-    span.record("otel.status_description", text);
-    span.record("error.type", error.kind());
+    record_failure(span, text, error.kind());
+}
+
+fn record_failure(span: &Span, why: impl Value, kind: &str) {
+    span.record("otel.status_code", "ERROR");
+    span.record("otel.status_description", why);
+    span.record("error.type", kind);
 }

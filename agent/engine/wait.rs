@@ -8,7 +8,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::converge::Context;
 use super::diagnosis::ask;
-use super::{Diagnosis, Difference, EventKind, Resource, Stage, StepError, Waiting};
+use super::slices::Slices;
+use super::{Diagnosis, Difference, EventKind, Outcome, Resource, Stage, StepError, Waiting};
 
 /// How a pause ended.
 pub(super) enum Wake {
@@ -50,6 +51,7 @@ pub(super) struct Pause {
     error: Option<StepError>,
     diagnosis: Option<Diagnosis>,
     waited: Duration,
+    slices: Slices,
 }
 
 impl Pause {
@@ -68,6 +70,7 @@ impl Pause {
             error: None,
             diagnosis: None,
             waited: Duration::ZERO,
+            slices: Slices::new(&context.id),
         }
     }
 
@@ -82,6 +85,11 @@ impl Pause {
     /// A change was made: patience begins anew.
     pub(super) fn progressed(&mut self) {
         self.progress = Instant::now();
+    }
+
+    /// The step does not wait any more: it is at work, or it has ended.
+    pub(super) fn over(&mut self, outcome: Option<&Outcome>) {
+        self.slices.end(outcome);
     }
 
     /// What a call was waiting for: a change names itself, a look repeats what was seen last.
@@ -132,6 +140,7 @@ impl Pause {
         let wake = loop {
             let patience = self.patience();
             let quarter = self.quarter_due(context);
+            let slice = self.slices.due();
             tokio::select! {
                 biased;
                 () = context.stop.cancelled() => {
@@ -147,6 +156,7 @@ impl Pause {
                     self.quarter += 1;
                     self.diagnose(context, resource, observed, again).await;
                 }
+                () = sleep_until(slice) => self.slices.cut(self.last.as_ref()),
                 () = &mut changed => {
                     // No two looks are too close, however often the backend changes.
                     sleep_until(looked + context.pacing.between_looks).await;
@@ -156,6 +166,9 @@ impl Pause {
             }
         };
         self.waited += began.elapsed();
+        if let Wake::GiveUp(error) = &wake {
+            self.slices.give_up(error);
+        }
         wake
     }
 
@@ -163,8 +176,10 @@ impl Pause {
     fn take_note(&mut self, context: &Context, waiting: Waiting, error: Option<StepError>) {
         self.error = error;
         if self.last.as_ref() == Some(&waiting) {
+            self.slices.wait(&waiting);
             return;
         }
+        self.slices.turn(&waiting);
         self.progress = Instant::now();
         self.next = self.first;
         self.diagnosis = None;
@@ -173,11 +188,13 @@ impl Pause {
     }
 
     fn tell(&self, context: &Context, waiting: &Waiting) {
-        context.reporters.send(EventKind::StepWaiting {
-            step: &context.id,
-            waiting,
-            diagnosis: self.diagnosis.as_ref(),
-            elapsed: self.started.elapsed(),
+        self.slices.inside(|| {
+            context.reporters.send(EventKind::StepWaiting {
+                step: &context.id,
+                waiting,
+                diagnosis: self.diagnosis.as_ref(),
+                elapsed: self.started.elapsed(),
+            });
         });
     }
 

@@ -25,6 +25,8 @@ pub struct Otel {
     pub resource_attributes: Vec<(String, String)>,
     /// The span that this run belongs to, as W3C Trace Context writes it.
     pub traceparent: Option<String>,
+    /// What other tracers have added to it.
+    pub tracestate: Option<String>,
     /// Whether the trace is recorded.
     pub sampler: Sampler,
     /// How often metrics are exported; zero for the default.
@@ -139,6 +141,7 @@ impl Otel {
             service_name: reader.text("OTEL_SERVICE_NAME"),
             resource_attributes: reader.pairs("OTEL_RESOURCE_ATTRIBUTES"),
             traceparent: reader.text("TRACEPARENT"),
+            tracestate: reader.text("TRACESTATE"),
             sampler: reader.sampler(),
             metric_interval: reader
                 .millis("OTEL_METRIC_EXPORT_INTERVAL")

@@ -1,18 +1,19 @@
 //! The three signals on their ways to their servers.
 
+use super::context::Carrying;
 use super::delivery::Delivery;
-use super::folder::Folder;
 use super::gather::{Gather, Item};
 use super::identity::{Ids, Parent, RunIdentity, is_sampled, resource, scope};
+use super::live::Live;
 use super::metrics::{self, ByItself, Instruments};
 use super::pipe::{Flush, Pipe};
 use super::post::Post;
 use super::records::Records;
+use super::room::Room;
 use super::spans::Spans;
 use super::spool::Keep;
-use super::store::Store;
 use super::transport::Transport;
-use super::undelivered::{self, Left};
+use super::undelivered::Left;
 use super::way::{Way, shown, what};
 use crate::engine::Chain;
 use crate::settings::{Endpoint, Otel, Settings, SettingsError, Signal};
@@ -22,13 +23,11 @@ use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::{SdkLogger, SdkLoggerProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, SpanData};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, SpanData};
 use std::error::Error;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::JoinSet;
 use tracing::Subscriber;
 use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::registry::LookupSpan;
@@ -38,9 +37,6 @@ const SPANS: Keep = Keep::Bytes(16 * 1024 * 1024);
 
 /// Some ten thousand log records.
 const RECORDS: Keep = Keep::Bytes(8 * 1024 * 1024);
-
-/// What may wait on disk, unless the user says otherwise.
-const ON_DISK: u64 = 256 * 1024 * 1024;
 
 /// How long the end of a run waits for a server that has answered before …
 const GRACE: Duration = Duration::from_secs(10);
@@ -54,6 +50,8 @@ const MOMENT: Duration = Duration::from_secs(1);
 /// Everything that is exported.
 pub(super) struct Export {
     pub(super) trace_id: Option<String>,
+    /// None if no trace is exported.
+    pub(super) live: Option<Arc<Live>>,
     tracer: Option<SdkTracerProvider>,
     logger: Option<SdkLoggerProvider>,
     meter: Option<SdkMeterProvider>,
@@ -62,9 +60,7 @@ pub(super) struct Export {
     pub(super) spans: Option<SpanWay>,
     ways: Vec<Way>,
     tasks: JoinSet<()>,
-    folder: Option<Arc<Folder>>,
-    /// Where what is not delivered is left.
-    undelivered: Option<PathBuf>,
+    room: Room,
     /// How long the end waits, if the user says so.
     grace: Option<Duration>,
 }
@@ -86,8 +82,7 @@ struct Setup<'a> {
     spans: Option<SpanWay>,
     ways: Vec<Way>,
     tasks: JoinSet<()>,
-    folder: Option<Arc<Folder>>,
-    on_disk: u64,
+    room: Room,
 }
 
 impl Export {
@@ -101,21 +96,22 @@ impl Export {
         let parent = parent(otel, mistakes);
         let ids = Ids::new(parent);
         let trace = ids.trace;
+        let room = Room::open(settings, run, mistakes);
         let mut setup = Setup {
             resource: resource(settings, otel, run),
             mistakes,
             spans: None,
             ways: Vec::new(),
             tasks: JoinSet::new(),
-            folder: None,
-            on_disk: settings.spool_limit.unwrap_or(ON_DISK),
+            room,
         };
-        setup.open_folder(settings, run);
         let sampled = otel
             .traces
             .as_ref()
             .filter(|_| is_sampled(otel.sampler, parent, trace));
-        let tracer = sampled.and_then(|to| setup.tracer(to, ids, parent));
+        let carrying = Carrying::new(otel);
+        let trace_way = sampled.and_then(|to| setup.tracer(to, ids, parent, carrying));
+        let (tracer, live) = trace_way.unzip();
         let logger = otel.logs.as_ref().and_then(|to| setup.logger(to));
         let meter = otel
             .metrics
@@ -123,14 +119,14 @@ impl Export {
             .and_then(|to| setup.meter(to, otel.metric_interval));
         Self {
             trace_id: tracer.as_ref().map(|_| trace.to_string()),
+            live,
             tracer,
             logger,
             meter,
             spans: setup.spans,
             ways: setup.ways,
             tasks: setup.tasks,
-            folder: setup.folder,
-            undelivered: undelivered::place(settings, &run.id),
+            room: setup.room,
             grace: settings.telemetry_grace,
         }
     }
@@ -183,7 +179,7 @@ impl Export {
         self.tasks.abort_all();
         // What still happens to files of the spool ends before its folder is looked at.
         while self.tasks.join_next().await.is_some() {}
-        let left = self.leave().await;
+        let left = self.room.leave(&self.ways).await;
         self.delivery(left)
     }
 
@@ -211,87 +207,34 @@ impl Export {
             left,
         }
     }
-
-    /// Writes down what was not delivered, and removes the files whose batches are elsewhere now.
-    async fn leave(&self) -> Left {
-        let ways = self.ways.iter();
-        let pipes: Vec<_> = ways
-            .map(|way| (way.signal, Arc::clone(&way.pipe)))
-            .collect();
-        let (place, folder) = (self.undelivered.clone(), self.folder.clone());
-        let work = move || {
-            let is_open = |(_, pipe): &&(Signal, Arc<Pipe>)| !pipe.is_empty();
-            let open: Vec<_> = pipes.iter().filter(is_open).collect();
-            let open: Vec<_> = open.iter().map(|(it, pipe)| (*it, pipe.as_ref())).collect();
-            let left = match place {
-                Some(path) if !open.is_empty() => undelivered::leave(path, &open),
-                _ => Left::Nowhere,
-            };
-            if !matches!(left, Left::Failed { .. }) {
-                for (_, pipe) in &pipes {
-                    pipe.close();
-                }
-            }
-            if let Some(folder) = folder {
-                folder.tidy();
-            }
-            left
-        };
-        // It cannot fail: it does not panic, and the runtime goes on.
-        spawn_blocking(work).await.unwrap_or_default()
-    }
 }
 
 impl Setup<'_> {
-    /// Without the folder there is only memory, which is a mistake and no failure.
-    fn open_folder(&mut self, settings: &Settings, run: &RunIdentity) {
-        let Some(path) = &settings.spool_dir else {
-            return;
-        };
-        match Folder::open(path, &run.id) {
-            Ok(folder) => self.folder = Some(Arc::new(folder)),
-            Err(error) => self.no_folder(path, &error),
-        }
-    }
-
-    fn no_folder(&mut self, path: &Path, error: &io::Error) {
-        self.mistakes.push(SettingsError {
-            variable: "FIRSTLIGHT_SPOOL_DIR".to_owned(),
-            reason: format!("{} cannot be used: {error}", path.display()),
-        });
-    }
-
-    /// The part of the folder for one signal: spans are more, and of more use.
-    fn store(&mut self, signal: Signal) -> Option<Store> {
-        let folder = Arc::clone(self.folder.as_ref()?);
-        let (name, limit) = match signal {
-            Signal::Traces => ("spans", self.on_disk / 3 * 2),
-            Signal::Logs => ("records", self.on_disk / 3),
-            Signal::Metrics => return None,
-        };
-        let store = Store::open(Arc::clone(&folder), name, limit);
-        store
-            .map_err(|error| self.no_folder(folder.parent(), &error))
-            .ok()
-    }
-
     fn tracer(
         &mut self,
         to: &Endpoint,
         ids: Ids,
         parent: Option<Parent>,
-    ) -> Option<SdkTracerProvider> {
+        carrying: Carrying,
+    ) -> Option<(SdkTracerProvider, Arc<Live>)> {
         let (gather, pipe) = self.gathered(Signal::Traces, to, SPANS)?;
         self.spans = Some(SpanWay {
             gather: Arc::clone(&gather),
             pipe,
         });
+        let live = Arc::new(Live::new(Arc::clone(&gather)));
+        self.tasks.spawn(Arc::clone(&live).run());
+        let spans = Spans {
+            gather,
+            parent,
+            live: Arc::clone(&live),
+        };
         let provider = SdkTracerProvider::builder()
             .with_resource(self.resource.clone())
             .with_id_generator(ids)
-            .with_sampler(Sampler::AlwaysOn)
-            .with_span_processor(Spans { gather, parent });
-        Some(provider.build())
+            .with_sampler(carrying)
+            .with_span_processor(spans);
+        Some((provider.build(), live))
     }
 
     fn logger(&mut self, to: &Endpoint) -> Option<SdkLoggerProvider> {
@@ -315,7 +258,8 @@ impl Setup<'_> {
         to: &Endpoint,
         keep: Keep,
     ) -> Option<(Arc<Gather<T>>, Arc<Pipe>)> {
-        let pipe = Arc::new(Pipe::new(keep, self.store(signal)));
+        let store = self.room.store(signal, self.mistakes);
+        let pipe = Arc::new(Pipe::new(keep, store));
         let gather = Gather::new(&self.resource, Arc::new(Post::new(Arc::clone(&pipe))));
         let gather = Arc::new(self.right(signal, to, gather)?);
         self.open(signal, to, &pipe, Arc::clone(&gather) as Arc<dyn Flush>)?;

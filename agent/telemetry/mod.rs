@@ -6,11 +6,13 @@
 //! a [`spool`] until its server takes it, because the collector is one of the things that the run
 //! installs.
 
+mod context;
 mod delivery;
 mod export;
 mod folder;
 mod gather;
 mod identity;
+mod live;
 mod logs;
 mod metrics;
 mod otlp_json;
@@ -19,6 +21,7 @@ mod post;
 mod records;
 mod replay;
 mod reporter;
+mod room;
 mod size;
 mod spans;
 mod spool;
@@ -36,12 +39,16 @@ pub use undelivered::Left;
 
 use crate::engine::Reporter;
 use crate::settings::{LogFormat, Otel, Settings, SettingsError};
+use crate::trace_context;
 use export::Export;
+use live::Live;
 use logs::{Kept, Lines, Style};
 use reporter::RunReporter;
 use std::sync::Arc;
 use tracing::{Level, Metadata, Subscriber, warn};
-use tracing_subscriber::filter::{DynFilterFn, LevelFilter, dynamic_filter_fn, filter_fn};
+use tracing_subscriber::filter::{
+    DynFilterFn, FilterExt, LevelFilter, dynamic_filter_fn, filter_fn,
+};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -52,6 +59,9 @@ const TARGET: &str = "firstlight";
 
 /// It tells of every answer that is no success; our own sentence says more, or that it was expected.
 const SAID_BY_US: &str = "kube_client";
+
+/// The event of a wait: a span has it by another name, that is no sentence.
+const WAITING: &str = "step.waiting";
 
 /// The spans of the engine that name their parent, or are the root.
 const ENGINE: [&str; 2] = ["run", "task"];
@@ -73,6 +83,7 @@ pub struct Telemetry {
     export: Option<Export>,
     reporter: Arc<RunReporter>,
     trace_id: Option<String>,
+    live: Option<Arc<Live>>,
     /// What the log has kept for the end.
     kept: Kept,
 }
@@ -95,7 +106,10 @@ impl Telemetry {
         let records = export.as_ref().and_then(Export::record_layer);
         // Only a second start in one process is refused; then the first one's log goes on.
         let _ = registry()
-            .with(spans.map(|layer| layer.with_filter(exported(Level::DEBUG))))
+            .with(spans.map(|layer| {
+                let told_otherwise = filter_fn(|metadata| metadata.name() != WAITING);
+                layer.with_filter(exported(Level::DEBUG).and(told_otherwise))
+            }))
             .with(records.map(|layer| layer.with_filter(exported(Level::INFO))))
             .with(lines)
             .try_init();
@@ -104,9 +118,13 @@ impl Telemetry {
         }
         let instruments = export.as_ref().and_then(Export::instruments);
         let pipes = export.as_ref().map(Export::pipes).unwrap_or_default();
+        let live = export.as_ref().and_then(|export| export.live.clone());
+        let caller = context::of_caller(otel);
+        trace_context::provide(move || context::current().or_else(|| caller.clone()));
         Self {
-            reporter: Arc::new(RunReporter::new(instruments, pipes)),
+            reporter: Arc::new(RunReporter::new(instruments, pipes, live.clone())),
             trace_id: export.as_ref().and_then(|export| export.trace_id.clone()),
+            live,
             export,
             kept,
         }
@@ -116,6 +134,20 @@ impl Telemetry {
     #[must_use]
     pub fn trace_id(&self) -> Option<String> {
         self.trace_id.clone()
+    }
+
+    /// The id of the run's own span in hex; none before the run has begun.
+    #[must_use]
+    pub fn span_id(&self) -> Option<String> {
+        let root = self.live.as_ref()?.root()?;
+        root.is_valid().then(|| root.span_id().to_string())
+    }
+
+    /// Links the run to the one before it, by the ids of its trace and of its own span in hex.
+    pub fn link_to(&self, trace: &str, span: &str) {
+        if let Some(live) = &self.live {
+            live.link_to(trace, span);
+        }
     }
 
     /// What the engine is to tell its events.

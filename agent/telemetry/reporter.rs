@@ -1,5 +1,6 @@
 //! Turns the engine's events into log lines, span events and metrics.
 
+use super::live::Live;
 use super::metrics::Instruments;
 use super::pipe::Pipe;
 use crate::engine::{
@@ -19,6 +20,8 @@ pub(super) struct RunReporter {
     /// None if metrics are not exported.
     pub(super) instruments: Option<Instruments>,
     pub(super) pipes: Vec<Arc<Pipe>>,
+    /// None if no trace is exported.
+    pub(super) live: Option<Arc<Live>>,
     pub(super) run: Mutex<Option<Running>>,
 }
 
@@ -31,6 +34,9 @@ pub(super) struct Running {
 
 impl Reporter for RunReporter {
     fn report(&self, event: &Event<'_>) {
+        if let Some(live) = &self.live {
+            live.hear(event);
+        }
         match &event.kind {
             EventKind::RunStarted { run, mode, nodes } => {
                 self.run_started(run, *mode, nodes.iter().filter(|(_, group)| !group).count());
@@ -62,10 +68,15 @@ impl Reporter for RunReporter {
 }
 
 impl RunReporter {
-    pub(super) fn new(instruments: Option<Instruments>, pipes: Vec<Arc<Pipe>>) -> Self {
+    pub(super) fn new(
+        instruments: Option<Instruments>,
+        pipes: Vec<Arc<Pipe>>,
+        live: Option<Arc<Live>>,
+    ) -> Self {
         Self {
             instruments,
             pipes,
+            live,
             run: Mutex::default(),
         }
     }

@@ -5,6 +5,7 @@
 
 use super::gather::{FIXED, Gather, Item, NUMBER};
 use super::identity::Parent;
+use super::live::Live;
 use super::pipe::Flush;
 use super::post::Post;
 use opentelemetry::trace::SpanId;
@@ -21,19 +22,15 @@ use std::time::Duration;
 pub(super) struct Spans {
     pub(super) gather: Arc<Gather<SpanData>>,
     pub(super) parent: Option<Parent>,
+    pub(super) live: Arc<Live>,
 }
 
 impl SpanProcessor for Spans {
     fn on_start(&self, _span: &mut Span, _context: &Context) {}
 
     fn on_end(&self, mut span: SpanData) {
-        // The engine knows nothing of the caller's span, so its root becomes a child of it here.
-        if let Some(parent) = self
-            .parent
-            .filter(|_| span.parent_span_id == SpanId::INVALID)
-        {
-            span.parent_span_id = parent.span;
-            span.parent_span_is_remote = true;
+        if span.parent_span_id == SpanId::INVALID {
+            self.place(&mut span);
         }
         self.gather.add(span);
     }
@@ -45,6 +42,18 @@ impl SpanProcessor for Spans {
 
     fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
         self.force_flush()
+    }
+}
+
+impl Spans {
+    /// The engine knows nothing of the caller's span and of the run before, so its root becomes a
+    /// child of the one and points to the other here.
+    fn place(&self, root: &mut SpanData) {
+        if let Some(parent) = self.parent {
+            root.parent_span_id = parent.span;
+            root.parent_span_is_remote = true;
+        }
+        root.links.links.extend(self.live.link());
     }
 }
 

@@ -11,6 +11,7 @@ mod hiccups;
 mod lease;
 mod many;
 mod object;
+mod opentelemetry;
 mod operators;
 mod outages;
 mod ownership;

@@ -7,4 +7,5 @@
 mod cluster;
 mod life;
 mod logins;
+mod stored;
 mod stores;

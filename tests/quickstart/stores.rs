@@ -68,12 +68,13 @@ async fn postgres(bed: &Bed) -> String {
     row.get("seen")
 }
 
-/// The version of the cluster's state, and that of each document.
+/// The version of the cluster's state, and that of each document of the bundle; what the collector
+/// writes of every run is beside them.
 async fn search(bed: &Bed) -> String {
     let base = format!("http://127.0.0.1:{}", bed.forward("opensearch", 9200));
     let state = json(&format!("{base}/_cluster/state/version"), None).await;
     let hits = json(
-        &format!("{base}/lens-logs/_search?version=true&seq_no_primary_term=true"),
+        &format!("{base}/lens-logs/_search?q=NOT%20_exists_:service&seq_no_primary_term=true"),
         None,
     )
     .await;
@@ -101,7 +102,7 @@ async fn grafana(bed: &Bed) -> Vec<String> {
     versions
 }
 
-async fn json(url: &str, login: Option<(String, String)>) -> Value {
+pub(crate) async fn json(url: &str, login: Option<(String, String)>) -> Value {
     let request = client().get(url);
     let request = match login {
         Some((user, password)) => request.basic_auth(user, Some(password)),

@@ -71,10 +71,8 @@ async fn drive() {
 }
 
 fn wait_for_a_line() {
-    io::stdin()
-        .lock()
-        .read_line(&mut String::new())
-        .expect("a line");
+    let read = io::stdin().lock().read_line(&mut String::new());
+    read.expect("a line");
 }
 
 fn says(profile: &str, word: &str) -> bool {
@@ -98,6 +96,19 @@ fn graph(profile: &str) -> Graph {
         &infrastructure,
         Thing::new("collector", Nature::Slow),
     );
+    if says(profile, "watched") {
+        let free = Arc::<AtomicBool>::default();
+        let freed = Arc::clone(&free);
+        std::thread::spawn(move || {
+            wait_for_a_line();
+            freed.store(true, Ordering::SeqCst);
+        });
+        add(
+            &mut graph,
+            &infrastructure,
+            Thing::new("gate", Nature::Held { free }),
+        );
+    }
     graph.group(schema.clone(), vec![infrastructure]);
     let calls = calls(profile);
     add(
@@ -141,6 +152,8 @@ struct Thing {
 enum Nature {
     /// Current at the second look.
     Slow,
+    /// Current once the test says so; until then it waits for one thing and then for another.
+    Held { free: Arc<AtomicBool> },
     /// Made by a change of so many calls.
     Absent { calls: usize },
     /// Current when the test has said so.
@@ -246,6 +259,11 @@ impl Resource for Thing {
                     "thing {}: {looks} looks in vain",
                     self.name
                 ))))
+            }
+            (Nature::Held { free }, looks) if !free.load(Ordering::SeqCst) => {
+                let there = (*looks).min(1);
+                let what = format!("thing {}: {there} of 2 ready", self.name);
+                Ok(Plan::InProgress(Waiting::unavailable(what)))
             }
             (Nature::Absent { .. }, 0) => Ok(Plan::Change(vec![Make(self.name)])),
             _ => Ok(Plan::Current),

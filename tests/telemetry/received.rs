@@ -107,7 +107,8 @@ impl Collector {
 }
 
 impl Received {
-    fn add(&mut self, request: &Value) {
+    /// Adds an export request, or an answer of Jaeger.
+    pub(crate) fn add(&mut self, request: &Value) {
         for resource in list(&request["resourceSpans"]) {
             self.resources.push(resource["resource"].clone());
             for span in list(&resource["scopeSpans"])
@@ -162,6 +163,22 @@ impl Received {
             .iter()
             .find(|parent| !self.spans.contains_key(*parent));
         assert_eq!(orphan, None, "a parent that never came");
+    }
+
+    /// All spans of this name, in the order of their beginnings.
+    pub(crate) fn all(&self, name: &str) -> Vec<&Value> {
+        let mut named: Vec<_> = self
+            .spans
+            .values()
+            .filter(|span| span["name"] == name)
+            .collect();
+        named.sort_by_key(|span| text(&span["startTimeUnixNano"]));
+        named
+    }
+
+    /// How many spans there are, but for the marks, which tell of a busy machine.
+    pub(crate) fn without_marks(&self) -> usize {
+        self.spans.len() - self.all("started").len()
     }
 
     /// The names of all spans.

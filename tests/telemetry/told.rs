@@ -110,11 +110,11 @@ impl Shop {
     }
 }
 
-/// The diagnosis in an event of the step's span.
+/// The diagnosis in an event of a wait.
 fn in_a_span(received: &Received) -> Option<String> {
-    let spans = received.spans.values();
-    let mut events = spans.flat_map(|span| list(&span["events"]));
-    events.find_map(|event| attributes(event).remove("diagnosis"))
+    let waits = received.all("wait");
+    let mut events = waits.iter().flat_map(|span| list(&span["events"]));
+    events.find_map(|event| attributes(event).remove("firstlight.diagnosis"))
 }
 
 fn agent() -> &'static Path {
@@ -138,7 +138,7 @@ async fn the_same_sentence_is_in_every_place() {
     let said = String::from_utf8(output.stdout).expect("text");
     assert_eq!(output.status.code(), Some(69), "{said}");
 
-    // While it waits, in the log and in the span of the step.
+    // While it waits, in the log and in the span of the wait.
     let lines = said
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());

@@ -8,21 +8,26 @@ use testbed::unique;
 use crate::child::{Driver, Said};
 use crate::received::{Collector, Received, attributes, list, text};
 
-/// The spans of a run that succeeds: the run, two phases, two steps, the looks of each, one call.
-const SPANS: usize = 10;
+/// The spans of a run that succeeds: the run, two phases, two steps, two looks of each, one wait,
+/// one call.
+const SPANS: usize = 11;
 
+/// What other tracers have said of the caller's trace.
+pub(crate) const STATE: &str = "vendor=a1,other=b2";
+
+const INTERNAL: u64 = 1;
 const SERVER: u64 = 2;
 const CLIENT: u64 = 3;
 const ERROR: u64 = 2;
 
 /// A trace of the caller, new for each test.
-struct Caller {
-    trace: String,
-    span: &'static str,
+pub(crate) struct Caller {
+    pub(crate) trace: String,
+    pub(crate) span: &'static str,
 }
 
 impl Caller {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let trace = format!("{:032x}", rand::random_range(1..=u128::MAX));
         Self {
             trace,
@@ -30,7 +35,7 @@ impl Caller {
         }
     }
 
-    fn traceparent(&self) -> String {
+    pub(crate) fn traceparent(&self) -> String {
         format!("00-{}-{}-01", self.trace, self.span)
     }
 }
@@ -51,16 +56,24 @@ async fn run(
             ("OTEL_RESOURCE_ATTRIBUTES", &format!("test.run={run}")),
             ("FIRSTLIGHT_POD_NAME", "lens-1"),
             ("TRACEPARENT", &caller.traceparent()),
+            ("TRACESTATE", STATE),
         ],
     );
     driver.end().await
 }
 
 /// Every span has its parent in the trace, but the root, whose parent is the caller's.
-fn assert_one_tree(received: &Received, caller: &Caller) {
+pub(crate) fn assert_one_tree(received: &Received, caller: &Caller) {
+    assert_one_tree_of(received, caller, "RUN lens");
+}
+
+/// The same of another root.
+pub(crate) fn assert_one_tree_of(received: &Received, caller: &Caller, root: &str) {
     let mut roots = Vec::new();
     for span in received.spans.values() {
         assert_eq!(text(&span["traceId"]), caller.trace, "{span}");
+        let state = text(&span["traceState"]);
+        assert!(state.is_empty() || state == STATE, "{span}");
         let parent = text(&span["parentSpanId"]);
         if parent == caller.span {
             roots.push(text(&span["name"]));
@@ -68,7 +81,7 @@ fn assert_one_tree(received: &Received, caller: &Caller) {
             assert!(received.spans.contains_key(&parent), "an orphan: {span}");
         }
     }
-    assert_eq!(roots, ["RUN lens"]);
+    assert_eq!(roots, [root]);
 }
 
 async fn everything_arrives(protocol: &str) {
@@ -80,7 +93,7 @@ async fn everything_arrives(protocol: &str) {
         said.delivery
     );
     let received = collector.with_spans(&id, SPANS).await;
-    assert_eq!(received.spans.len(), SPANS, "{:?}", received.names());
+    assert_eq!(received.without_marks(), SPANS, "{:?}", received.names());
     assert_one_tree(&received, &caller);
 
     let call = received.span("PUT /things/{name}");
@@ -99,8 +112,57 @@ async fn everything_arrives(protocol: &str) {
     let resource = attributes(&received.resources[0]);
     assert_eq!(resource["service.name"], "firstlight");
     assert_eq!(resource["k8s.pod.name"], "lens-1");
+    assert_wait(&received);
+    for span in received.spans.values() {
+        assert_eq!(text(&span["traceState"]), STATE, "{span}");
+        if ["started", "wait", "attempt"].contains(&span["name"].as_str().unwrap_or_default()) {
+            assert_eq!(span["kind"], INTERNAL, "{span}");
+        }
+    }
     assert_logs(&received, &said, &caller);
     assert_metrics(&received);
+}
+
+/// The wait stands beside the looks, and says what for.
+fn assert_wait(received: &Received) {
+    let wait = received.span("wait");
+    let path = [
+        "wait",
+        "infrastructure/collector",
+        "infrastructure",
+        "RUN lens",
+    ];
+    assert_eq!(received.path(wait), path);
+    let said = attributes(wait);
+    let reason = "thing collector: 0 of 1 ready";
+    assert_eq!(said["firstlight.wait.target"], "infrastructure/collector");
+    assert_eq!(said["firstlight.wait.reason"], reason);
+    assert_eq!(said["firstlight.wait.class"], "unavailable");
+    assert_eq!(said["firstlight.outcome"], "ended");
+    let events = list(&wait["events"]);
+    assert_eq!(events.len(), 1, "{wait}");
+    assert_eq!(events[0]["name"], "wait.reason");
+    assert_eq!(attributes(&events[0])["firstlight.wait.reason"], reason);
+    let looks = received.all("attempt");
+    let time = |span: &Value, end: &str| text(&span[end]).parse::<u64>().expect("a time");
+    let lasts = time(wait, "startTimeUnixNano")..=time(wait, "endTimeUnixNano");
+    assert!(
+        lasts.contains(&time(looks[1], "startTimeUnixNano")),
+        "{wait}"
+    );
+    let outcomes = looks.iter().map(|look| {
+        let said = attributes(look);
+        let word = |key| said.get(key).cloned().unwrap_or_default();
+        (word("cicd.pipeline.task.name"), word("firstlight.outcome"))
+    });
+    let expected = [
+        ("infrastructure/collector", "waiting"),
+        ("infrastructure/collector", "unchanged"),
+        ("schema/database", "changed"),
+        ("schema/database", "changed"),
+    ];
+    let expected = expected.map(|(step, word)| (step.to_owned(), word.to_owned()));
+    assert_eq!(outcomes.collect::<Vec<_>>(), expected);
 }
 
 /// Every record names a span of the trace, has a time, and is on the standard output too.
@@ -205,6 +267,16 @@ async fn a_failed_run_shows_where_and_why() {
         assert!(status.contains("thing migrate is broken"), "{status}");
     }
     assert!(received.span("schema/database")["status"]["code"].is_null());
+    // What was not tried is in the trace too, and is no failure.
+    let skipped = received.span("applications/grafana");
+    assert!(skipped["status"]["code"].is_null(), "{skipped}");
+    let told = attributes(skipped);
+    assert_eq!(told["firstlight.outcome"], "skipped");
+    assert_eq!(told["cicd.pipeline.task.run.result"], "skip");
+    assert_eq!(told["firstlight.skipped.because"], "schema/migrate failed");
+    let group = received.span("schema");
+    assert_eq!(group["status"]["message"], "schema/migrate failed");
+    assert_eq!(attributes(group)["error.type"], "step_failed");
     let errors = said.at("ERROR");
     assert_eq!(errors[0]["step"], "schema/migrate");
     assert_eq!(errors[0]["fields"]["hint"], "mend it");

@@ -1,5 +1,5 @@
-//! `apply: { path, force?, wait?, ready?, failed?, adopt?, recreate?, restartOn? }`: the documents
-//! of a file, or of all files below a folder.
+//! `apply: { path, force?, wait?, ready?, failed?, adopt?, recreate?, restartOn?, traceparent? }`: the
+//! documents of a file, or of all files below a folder.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::{Context, Made, Part, order_by_tier, ready_rule};
 use crate::bundle::files::Entry;
 use crate::bundle::reader::Fields;
 use crate::bundle::yaml::Node;
-use crate::bundle::{Action, Foreign, Manifest, Restart, Terms};
+use crate::bundle::{Action, Foreign, Manifest, Restart, Terms, Traced};
 use crate::expression::ReadyRule;
 
 const KEYS: &[&str] = &[
@@ -22,6 +22,7 @@ const KEYS: &[&str] = &[
     "adopt",
     "recreate",
     "restartOn",
+    "traceparent",
 ];
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 
@@ -35,6 +36,10 @@ pub(super) fn read(node: &Node, context: Context<'_>) -> Option<Made> {
         foreign: match fields.boolean("adopt") {
             Some(true) => Foreign::Adopt,
             _ => Foreign::Refuse,
+        },
+        trace: match fields.boolean("traceparent") {
+            Some(true) => Traced::Told,
+            _ => Traced::Untold,
         },
     };
     let said = ready_rule::read(&fields, context);

@@ -14,6 +14,7 @@ use super::error::{Error, Refusal};
 use crate::certificate;
 use crate::engine::Failure;
 use crate::secret::{Credential, Login, Secrets, Sensitive};
+use crate::trace_context;
 
 /// Longer than Grafana waits for a dead datasource.
 const TIMEOUT: Duration = Duration::from_secs(40);
@@ -146,7 +147,7 @@ impl Server {
             otel.status_description = Empty,
             http.request.method = request.method.as_str(),
             url.template = request.template,
-            url.path = request.path.as_str(),
+            url.full = format!("{}{}", self.url, request.path),
             server.address = host,
             server.port = port,
             http.response.status_code = Empty,
@@ -182,6 +183,11 @@ impl Server {
         let mut builder = session.client.request(request.method, url);
         if let Some(Login { user, password }) = &session.login {
             builder = builder.basic_auth(user.expose(), Some(password.expose()));
+        }
+        if let Some(context) = trace_context::current() {
+            for (name, value) in context.headers() {
+                builder = builder.header(name, value);
+            }
         }
         Ok(match &request.body {
             Some(body) => builder.json(body),

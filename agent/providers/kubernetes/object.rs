@@ -1,6 +1,7 @@
 //! Any object, applied as the bundle has it and ready by the rule of its kind.
 
 mod terms;
+mod trace_mark;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -16,6 +17,7 @@ use super::readiness::{self, Readiness, Surroundings, Tenure};
 use super::{Client, Configs, Controller, Error, config_sum, diagnosis, ownership, replacement};
 use crate::engine::{Diagnosis, Difference, FieldChange, Plan, Resource, Verb, Waiting};
 use crate::expression::ReadyRule;
+use trace_mark::TraceMark;
 
 /// How an object is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +43,7 @@ pub struct Object {
     rehearse: bool,
     adopt: bool,
     configs: Option<Arc<Configs>>,
+    trace: TraceMark,
     comparison: Comparison,
     /// Since when it has been ready or in trouble.
     tenure: Mutex<Tenure>,
@@ -104,6 +107,7 @@ impl Object {
             rehearse: false,
             adopt: false,
             configs: None,
+            trace: TraceMark::None,
             comparison: Comparison::default(),
             tenure: Mutex::default(),
             clock: SystemTime::now,
@@ -151,6 +155,7 @@ impl Object {
     async fn content(&self, live: Option<&Live>) -> Result<Value, Error> {
         let mut content = self.document.content.clone();
         ownership::stamp(&self.client, live, &mut content);
+        self.trace.keep(live, &mut content);
         if let Some(configs) = &self.configs {
             config_sum::put(&self.client, configs, self.namespace(), &mut content).await?;
         }
@@ -269,7 +274,8 @@ impl Resource for Object {
         if let (Verb::Replace, Some(in_the_way)) = (verb, seen) {
             return self.client.delete(&target, in_the_way).await;
         }
-        let content = self.content(seen).await?;
+        let mut content = self.content(seen).await?;
+        self.trace.renew(&mut content);
         let force = self.options.force;
         let live = self.client.apply(&target, &content, force, false).await?;
         if verb == Verb::Create {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use opensearch::auth::Credentials;
 use opensearch::cert::{Certificate, CertificateValidation};
-use opensearch::http::headers::HeaderMap;
+use opensearch::http::headers::{HeaderMap, HeaderValue};
 use opensearch::http::request::JsonBody;
 use opensearch::http::response::Response;
 use opensearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
@@ -21,6 +21,7 @@ use super::error::{Error, Refusal};
 use crate::certificate;
 use crate::engine::Failure;
 use crate::secret::{Credential, Login, Secrets};
+use crate::trace_context;
 
 /// Longer than the half minute that the server itself waits for its cluster manager.
 const TIMEOUT: Duration = Duration::from_secs(40);
@@ -182,7 +183,7 @@ impl Server {
             db.system.name = "opensearch",
             http.request.method = method,
             url.template = request.template,
-            url.path = request.path.split('?').next().unwrap_or_default(),
+            url.full = format!("{}{}", self.url, request.path),
             server.address = host,
             server.port = port,
             http.response.status_code = Empty,
@@ -196,7 +197,7 @@ impl Server {
         let sent = session.transport.send(
             request.method,
             &request.path,
-            HeaderMap::new(),
+            headers(),
             None::<&()>,
             body,
             None,
@@ -308,6 +309,19 @@ impl Server {
             Error::LoginStale { url, from }
         }
     }
+}
+
+/// So that the cluster's own spans and logs of a request belong to ours.
+fn headers() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Some(context) = trace_context::current() {
+        for (name, value) in context.headers() {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(name, value);
+            }
+        }
+    }
+    headers
 }
 
 fn word(method: Method) -> &'static str {

@@ -4,6 +4,7 @@
 //! user was stopped in the middle of something, is closed instead.
 
 mod answers;
+mod comment;
 mod connection;
 mod direct;
 mod notices;

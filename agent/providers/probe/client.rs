@@ -3,6 +3,7 @@
 use super::error::Error;
 use crate::certificate;
 use crate::engine::{BoxError, Failure};
+use crate::trace_context;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Method, Response, Url};
 use std::sync::Arc;
@@ -92,8 +93,13 @@ impl Call {
 
     /// As people name it: method and URL, without a login or parameters.
     pub(super) fn line(&self) -> String {
+        format!("{} {}", self.method, self.shown())
+    }
+
+    /// The URL without what may be a secret: login and parameters.
+    fn shown(&self) -> String {
         let base = self.url.origin().ascii_serialization();
-        format!("{} {base}{}", self.method, self.url.path())
+        format!("{base}{}", self.url.path())
     }
 
     fn span(&self) -> Span {
@@ -105,7 +111,7 @@ impl Call {
             otel.status_description = Empty,
             http.request.method = self.method.as_str(),
             url.template = self.template,
-            url.path = self.url.path(),
+            url.full = self.shown(),
             server.address = self.url.host_str(),
             server.port = self.url.port_or_known_default(),
             http.response.status_code = Empty,
@@ -155,7 +161,9 @@ impl Client {
             Ok(answer) => {
                 span.record("http.response.status_code", answer.status);
                 if answer.status >= 400 {
+                    let said = format!("HTTP {}", answer.status);
                     span.record("otel.status_code", "ERROR");
+                    span.record("otel.status_description", said);
                     span.record("error.type", answer.status.to_string());
                 }
             }
@@ -181,11 +189,13 @@ impl Client {
                 .header("content-type", "application/json")
                 .body(json);
         }
-        let response = request
-            .header("accept", "application/json, */*")
-            .send()
-            .await;
-        let response = response.map_err(failed)?;
+        if let Some(context) = trace_context::current() {
+            for (name, value) in context.headers() {
+                request = request.header(name, value);
+            }
+        }
+        let request = request.header("accept", "application/json, */*");
+        let response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
         let body = read(response).await.map_err(failed)?;
         match body {

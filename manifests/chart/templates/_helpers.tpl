@@ -44,6 +44,12 @@ template:
     annotations:
       sidecar.istio.io/inject: "false"
       linkerd.io/inject: disabled
+      {{- with .Values.traceparent }}
+      firstlight.dev/traceparent: {{ quote . }}
+      {{- end }}
+      {{- with .Values.tracestate }}
+      firstlight.dev/tracestate: {{ quote . }}
+      {{- end }}
       {{- with .Values.podAnnotations }}
       {{- toYaml . | nindent 6 }}
       {{- end }}
@@ -116,6 +122,11 @@ volumes:
   valueFrom: { fieldRef: { fieldPath: "metadata.labels['batch.kubernetes.io/job-name']" } }
 - name: FIRSTLIGHT_JOB_UID
   valueFrom: { fieldRef: { fieldPath: "metadata.labels['batch.kubernetes.io/controller-uid']" } }
+# The trace that the run belongs to, if the pod template says one.
+- name: TRACEPARENT
+  valueFrom: { fieldRef: { fieldPath: "metadata.annotations['firstlight.dev/traceparent']" } }
+- name: TRACESTATE
+  valueFrom: { fieldRef: { fieldPath: "metadata.annotations['firstlight.dev/tracestate']" } }
 - { name: OTEL_SERVICE_NAME, value: firstlight }
 {{- with tpl .Values.otlpEndpoint . }}
 - { name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ quote . }} }

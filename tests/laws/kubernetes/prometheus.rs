@@ -200,7 +200,7 @@ fn rules(expression: &str) -> Value {
 }
 
 /// It must never be current before.
-async fn says(resource: &impl Resource, words: &str) {
+pub(super) async fn says(resource: &impl Resource, words: &str) {
     law::says(resource, words, SOON).await;
 }
 

@@ -5,7 +5,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # The longest first, so that the short ones fill the other place.
-[ $# -gt 0 ] || set -- kubernetes jaeger prometheus-operator opensearch otelcol helm coredns prometheus migrate pause
+[ $# -gt 0 ] || set -- kubernetes jaeger prometheus-operator opensearch otelcol helm coredns prometheus migrate opentelemetry-operator pause
 for name; do
   [ -x "$here/$name/build.sh" ] || { echo "no such build: $name" >&2; exit 2; }
 done

@@ -125,11 +125,16 @@ impl Cluster {
     }
 }
 
-/// Only the API server and its store. The operator that tests run beside it is built too.
+/// Only the API server and its store. What tests use of operators beside it is built too.
 pub(crate) async fn start_apiserver(room: &Room<'_>, builds: &Builds) -> Result<Cluster, Error> {
     futures::try_join!(
         builds.program(room, "kubernetes", "KUBERNETES_VERSION"),
         builds.program(room, "prometheus-operator", "PROMETHEUS_OPERATOR_VERSION"),
+        builds.program(
+            room,
+            "opentelemetry-operator",
+            "OPENTELEMETRY_OPERATOR_VERSION"
+        ),
     )?;
     let script = cluster_script(room, "apiserver-up.sh");
     bring_up(room, &script, "pids/kube-apiserver").await

@@ -37,6 +37,8 @@ pub(in crate::providers::kubernetes) struct Connection(Arc<Line>);
 
 struct Line {
     kube: kube::Client,
+    /// `https://host:port`, with the path that a proxy may want.
+    base: String,
     host: String,
     port: u16,
     permits: Semaphore,
@@ -54,15 +56,24 @@ impl Connection {
         // The engine alone looks again.
         config.default_retry = false;
         let uri = config.cluster_url.clone();
-        let https = uri.scheme_str() != Some("http");
+        let (scheme, usual) = match uri.scheme_str() {
+            Some("http") => ("http", 80),
+            _ => ("https", 443),
+        };
+        let host = uri.host().unwrap_or_default().to_owned();
+        let port = uri.port_u16().unwrap_or(usual);
         let kube = kube::Client::try_from(config).map_err(|source| Error::BadConfig {
             server: uri.to_string(),
             source: source.into(),
         })?;
         Ok(Self(Arc::new(Line {
             kube,
-            host: uri.host().unwrap_or_default().to_owned(),
-            port: uri.port_u16().unwrap_or(if https { 443 } else { 80 }),
+            base: format!(
+                "{scheme}://{host}:{port}{}",
+                uri.path().trim_end_matches('/')
+            ),
+            host,
+            port,
             permits: Semaphore::new(AT_ONCE),
             rest: Mutex::default(),
             hold: Hold::default(),
@@ -128,7 +139,7 @@ impl Connection {
             span.record("otel.status_code", "ERROR");
             span.record("error.type", error.kind());
             if !request.is_of_secret() {
-                span.record("exception.message", display(error));
+                span.record("otel.status_description", display(error));
             }
         }
         answer
@@ -140,15 +151,17 @@ impl Connection {
             otel.kind = "client",
             otel.name = format!("{} {}", request.method, request.template),
             otel.status_code = Empty,
+            otel.status_description = Empty,
             http.request.method = %request.method,
             url.template = request.template,
+            url.full = format!("{}{}", self.0.base, request.url),
             server.address = self.0.host,
             server.port = self.0.port,
             http.response.status_code = Empty,
             error.type = Empty,
-            exception.message = Empty,
-            k8s.object = request.subject,
-            dry_run = request.dry_run,
+            k8s.namespace.name = request.namespace,
+            firstlight.k8s.object = request.subject,
+            firstlight.k8s.dry_run = request.dry_run,
         )
     }
 

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use super::super::{Configs, Controller, config_sum};
 use super::Object;
+use super::trace_mark::TraceMark;
 use crate::expression::ReadyRule;
 
 impl Object {
@@ -43,6 +44,13 @@ impl Object {
     pub fn restart_with(self, configs: Arc<Configs>) -> Self {
         let configs = config_sum::has_pods(&self.document).then_some(configs);
         Self { configs, ..self }
+    }
+
+    /// Says on the object in which trace it was last written.
+    #[must_use]
+    pub fn traced(self) -> Self {
+        let trace = TraceMark::LastWrite;
+        Self { trace, ..self }
     }
 
     /// Also tries out what is not there yet, so that a preview knows what the server says to it.

@@ -15,6 +15,7 @@ mod grafana_operator;
 mod grafana_parts;
 mod network;
 mod opensearch_operator;
+mod opentelemetry_operator;
 mod own;
 mod pod_trouble;
 mod pods;
@@ -183,6 +184,7 @@ fn built_in(group: &str, kind: &str) -> Option<Rule> {
         "grafana.integreatly.org" => grafana_operator::rule(kind),
         "fluentbit.fluent.io" | "fluentd.fluent.io" => fluent_operator::rule(kind),
         "monitoring.coreos.com" => prometheus_operator::rule(kind),
+        "opentelemetry.io" => opentelemetry_operator::rule(kind),
         "cert-manager.io" => cert_manager::rule(kind),
         _ => native(group, kind),
     }

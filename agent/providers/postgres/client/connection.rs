@@ -13,6 +13,7 @@ use crate::engine::{Chain, Class, Failure};
 use super::super::error::Error;
 use super::Settings;
 use super::answers::{Count, Each, Interrupted, Row, Texts, ask, fault, run};
+use super::comment::{with_trace, within};
 use super::notices::{Current, drive};
 
 /// An open connection, and the task that moves its bytes.
@@ -128,9 +129,10 @@ impl Connection {
         params: &[&str],
     ) -> Result<Vec<Row>, Error> {
         let span = self.begin(summary);
-        let answer = ask(&self.client, sql, params).instrument(span.clone());
+        let sent = with_trace(sql, &span);
+        let answer = ask(&self.client, &sent, params).instrument(span.clone());
         let (rows, count) = answer.await;
-        let answer = self.end(&span, summary, &count, rows)?;
+        let answer = self.end(&span, (summary, sql), &count, rows)?;
         let summary: Arc<str> = summary.into();
         let row = |row| Row::new(row, &summary);
         Ok(answer.into_iter().map(row).collect())
@@ -151,9 +153,10 @@ impl Connection {
     ) -> Result<(), Interrupted> {
         let span = self.begin(summary);
         let mut count = Count::default();
-        let answer = run(&self.client, sql, &mut count, each);
+        let sent = with_trace(sql, &span);
+        let answer = run(&self.client, &sent, &mut count, each);
         let answer = answer.instrument(span.clone()).await;
-        let done = self.end(&span, summary, &count, answer);
+        let done = self.end(&span, (summary, sql), &count, answer);
         done.map_err(|error| Interrupted {
             after: count.statements,
             error,
@@ -186,7 +189,7 @@ impl Connection {
     fn end<T>(
         &mut self,
         span: &Span,
-        summary: &str,
+        (summary, sql): (&str, &str),
         count: &Count,
         answer: Result<T, tokio_postgres::Error>,
     ) -> Result<T, Error> {
@@ -207,6 +210,7 @@ impl Connection {
         };
         let error = match error.as_db_error().map(fault) {
             Some(source) => {
+                let source = within(sql, source);
                 // A server that shut down, or was demoted, is no longer the one to talk to.
                 self.broken = matches!(source.class(), Class::Unavailable);
                 self.settled = !self.broken;
@@ -248,10 +252,10 @@ impl Drop for Connection {
 pub(super) fn record(span: &Span, error: &Error) {
     span.record("otel.status_code", "ERROR");
     span.record("otel.status_description", field::display(Chain(error)));
-    span.record("error.type", error.kind());
-    if let Some(fault) = error.fault() {
-        span.record("db.response.status_code", fault.code.as_str());
-    }
+    // The conventions want the server's own code where it has answered with one.
+    let code = error.fault().map(|fault| fault.code.as_str());
+    span.record("error.type", code.unwrap_or(error.kind()));
+    span.record("db.response.status_code", code);
 }
 
 fn is_io(error: &tokio_postgres::Error) -> bool {

@@ -33,7 +33,7 @@ impl Server {
             otel.status_description = field::Empty,
             db.system.name = "postgresql",
             db.namespace = database,
-            db.query.summary = "connect",
+            db.operation.name = "connect",
             db.response.status_code = field::Empty,
             server.address = host,
             server.port = port,

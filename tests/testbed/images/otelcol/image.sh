@@ -1,6 +1,6 @@
-# The OpenTelemetry Collector as in the public image of its core distribution, without a shell.
+# The OpenTelemetry Collector as in the public image of its distribution for Kubernetes, without a shell.
 # shellcheck shell=bash disable=SC2154,SC2034
-reference=docker.io/otel/opentelemetry-collector:$OTELCOL_VERSION
+reference=docker.io/otel/opentelemetry-collector-k8s:$OTELCOL_VERSION
 
 inputs() {
   built otelcol "$OTELCOL_VERSION"
