@@ -3,6 +3,7 @@
 
 mod behind;
 mod delivery;
+mod shortened;
 
 pub use delivery::{SignalRecord, TelemetryRecord};
 
@@ -145,29 +146,6 @@ pub struct FieldRecord {
 }
 
 impl RunRecord {
-    /// The record as JSON of at most `limit` bytes. What is too long loses first the fields of its
-    /// changes, then the changes, then the steps in which nothing is to be seen, then the evidence.
-    ///
-    /// # Errors
-    /// When it cannot be written as JSON.
-    pub fn to_json(&self, limit: usize) -> Result<String, serde_json::Error> {
-        let mut record = self.clone();
-        let mut text = serde_json::to_string(&record)?;
-        for shorten in [
-            without_fields,
-            without_changes,
-            without_quiet_steps,
-            without_evidence,
-        ] {
-            if text.len() <= limit {
-                break;
-            }
-            shorten(&mut record);
-            text = serde_json::to_string(&record)?;
-        }
-        Ok(text)
-    }
-
     /// Takes down a report.
     #[must_use]
     pub fn new(report: &Report, exit: u8) -> Self {
@@ -205,29 +183,6 @@ impl RunRecord {
             left: Vec::new(),
             telemetry: None,
         }
-    }
-}
-
-fn without_fields(record: &mut RunRecord) {
-    let steps = record.steps.iter_mut();
-    for change in steps.flat_map(|step| &mut step.changes) {
-        change.fields.clear();
-    }
-}
-
-fn without_changes(record: &mut RunRecord) {
-    for step in &mut record.steps {
-        step.changes.clear();
-    }
-}
-
-fn without_quiet_steps(record: &mut RunRecord) {
-    record.steps.retain(|step| step.reason.is_some());
-}
-
-fn without_evidence(record: &mut RunRecord) {
-    for step in &mut record.steps {
-        step.evidence.clear();
     }
 }
 

@@ -27,7 +27,8 @@ impl StandIn {
         let backend = collector.endpoint("http/protobuf");
         let backend = backend.trim_start_matches("http://").to_owned();
         let asked: Arc<Mutex<Vec<Instant>>> = Arc::default();
-        let (times, mut answers) = (Arc::clone(&asked), answers.to_vec().into_iter());
+        let (times, answers) = (Arc::clone(&asked), Vec::from(answers));
+        let mut answers = answers.into_iter();
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 times.lock().expect("not poisoned").push(Instant::now());

@@ -49,9 +49,10 @@ async fn late(protocol: &str) {
     driver.lasts(OUTAGE).await;
     proxy.allow().await.expect("the port is still ours");
     // The run still goes on, and what was made before is there.
-    let early = |received: &Received| match received.names().contains("infrastructure/collector") {
-        true => Ok(()),
-        false => Err(format!("{:?}", received.names())),
+    let early = |received: &Received| {
+        let names = received.names();
+        let is_there = names.contains("infrastructure/collector");
+        is_there.then_some(()).ok_or_else(|| format!("{names:?}"))
     };
     let received = collector.when(&id, early).await;
     assert!(!received.names().contains("RUN lens"));

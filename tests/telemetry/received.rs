@@ -101,8 +101,8 @@ impl Collector {
             .expect("it only grows");
         file.read_to_end(&mut text).expect("it is readable");
         let text = String::from_utf8_lossy(&text);
-        let mine = text.lines().filter(|line| line.contains(run));
-        mine.map(|line| format!("{line}\n")).collect()
+        let lines = text.split_inclusive('\n');
+        lines.filter(|line| line.contains(run)).collect()
     }
 }
 

@@ -53,6 +53,8 @@ impl Late {
         vec![
             ("OTEL_EXPORTER_OTLP_ENDPOINT", self.endpoint.clone()),
             ("OTEL_RESOURCE_ATTRIBUTES", format!("test.run={}", self.id)),
+            // So many take their time on a busy machine.
+            ("FIRSTLIGHT_TELEMETRY_GRACE", "1m".to_owned()),
         ]
     }
 
