@@ -2,7 +2,10 @@
 //! `status` reads, and for tests.
 
 mod behind;
+mod delivery;
 mod shorten;
+
+pub use delivery::{SignalRecord, TelemetryRecord};
 
 use std::time::{Duration, SystemTime};
 
@@ -62,6 +65,9 @@ pub struct RunRecord {
     /// Objects that the bundle owns and has no step for any more, or that were kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<String>,
+    /// What became of its telemetry; none where nothing is exported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<TelemetryRecord>,
 }
 
 /// A phase of a run.
@@ -195,6 +201,7 @@ impl RunRecord {
                 .collect(),
             digest: None,
             left: Vec::new(),
+            telemetry: None,
         }
     }
 }

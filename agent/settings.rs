@@ -4,11 +4,13 @@
 //! beats a file. The standard `OTEL_…` variables are read in [`otel`].
 
 mod otel;
+mod spool;
 
 pub use otel::{Endpoint, Limits, Otel, Protocol, RecordLimits, Sampler, Signal};
 
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// All variables of ours begin with this.
 const PREFIX: &str = "FIRSTLIGHT_";
@@ -48,6 +50,17 @@ pub struct Settings {
     pub job_uid: Option<String>,
     /// Where the last sentence is left for Kubernetes.
     pub termination_log: Option<PathBuf>,
+    /// Where telemetry waits that memory has no room for, and where the rest is left at the end.
+    pub spool_dir: Option<PathBuf>,
+    /// How many bytes may wait there, as `256Mi`.
+    #[serde(deserialize_with = "spool::size")]
+    pub spool_limit: Option<u64>,
+    /// How long the end of a run waits for the servers of its telemetry, as `30s`.
+    #[serde(deserialize_with = "spool::duration")]
+    pub telemetry_grace: Option<Duration>,
+    /// Where programs of this user keep what is to outlast them; none in a container.
+    #[serde(skip)]
+    pub state_dir: Option<PathBuf>,
     /// Whether `NO_COLOR` asks for plain text.
     #[serde(skip)]
     pub no_color: bool,
@@ -113,6 +126,7 @@ impl Settings {
             .filter(|(_, v)| !v.is_empty())
             .collect();
         let no_color = set.iter().any(|(name, _)| name == "NO_COLOR");
+        let state_dir = state_dir(&set);
         let ours: Vec<_> = set
             .into_iter()
             .filter(|(n, _)| n.starts_with(PREFIX))
@@ -134,10 +148,20 @@ impl Settings {
                 reason: error.to_string(),
             })?;
         Ok(Self {
+            state_dir,
             no_color,
             ..settings
         })
     }
+}
+
+/// As the XDG base directories have it.
+fn state_dir(set: &[(String, String)]) -> Option<PathBuf> {
+    let path = |name: &str| {
+        let (_, value) = set.iter().find(|(other, _)| other == name)?;
+        Some(PathBuf::from(value)).filter(|path| path.is_absolute())
+    };
+    path("XDG_STATE_HOME").or_else(|| Some(path("HOME")?.join(".local/state")))
 }
 
 /// Every variable that is text; others are not ours.
@@ -172,6 +196,9 @@ mod tests {
             ("FIRSTLIGHT_POD_NAME", "lens-1"),
             ("FIRSTLIGHT_ONLY", ""),
             ("FIRSTLIGHT_SERVICE_HOST", "10.0.0.1"),
+            ("FIRSTLIGHT_SPOOL_LIMIT", "256Mi"),
+            ("FIRSTLIGHT_TELEMETRY_GRACE", "1m30s"),
+            ("HOME", "/home/lena"),
             ("NO_COLOR", "1"),
         ]);
         let wanted = Settings {
@@ -181,6 +208,9 @@ mod tests {
             output: Some(Output::Json),
             log: Some(LogFormat::Text),
             pod_name: Some("lens-1".to_owned()),
+            spool_limit: Some(256 << 20),
+            telemetry_grace: Some(Duration::from_secs(90)),
+            state_dir: Some("/home/lena/.local/state".into()),
             no_color: true,
             ..Settings::default()
         };
@@ -195,5 +225,25 @@ mod tests {
             text,
             "environment variable FIRSTLIGHT_OUTPUT is wrong: unknown variant `xml`, expected `text` or `json`"
         );
+    }
+
+    #[test]
+    fn a_wrong_size_or_duration_is_quoted() {
+        for (name, value, wanted) in [
+            (
+                "FIRSTLIGHT_SPOOL_LIMIT",
+                "much",
+                "\"much\" is no size like 256Mi or 1G",
+            ),
+            (
+                "FIRSTLIGHT_TELEMETRY_GRACE",
+                "-1s",
+                "\"-1s\" is no duration like 30s or 2m",
+            ),
+        ] {
+            let error = read(&[(name, value)]).expect_err("it is wrong");
+            assert_eq!(error.variable, name);
+            assert_eq!(error.reason, wanted);
+        }
     }
 }

@@ -53,6 +53,15 @@ pub(super) enum CliError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("no endpoint is named to which telemetry could be sent")]
+    NoEndpoint,
+    #[error(transparent)]
+    Replay(#[from] crate::telemetry::ReplayError),
+    #[error("failed to read {path}")]
+    ReadFile {
+        path: std::path::PathBuf,
+        source: std::io::Error,
+    },
     #[error("failed to start the runtime")]
     Runtime(#[source] std::io::Error),
 }
@@ -69,6 +78,9 @@ impl CliError {
             | Self::WhichStep(_)
             | Self::Source(_)
             | Self::Write { .. }
+            | Self::NoEndpoint
+            | Self::Replay(_)
+            | Self::ReadFile { .. }
             | Self::NotConfirmed { .. } => Class::Invalid,
             Self::Assemble(error) => error.class(),
             Self::Kubernetes(error) => error.class(),
@@ -120,6 +132,9 @@ impl CliError {
             ],
             Self::Source(SourceError::NoSuchTrace { known, .. }) => {
                 vec![format!("the runs in it are {}", known.join(", "))]
+            }
+            Self::NoEndpoint => {
+                vec!["say it with OTEL_EXPORTER_OTLP_ENDPOINT, as http://collector:4318".to_owned()]
             }
             Self::NoRecord { .. } => vec!["`firstlight run` makes one".to_owned()],
             _ => Vec::new(),

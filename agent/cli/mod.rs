@@ -11,6 +11,7 @@ mod pruning;
 mod rbac;
 mod render;
 mod repair;
+mod replay;
 mod report;
 mod rights;
 mod run;
@@ -46,6 +47,7 @@ Examples:
   firstlight status                              the last run, phase by phase
   firstlight report > run.html                   a page of it, to keep, send and print
   firstlight lint --bundle my-stack              the mistakes of a bundle, offline
+  firstlight replay undelivered-1f2e.jsonl       send the telemetry that a run could not deliver
   source <(firstlight completion bash)           completion for this shell
 
 Every option can be given as a variable: --profile as FIRSTLIGHT_PROFILE. Telemetry is configured
@@ -89,6 +91,8 @@ enum Command {
     Rbac(rbac::Arguments),
     /// Print the bundle with all values filled in, offline.
     Render,
+    /// Send telemetry that a run could not deliver to the endpoints of the OTEL_* variables.
+    Replay(replay::Arguments),
     /// Print the completion script of a shell.
     Completion(completion::Arguments),
 }
@@ -124,6 +128,9 @@ fn dispatch(command: Option<Command>, settings: &Settings) -> Result<u8, CliErro
         Command::Plan(arguments) => block_on(plan::plan(settings, &Otel::from_env(), &arguments)),
         Command::Check => block_on(check::check(settings, &Otel::from_env())),
         Command::Repair(arguments) => block_on(repair::repair(settings, &arguments)),
+        Command::Replay(arguments) => {
+            block_on(replay::replay(settings, &Otel::from_env(), &arguments))
+        }
         Command::Status => block_on(status::status(settings)),
         Command::Report(arguments) => report::report(settings, &arguments),
         Command::Lint => lint::lint(settings),

@@ -82,6 +82,7 @@ pub(super) async fn carry_out(
     }
     let lost = lease.loss().map(|lost| lost.to_string());
     let mut record = task.record(&report, lost);
+    record.telemetry = session.telemetry_so_far().await;
     record.span_id = session.span_id();
     record.digest = session.digest();
     let kept = Box::pin(keep(&session, settings, task, &mut record, &lease));
@@ -91,6 +92,7 @@ pub(super) async fn carry_out(
     if let Some(progress) = progress {
         progress.forget(&delivery).await;
     }
+    record.telemetry = delivery.record();
     tell(settings, &record)?;
     Ok(record.exit)
 }

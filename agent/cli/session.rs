@@ -17,7 +17,7 @@ use crate::engine::{
     self, Attempt, Class, Graph, Mode, Pacing, Report, Reporter, Reporters, Run, RunInfo,
 };
 use crate::providers::kubernetes::{self, Entry, Holder, Inventory};
-use crate::record::RunRecord;
+use crate::record::{RunRecord, TelemetryRecord};
 use crate::settings::{Otel, Settings};
 use crate::telemetry::{Delivery, LogTarget, Progress, RunIdentity, Telemetry};
 
@@ -294,6 +294,11 @@ impl Session {
     /// What the run is made of, if it is about the whole bundle.
     pub(super) fn digest(&self) -> Option<String> {
         self.whole.then(|| self.bundle.digest.clone())
+    }
+
+    /// What has become of the telemetry by now.
+    pub(super) async fn telemetry_so_far(&self) -> Option<TelemetryRecord> {
+        self.telemetry.so_far().await.record()
     }
 
     /// Delivers what telemetry is left, and says so if not all of it arrived.

@@ -29,6 +29,9 @@ pub fn summary(record: &RunRecord, style: Style) -> String {
     if !remark.is_empty() {
         let _ = writeln!(text, "{remark}");
     }
+    if let Some(telemetry) = &record.telemetry {
+        let _ = writeln!(text, "{}", style.dim(&telemetry.sentence));
+    }
     let sentence = &record.sentence;
     let painted = if record.exit == 0 {
         style.good(sentence)

@@ -86,6 +86,7 @@ mod tests {
         let mut steps: Vec<StepRecord> = (0..1000).map(|id| step(id, None)).collect();
         steps.push(step(1000, Some("refused")));
         let record = RunRecord {
+            telemetry: None,
             run: "r".to_owned(),
             bundle: "lens".to_owned(),
             profile: None,

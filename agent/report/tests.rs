@@ -51,6 +51,7 @@ fn record(steps: Vec<StepRecord>) -> RunRecord {
         steps,
         digest: None,
         left: Vec::new(),
+        telemetry: None,
     }
 }
 

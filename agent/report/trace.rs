@@ -116,6 +116,7 @@ pub(super) fn story(id: &str, spans: &[Span], logs: &[Log]) -> Option<Story> {
     let last = tasks.iter().chain(root.iter()).chain(attempts.iter());
     let end = last.map(|span| span.end_time_unix_nano).max()?;
     let mut record = RunRecord {
+        telemetry: None,
         run: known(root, RUN_ID).unwrap_or_default(),
         bundle: known(root, NAME)
             .or_else(|| logs.of_run("bundle"))

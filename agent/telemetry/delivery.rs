@@ -1,14 +1,23 @@
 //! What became of the telemetry itself.
 
-use super::spool::Tally;
+use super::spool::{Late, Tally};
+use super::undelivered::Left;
+use crate::engine::Took;
+use crate::record::{SignalRecord, TelemetryRecord};
 use std::fmt;
-use tracing::{debug, warn};
+use std::time::Duration;
+use tracing::{debug, info, warn};
+
+/// What arrives later than this after it was made is late: a server that is there takes it before.
+const LATE: Duration = Duration::from_secs(5);
 
 /// How much of what was made has arrived.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Delivery {
     /// Each signal that was to be exported.
     pub signals: Vec<Delivered>,
+    /// What became of the rest.
+    pub left: Left,
 }
 
 /// How much of one signal has arrived.
@@ -22,6 +31,10 @@ pub struct Delivered {
     pub tally: Tally,
     /// Why not all of it did, as far as is known.
     pub trouble: Option<String>,
+    /// Why there was no room for what was dropped.
+    pub shortage: Option<String>,
+    /// How late.
+    pub late: Late,
 }
 
 impl Delivery {
@@ -39,16 +52,35 @@ impl Delivery {
         spans.map(|signal| left(signal.tally)).sum::<u64>() == 0
     }
 
-    /// One line in the log: a warning if something was lost.
+    /// One line in the log: a warning if not all of it arrived.
     pub(super) fn tell(&self) {
         if self.signals.is_empty() {
             return;
         }
-        if self.is_complete() {
-            debug!(name: "telemetry.delivered", target: "firstlight", "{self}");
-        } else {
+        if !self.is_complete() {
             warn!(name: "telemetry.lost", target: "firstlight", "{self}");
+        } else if self.is_late() {
+            info!(name: "telemetry.late", target: "firstlight", "{self}");
+        } else {
+            debug!(name: "telemetry.delivered", target: "firstlight", "{self}");
         }
+    }
+
+    fn is_late(&self) -> bool {
+        self.signals.iter().any(|it| it.late.longest >= LATE)
+    }
+
+    /// For the record of the run; none if nothing was to be exported.
+    #[must_use]
+    pub fn record(&self) -> Option<TelemetryRecord> {
+        (!self.signals.is_empty()).then(|| TelemetryRecord {
+            sentence: self.to_string(),
+            signals: self.signals.iter().map(Delivered::record).collect(),
+            left: match &self.left {
+                Left::In(path) => Some(path.display().to_string()),
+                Left::Nowhere | Left::Failed { .. } => None,
+            },
+        })
     }
 }
 
@@ -65,14 +97,30 @@ impl fmt::Display for Delivery {
         }
         f.write_str("telemetry: ")?;
         list(f, self.signals.iter())?;
-        let mut troubles: Vec<_> = self.signals.iter().filter_map(Delivered::told).collect();
+        let mut troubles: Vec<_> = self.signals.iter().flat_map(Delivered::told).collect();
         troubles.dedup();
-        if troubles.is_empty() {
-            return Ok(());
+        if !troubles.is_empty() {
+            f.write_str(" (")?;
+            list(f, troubles.into_iter())?;
+            f.write_str(")")?;
         }
-        f.write_str(" (")?;
-        list(f, troubles.into_iter())?;
-        f.write_str(")")
+        match &self.left {
+            Left::Nowhere => Ok(()),
+            Left::In(path) => {
+                let path = path.display();
+                write!(
+                    f,
+                    "; the rest is in {path}, and `firstlight replay` sends it"
+                )
+            }
+            Left::Failed { path, why } => {
+                write!(
+                    f,
+                    "; the rest could not be left in {}: {why}",
+                    path.display()
+                )
+            }
+        }
     }
 }
 
@@ -86,12 +134,27 @@ fn list(f: &mut fmt::Formatter<'_>, items: impl Iterator<Item = impl fmt::Displa
 
 impl Delivered {
     /// Why not all of it arrived.
-    fn told(&self) -> Option<String> {
-        let trouble = self
-            .trouble
-            .as_deref()
-            .unwrap_or("no answer within the grace");
-        (!self.is_complete()).then(|| format!("{}: {trouble}", self.endpoint))
+    fn told(&self) -> Vec<String> {
+        let lost = self.tally.made - self.tally.delivered;
+        let mut told = Vec::new();
+        if lost > self.tally.dropped {
+            let trouble = self.trouble.as_deref();
+            let trouble = trouble.unwrap_or("no answer within the grace");
+            told.push(format!("{}: {trouble}", self.endpoint));
+        }
+        told.extend(self.shortage.clone());
+        told
+    }
+
+    fn record(&self) -> SignalRecord {
+        SignalRecord {
+            what: self.what.to_owned(),
+            made: self.tally.made,
+            delivered: self.tally.delivered,
+            refused: self.tally.refused,
+            dropped: self.tally.dropped,
+            late: (self.late.longest.as_secs_f64() * 1000.0).round() / 1000.0,
+        }
     }
 }
 
@@ -102,6 +165,7 @@ impl fmt::Display for Delivered {
             delivered,
             refused,
             dropped,
+            taken_up,
         } = self.tally;
         if self.what == "metrics" {
             let not = if self.is_complete() { "" } else { "not " };
@@ -114,7 +178,17 @@ impl fmt::Display for Delivered {
         if dropped > 0 {
             write!(f, " and {dropped} dropped for want of room")?;
         }
-        Ok(())
+        if taken_up > 0 {
+            write!(f, ", {taken_up} of them left by an earlier process")?;
+        }
+        // Of one trace and its logs this is much the same; once says enough.
+        if self.what != "spans" || self.late.longest < LATE {
+            return Ok(());
+        }
+        match self.late.first {
+            Some(first) if first >= LATE => write!(f, ", the first {} late", Took(first)),
+            _ => write!(f, ", some up to {} late", Took(self.late.longest)),
+        }
     }
 }
 
@@ -128,6 +202,8 @@ mod tests {
             endpoint: "http://collector:4318".to_owned(),
             tally,
             trouble: trouble.map(ToOwned::to_owned),
+            shortage: None,
+            late: Late::default(),
         }
     }
 
@@ -143,6 +219,7 @@ mod tests {
             delivered: 60,
             refused: 5,
             dropped: 15,
+            taken_up: 0,
         };
         let none = Tally {
             made: 1,
@@ -153,6 +230,7 @@ mod tests {
                 delivered("spans", all, None),
                 delivered("metrics", Tally::default(), None),
             ],
+            left: Left::Nowhere,
         };
         assert!(complete.is_complete());
         assert_eq!(
@@ -164,6 +242,7 @@ mod tests {
                 delivered("log records", some, Some("answered 400 Bad Request")),
                 delivered("metrics", none, Some("connection refused")),
             ],
+            left: Left::Nowhere,
         };
         assert!(!lost.is_complete());
         assert_eq!(
@@ -177,12 +256,55 @@ mod tests {
                 delivered("spans", none, None),
                 delivered("metrics", none, None),
             ],
+            left: Left::In("/spool/undelivered-1.jsonl".into()),
         };
         assert_eq!(
             alike.to_string(),
             "telemetry: 0 of 1 spans delivered, metrics not delivered \
-             (http://collector:4318: no answer within the grace)"
+             (http://collector:4318: no answer within the grace); the rest is in \
+             /spool/undelivered-1.jsonl, and `firstlight replay` sends it"
         );
         assert_eq!(Delivery::default().to_string(), "telemetry: not exported");
+    }
+
+    #[test]
+    fn says_how_late_and_what_had_no_room() {
+        let all = Tally {
+            made: 412,
+            delivered: 412,
+            taken_up: 12,
+            ..Tally::default()
+        };
+        let with = |tally: Tally, first: u64, longest: u64| {
+            let mut spans = delivered("spans", tally, Some("connection refused"));
+            spans.late = Late {
+                first: Some(Duration::from_secs(first)),
+                longest: Duration::from_secs(longest),
+            };
+            if tally.dropped > 0 {
+                spans.shortage = Some("failed to write to /spool: no space left".to_owned());
+            }
+            Delivery {
+                signals: vec![spans],
+                left: Left::Nowhere,
+            }
+            .to_string()
+        };
+        assert_eq!(
+            with(all, 190, 190),
+            "telemetry: 412 of 412 spans delivered, 12 of them left by an earlier process, \
+             the first 3m10s late"
+        );
+        let some = Tally {
+            made: 412,
+            delivered: 400,
+            dropped: 12,
+            ..Tally::default()
+        };
+        assert_eq!(
+            with(some, 1, 40),
+            "telemetry: 400 of 412 spans delivered and 12 dropped for want of room, \
+             some up to 40.0s late (failed to write to /spool: no space left)"
+        );
     }
 }

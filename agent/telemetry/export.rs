@@ -1,7 +1,7 @@
 //! The three signals on their ways to their servers.
 
 use super::context::Carrying;
-use super::delivery::{Delivered, Delivery};
+use super::delivery::Delivery;
 use super::gather::{Gather, Item};
 use super::identity::{Above, Ids, Parent, RunIdentity, is_sampled, resource, scope};
 use super::live::Live;
@@ -10,9 +10,12 @@ use super::pipe::{Flush, Pipe};
 use super::post::Post;
 use super::progress::{Open, Progress};
 use super::records::{Book, Records};
+use super::room::Room;
 use super::spans::Spans;
 use super::spool::Keep;
 use super::transport::Transport;
+use super::undelivered::Left;
+use super::way::{Way, shown, what};
 use crate::engine::Chain;
 use crate::settings::{Endpoint, Limits, Otel, Settings, SettingsError, Signal};
 use futures::future::join_all;
@@ -22,7 +25,6 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, SpanData, SpanLimits};
-use reqwest::Url;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +45,9 @@ const GRACE: Duration = Duration::from_secs(10);
 /// … and for one that never has.
 const SHORT_GRACE: Duration = Duration::from_secs(2);
 
+/// How long the record of a run waits for the last of its telemetry, from a server that takes it.
+const MOMENT: Duration = Duration::from_secs(1);
+
 /// Everything that is exported.
 pub(super) struct Export {
     pub(super) trace_id: Option<String>,
@@ -59,6 +64,9 @@ pub(super) struct Export {
     pub(super) progress: Option<Progress>,
     ways: Vec<Way>,
     tasks: JoinSet<()>,
+    room: Room,
+    /// How long the end waits, if the user says so.
+    grace: Option<Duration>,
 }
 
 /// The way of the spans, for those that do not come from the SDK.
@@ -68,12 +76,6 @@ pub(super) struct SpanWay {
     pub(super) gather: Arc<Gather<SpanData>>,
     /// Takes encoded requests, tells which have not arrived, and can hold them back.
     pub(super) pipe: Arc<Pipe>,
-}
-
-struct Way {
-    what: &'static str,
-    endpoint: String,
-    pipe: Arc<Pipe>,
 }
 
 /// What all signals are set up with.
@@ -86,6 +88,7 @@ struct Setup<'a> {
     progress: Option<Progress>,
     ways: Vec<Way>,
     tasks: JoinSet<()>,
+    room: Room,
 }
 
 impl Export {
@@ -99,6 +102,7 @@ impl Export {
         let parent = parent(otel, mistakes);
         let ids = Ids::new(parent, run);
         let (trace, run_span) = (ids.trace, traceparent(ids.trace, ids.run));
+        let room = Room::open(settings, run, mistakes);
         let mut setup = Setup {
             resource: resource(settings, otel, run),
             limits: otel.limits,
@@ -108,6 +112,7 @@ impl Export {
             progress: None,
             ways: Vec::new(),
             tasks: JoinSet::new(),
+            room,
         };
         let sampled = otel
             .traces
@@ -134,6 +139,8 @@ impl Export {
             limits: otel.limits,
             ways: setup.ways,
             tasks: setup.tasks,
+            room: setup.room,
+            grace: settings.telemetry_grace,
         }
     }
 
@@ -167,35 +174,50 @@ impl Export {
         self.ways.iter().map(|way| Arc::clone(&way.pipe)).collect()
     }
 
-    /// Delivers what is left, within the grace.
+    /// What has arrived by now, after a moment in which the rest may arrive too.
+    pub(super) async fn so_far(&self) -> Delivery {
+        self.flush();
+        let settle = |way: &Way| {
+            let pipe = Arc::clone(&way.pipe);
+            async move { pipe.settle_down(MOMENT).await }
+        };
+        join_all(self.ways.iter().map(settle)).await;
+        self.delivery(Left::Nowhere)
+    }
+
+    /// Delivers what is left, within the grace, and leaves the rest in a file.
     pub(super) async fn finish(mut self) -> Delivery {
-        // Ours only put what they have into their pipes, so these neither wait nor fail.
-        let _ = self.meter.map(|meter| meter.force_flush());
-        let _ = self.tracer.map(|tracer| tracer.force_flush());
-        let _ = self.logger.map(|logger| logger.force_flush());
-        join_all(self.ways.iter().map(|way| {
-            let grace = if way.pipe.has_answered() {
-                GRACE
-            } else {
-                SHORT_GRACE
-            };
-            way.pipe.drain(grace)
-        }))
-        .await;
+        self.flush();
+        join_all(self.ways.iter().map(|way| self.drain(&way.pipe))).await;
         self.tasks.abort_all();
-        Delivery {
-            signals: self.ways.iter().map(Way::delivered).collect(),
+        // What still happens to files of the spool ends before its folder is looked at.
+        while self.tasks.join_next().await.is_some() {}
+        let left = self.room.leave(&self.ways).await;
+        self.delivery(left)
+    }
+
+    async fn drain(&self, pipe: &Pipe) {
+        if let Some(grace) = self.grace {
+            return pipe.drain(grace).await;
+        }
+        pipe.drain(SHORT_GRACE).await;
+        // It may have come just now.
+        if pipe.has_answered() {
+            pipe.drain(GRACE.saturating_sub(SHORT_GRACE)).await;
         }
     }
-}
 
-impl Way {
-    fn delivered(&self) -> Delivered {
-        Delivered {
-            what: self.what,
-            endpoint: self.endpoint.clone(),
-            tally: self.pipe.tally(),
-            trouble: self.pipe.trouble(),
+    /// Ours only put what they have into their pipes, so these neither wait nor fail.
+    fn flush(&self) {
+        let _ = self.meter.as_ref().map(SdkMeterProvider::force_flush);
+        let _ = self.tracer.as_ref().map(SdkTracerProvider::force_flush);
+        let _ = self.logger.as_ref().map(SdkLoggerProvider::force_flush);
+    }
+
+    fn delivery(&self, left: Left) -> Delivery {
+        Delivery {
+            signals: self.ways.iter().map(Way::delivered).collect(),
+            left,
         }
     }
 }
@@ -242,7 +264,7 @@ impl Setup<'_> {
     }
 
     fn meter(&mut self, to: &Endpoint, every: Duration) -> Option<SdkMeterProvider> {
-        let pipe = Arc::new(Pipe::new(Keep::Newest));
+        let pipe = Arc::new(Pipe::new(Keep::Newest, None));
         let post = Arc::new(Post::new(Arc::clone(&pipe)));
         let provider = metrics::provider(self.resource.clone(), every, post);
         let provider = self.right(Signal::Metrics, to, provider)?;
@@ -256,7 +278,8 @@ impl Setup<'_> {
         to: &Endpoint,
         keep: Keep,
     ) -> Option<(Arc<Gather<T>>, Arc<Pipe>)> {
-        let pipe = Arc::new(Pipe::new(keep));
+        let store = self.room.store(signal, self.mistakes);
+        let pipe = Arc::new(Pipe::new(keep, store));
         let gather = Gather::new(&self.resource, Arc::new(Post::new(Arc::clone(&pipe))));
         let gather = Arc::new(self.right(signal, to, gather)?);
         self.open(signal, to, &pipe, Arc::clone(&gather) as Arc<dyn Flush>)?;
@@ -272,11 +295,7 @@ impl Setup<'_> {
     ) -> Option<()> {
         let transport = self.right(signal, to, Transport::new(to, signal))?;
         self.tasks.spawn(Arc::clone(pipe).run(transport, source));
-        self.ways.push(Way {
-            what: what(signal),
-            endpoint: shown(&to.url),
-            pipe: Arc::clone(pipe),
-        });
+        self.ways.push(Way::new(signal, to, Arc::clone(pipe)));
         Some(())
     }
 
@@ -307,22 +326,6 @@ fn span_limits(limits: Limits) -> SpanLimits {
         max_attributes_per_event: limits.event_attributes,
         max_attributes_per_link: limits.link_attributes,
     }
-}
-
-fn what(signal: Signal) -> &'static str {
-    match signal {
-        Signal::Traces => "spans",
-        Signal::Metrics => "metrics",
-        Signal::Logs => "log records",
-    }
-}
-
-/// The host and port only: the rest may hold a token.
-fn shown(url: &str) -> String {
-    Url::parse(url).map_or_else(
-        |_| "the endpoint".to_owned(),
-        |url| url.origin().ascii_serialization(),
-    )
 }
 
 /// As W3C Trace Context writes a span that is recorded.

@@ -10,26 +10,36 @@ mod context;
 mod delivery;
 mod export;
 mod fields;
+mod folder;
 mod gather;
 mod identity;
 mod lines;
 mod live;
 mod logs;
 mod metrics;
+mod otlp_json;
 mod pipe;
 mod post;
 mod progress;
 mod records;
+mod replay;
 mod reporter;
+mod room;
+mod size;
 mod spans;
 mod spool;
+mod store;
 mod transport;
+mod undelivered;
+mod way;
 
 pub use delivery::{Delivered, Delivery};
 pub use identity::RunIdentity;
 pub use logs::LogTarget;
 pub use progress::{Death, Progress, Snapshot, TakenOver, Unrecorded};
-pub use spool::Tally;
+pub use replay::{Replay, ReplayError};
+pub use spool::{Late, Tally};
+pub use undelivered::Left;
 
 use crate::engine::{Class, Reporter};
 use crate::settings::{LogFormat, Otel, Settings, SettingsError};
@@ -209,8 +219,18 @@ impl Telemetry {
         Arc::clone(&self.reporter) as Arc<dyn Reporter>
     }
 
-    /// Delivers what is left and says in the log if not all of it arrived. All spans must have
-    /// ended. Takes ten seconds at most, and two where the server has never answered.
+    /// What has arrived by now; the spans that have ended are delivered before if that takes only
+    /// a moment.
+    pub async fn so_far(&self) -> Delivery {
+        match &self.export {
+            Some(export) => export.so_far().await,
+            None => Delivery::default(),
+        }
+    }
+
+    /// Delivers what is left, leaves in a file what cannot be delivered, and says in the log if
+    /// not all of it arrived. All spans must have ended. Takes ten seconds at most, and two where
+    /// the server has never answered, unless the user has set another grace.
     pub async fn finish(self) -> Delivery {
         if let Some(measures) = self.reporter.measures() {
             measures.ended();

@@ -3,7 +3,10 @@
 //! The collector is one of the things that the run installs, so spans of the first phases wait
 //! here until it comes up. Nothing of this ever makes the run wait, except for the grace at its end.
 
-use super::spool::{Attempt, Batch, Keep, Spool, Tally};
+mod storing;
+
+use super::spool::{Attempt, Batch, Keep, Late, Next, Spool, Tally};
+use super::store::Store;
 use super::transport::{Refusal, Transport};
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,8 +24,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// … to this, so that a collector that has just come up is found soon.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// The longest pause that a server can ask for.
+/// The longest pause that a server can ask for …
 const LONGEST_WISH: Duration = Duration::from_secs(30);
+
+/// … and when the run has ended, so that it is asked once more within the usual grace.
+const LAST_WISH: Duration = Duration::from_secs(5);
 
 /// Puts what it has gathered into its pipe.
 pub(super) trait Flush: Send + Sync {
@@ -33,41 +39,67 @@ pub(super) trait Flush: Send + Sync {
 /// One signal on its way.
 #[derive(Debug)]
 pub(super) struct Pipe {
+    keep: Keep,
     spool: Mutex<Spool>,
+    /// Where batches wait that memory has no room for. Its lock is taken before that of the spool.
+    store: Option<Mutex<Store>>,
     /// Something was pushed, or may pass now.
     pushed: Notify,
+    /// There is something for the store.
+    crowded: Notify,
     /// The number of the last batch that may be delivered.
     allowed: AtomicU64,
     /// There is a reason to try again before the pause is over.
     poked: Notify,
-    /// A batch has come to its end.
+    /// An attempt has come to its end.
     settled: Notify,
     ending: AtomicBool,
     answered: AtomicBool,
+    /// Whether the last attempt was in vain.
+    is_stuck: AtomicBool,
     trouble: Mutex<Option<String>>,
+    /// Why the store could not take or give something.
+    disk: Mutex<Option<String>>,
+    told: AtomicBool,
 }
 
 impl Pipe {
-    pub(super) fn new(keep: Keep) -> Self {
+    pub(super) fn new(keep: Keep, store: Option<Store>) -> Self {
+        let spool = Spool::new(keep);
+        let spool = match &store {
+            Some(store) => spool.with_store(store.holds()),
+            None => spool,
+        };
         Self {
-            spool: Mutex::new(Spool::new(keep)),
+            keep,
+            spool: Mutex::new(spool),
+            store: store.map(Mutex::new),
             pushed: Notify::new(),
+            crowded: Notify::new(),
             allowed: AtomicU64::new(u64::MAX),
             poked: Notify::new(),
             settled: Notify::new(),
             ending: AtomicBool::new(false),
             answered: AtomicBool::new(false),
+            is_stuck: AtomicBool::new(false),
             trouble: Mutex::default(),
+            disk: Mutex::default(),
+            told: AtomicBool::new(false),
         }
     }
 
     /// Takes a request of so many items; never blocks.
     pub(super) fn push(&self, bytes: Bytes, items: u64) {
-        self.spool().push(bytes, items);
+        let mut spool = self.spool();
+        spool.push(bytes, items);
+        if spool.is_crowded() {
+            self.crowded.notify_one();
+        }
+        drop(spool);
         self.pushed.notify_one();
     }
 
-    /// All that is not known to have arrived, the oldest first.
+    /// All in memory that is not known to have arrived, the oldest first.
     pub(super) fn pending(&self) -> Vec<Batch> {
         self.spool().pending()
     }
@@ -82,7 +114,7 @@ impl Pipe {
     /// Counts items of which no batch could be made.
     pub(super) fn lose(&self, items: u64, why: String) {
         self.spool().lose(items);
-        self.say(why);
+        say(&self.trouble, why);
     }
 
     /// Ends the pause after a failed attempt: something became current, perhaps the collector.
@@ -90,7 +122,7 @@ impl Pipe {
         self.poked.notify_waiters();
     }
 
-    /// Whether the server ever took something.
+    /// Whether the server is there: it took something, or asked for a pause.
     pub(super) fn has_answered(&self) -> bool {
         self.answered.load(Ordering::SeqCst)
     }
@@ -99,26 +131,30 @@ impl Pipe {
         self.spool().tally()
     }
 
+    pub(super) fn late(&self) -> Late {
+        self.spool().late()
+    }
+
     /// Why the last batch that failed was not taken.
     pub(super) fn trouble(&self) -> Option<String> {
-        self.trouble
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        guard(&self.trouble).clone()
     }
 
     /// Delivers until it is aborted.
     pub(super) async fn run(self: Arc<Self>, transport: Transport, source: Arc<dyn Flush>) {
+        tokio::join!(self.deliver(&transport, source.as_ref()), self.stow());
+    }
+
+    async fn deliver(self: &Arc<Self>, transport: &Transport, source: &dyn Flush) {
         let mut pause = FIRST_PAUSE;
         let mut flush_at = Instant::now() + GATHER;
         loop {
             if Instant::now() >= flush_at {
                 source.flush();
                 flush_at = Instant::now() + GATHER;
+                self.tell_of_shortage();
             }
-            let allowed = self.allowed.load(Ordering::SeqCst);
-            let first = self.spool().first(allowed);
-            let Some(batch) = first else {
+            let Some(batch) = self.next().await else {
                 // Pushed, allowed or neither, the next look decides.
                 let _ = timeout_at(flush_at, self.pushed.notified()).await;
                 continue;
@@ -127,12 +163,8 @@ impl Pipe {
                 Ok(refused) => {
                     self.answered.store(true, Ordering::SeqCst);
                     pause = FIRST_PAUSE;
-                    self.settle(
-                        Attempt::Delivered {
-                            refused: refused.items,
-                        },
-                        refused.why,
-                    );
+                    let refused = (refused.items, refused.why);
+                    self.settle(Attempt::Delivered { refused: refused.0 }, refused.1);
                     continue;
                 }
                 Err(Refusal::Never { why }) => {
@@ -141,11 +173,35 @@ impl Pipe {
                 }
                 Err(Refusal::NotNow { why, wish }) => {
                     self.settle(Attempt::Postponed, Some(why));
-                    wish.map(|wish| wish.min(LONGEST_WISH))
+                    wish
                 }
             };
-            self.rest(wish.unwrap_or(pause)).await;
+            match wish {
+                Some(wish) => {
+                    // Who asks for a pause is there, and will take it.
+                    self.answered.store(true, Ordering::SeqCst);
+                    self.grant(wish).await;
+                }
+                None => self.rest(pause).await,
+            }
             pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// The first batch that may be delivered, brought from the store if it is there.
+    async fn next(self: &Arc<Self>) -> Option<Batch> {
+        let allowed = self.allowed.load(Ordering::SeqCst);
+        let next = self.spool().next(allowed);
+        let next = if next == Next::Stored {
+            self.at_store(Self::bring).await;
+            self.spool().next(allowed)
+        } else {
+            next
+        };
+        match next {
+            Next::Batch(batch) => Some(batch),
+            // What could not be read from the store is lost; the one behind it may be read next.
+            Next::Nothing | Next::Stored => None,
         }
     }
 
@@ -153,17 +209,52 @@ impl Pipe {
     pub(super) async fn drain(&self, grace: Duration) {
         self.ending.store(true, Ordering::SeqCst);
         self.poked.notify_waiters();
-        let empty = async {
-            loop {
-                let settled = self.settled.notified();
-                if self.spool().is_empty() {
-                    return;
-                }
-                settled.await;
-            }
-        };
         // What is left then is in the tally.
-        let _ = timeout(grace, empty).await;
+        let _ = timeout(grace, self.until(Self::is_empty)).await;
+    }
+
+    /// Waits until all is delivered, at most so long, and only while the server takes it.
+    pub(super) async fn settle_down(&self, at_most: Duration) {
+        let is_over = |pipe: &Self| pipe.is_empty() || pipe.is_stuck.load(Ordering::SeqCst);
+        let _ = timeout(at_most, self.until(is_over)).await;
+    }
+
+    /// Waits, at most so long, until less than this is on its way.
+    pub(super) async fn has_room(&self, bytes: usize, at_most: Duration) -> bool {
+        let is_over = |pipe: &Self| pipe.spool().size() < bytes;
+        timeout(at_most, self.until(is_over)).await.is_ok()
+    }
+
+    async fn until(&self, is_over: impl Fn(&Self) -> bool) {
+        loop {
+            let settled = self.settled.notified();
+            if is_over(self) {
+                return;
+            }
+            settled.await;
+        }
+    }
+
+    /// Whether all has come to its end.
+    pub(super) fn is_empty(&self) -> bool {
+        self.spool().is_empty()
+    }
+
+    /// What the server asked for is granted, whatever happens meanwhile.
+    async fn grant(&self, wish: Duration) {
+        let until = Instant::now() + wish.min(LONGEST_WISH);
+        loop {
+            let poked = self.poked.notified();
+            if self.ending.load(Ordering::SeqCst) {
+                break;
+            }
+            if timeout_at(until, poked).await.is_err() {
+                return;
+            }
+        }
+        let last = Instant::now() + LAST_WISH;
+        // Nobody pokes any more.
+        let _ = timeout_at(until.min(last), self.poked.notified()).await;
     }
 
     async fn rest(&self, pause: Duration) {
@@ -176,19 +267,25 @@ impl Pipe {
 
     fn settle(&self, attempt: Attempt, why: Option<String>) {
         self.spool().settle(attempt);
+        let is_stuck = attempt == Attempt::Postponed;
+        self.is_stuck.store(is_stuck, Ordering::SeqCst);
         if let Some(why) = why {
-            self.say(why);
+            say(&self.trouble, why);
         }
         self.settled.notify_waiters();
     }
 
-    fn say(&self, trouble: String) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble);
-    }
-
     fn spool(&self) -> MutexGuard<'_, Spool> {
-        self.spool.lock().unwrap_or_else(PoisonError::into_inner)
+        guard(&self.spool)
     }
+}
+
+fn say(place: &Mutex<Option<String>>, what: String) {
+    *guard(place) = Some(what);
+}
+
+fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -197,7 +294,7 @@ mod tests {
 
     #[test]
     fn what_is_held_back_is_pending() {
-        let pipe = Pipe::new(Keep::Bytes(100));
+        let pipe = Pipe::new(Keep::Bytes(100), None);
         pipe.allow(1);
         pipe.push(Bytes::from_static(b"one"), 2);
         pipe.push(Bytes::from_static(b"two"), 3);

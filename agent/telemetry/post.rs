@@ -106,7 +106,7 @@ mod tests {
     }
 
     fn gathered() -> (Arc<Pipe>, Gather<SpanData>) {
-        let pipe = Arc::new(Pipe::new(Keep::Bytes(usize::MAX)));
+        let pipe = Arc::new(Pipe::new(Keep::Bytes(usize::MAX), None));
         let post = Arc::new(Post::new(Arc::clone(&pipe)));
         let gather = Gather::new(&Resource::builder_empty().build(), post);
         (pipe, gather.expect("an exporter"))
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_encoded_is_told() {
-        let pipe = Arc::new(Pipe::new(Keep::Bytes(100)));
+        let pipe = Arc::new(Pipe::new(Keep::Bytes(100), None));
         let post = Post::new(Arc::clone(&pipe));
         let failed = OTelSdkError::InternalFailure("too large".to_owned());
         post.take(3, ready(Err(failed)));

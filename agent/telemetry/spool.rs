@@ -1,8 +1,16 @@
 //! What was made and not yet delivered, in memory and bounded.
+//!
+//! Where there is a store, the oldest batches wait there, and memory holds the first one and the
+//! newest ones. The spool only counts what is in the store; the pipe carries batches to and fro.
 
+use super::store::Gone;
 use bytes::Bytes;
 use std::collections::VecDeque;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+/// With a store, memory holds only this part of what it may hold; the rest is for a burst that
+/// comes faster than the disk writes.
+const USUAL_PART: usize = 4;
 
 /// One export request, encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +45,28 @@ pub struct Tally {
     pub refused: u64,
     /// Those for which there was no room while the server was away.
     pub dropped: u64,
+    /// Those of all that an earlier process had left in the folder.
+    pub taken_up: u64,
+}
+
+/// How long after they were made the batches arrived.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Late {
+    /// The first one.
+    pub first: Option<Duration>,
+    /// The one that waited longest.
+    pub longest: Duration,
+}
+
+/// What is to be delivered now.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// This; [`Spool::settle`] must follow.
+    Batch(Batch),
+    /// One that must be brought from the store before.
+    Stored,
+    /// Nothing, or nothing that may.
+    Nothing,
 }
 
 /// How an attempt to deliver the first batch ended.
@@ -60,8 +90,12 @@ pub(super) struct Spool {
     in_flight: bool,
     queue: VecDeque<Batch>,
     size: usize,
+    has_store: bool,
+    /// How many batches are in the store, or on their way to it.
+    stored: u64,
     pushed: u64,
     tally: Tally,
+    late: Late,
 }
 
 impl Spool {
@@ -72,13 +106,38 @@ impl Spool {
             in_flight: false,
             queue: VecDeque::new(),
             size: 0,
+            has_store: false,
+            stored: 0,
             pushed: 0,
             tally: Tally::default(),
+            late: Late::default(),
+        }
+    }
+
+    /// One with a store, on which this was found.
+    pub(super) fn with_store(self, holds: Gone) -> Self {
+        let mut tally = self.tally;
+        tally.made += holds.items;
+        tally.taken_up += holds.items;
+        Self {
+            has_store: true,
+            stored: holds.batches,
+            tally,
+            ..self
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.first.is_none() && self.queue.is_empty()
+        self.first.is_none() && self.stored == 0 && self.queue.is_empty()
+    }
+
+    /// How many bytes are in memory.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    pub(super) fn late(&self) -> Late {
+        self.late
     }
 
     pub(super) fn tally(&self) -> Tally {
@@ -104,20 +163,60 @@ impl Spool {
         self.tally.made += items;
     }
 
-    /// All that is not known to have arrived, the oldest first.
+    /// All in memory that is not known to have arrived, the oldest first.
     pub(super) fn pending(&self) -> Vec<Batch> {
         self.first.iter().chain(&self.queue).cloned().collect()
     }
 
-    /// The first batch if its number is not beyond this, to be delivered now; [`Spool::settle`]
-    /// must follow.
-    pub(super) fn first(&mut self, up_to: u64) -> Option<Batch> {
+    /// The same in two parts: what is older than the store, and what is newer.
+    pub(super) fn pending_parts(&self) -> (Option<Batch>, Vec<Batch>) {
+        (self.first.clone(), self.queue.iter().cloned().collect())
+    }
+
+    /// The first batch, if its number is not beyond this.
+    pub(super) fn next(&mut self, up_to: u64) -> Next {
+        if self.first.is_none() && self.stored > 0 {
+            return Next::Stored;
+        }
         if self.first.is_none() {
             self.first = self.queue.pop_front();
         }
         let batch = self.first.clone().filter(|batch| batch.number <= up_to);
         self.in_flight = batch.is_some();
-        batch
+        batch.map_or(Next::Nothing, Next::Batch)
+    }
+
+    /// Whether there is something for the store.
+    pub(super) fn is_crowded(&self) -> bool {
+        let usual = match self.keep {
+            Keep::Bytes(limit) => limit / USUAL_PART,
+            Keep::Newest => return false,
+        };
+        self.has_store && self.size > usual && !self.queue.is_empty()
+    }
+
+    /// The oldest batch that memory need not hold, to be put in the store.
+    pub(super) fn surplus(&mut self) -> Option<Batch> {
+        if !self.is_crowded() {
+            return None;
+        }
+        let batch = self.queue.pop_front()?;
+        self.size -= batch.bytes.len();
+        self.stored += 1;
+        Some(batch)
+    }
+
+    /// What was in the store, or was to come there, is lost.
+    pub(super) fn lose_stored(&mut self, gone: Gone) {
+        self.stored -= gone.batches;
+        self.tally.dropped += gone.items;
+    }
+
+    /// Makes the oldest batch of the store the first one.
+    pub(super) fn bring(&mut self, batch: Batch) {
+        self.stored -= 1;
+        self.size += batch.bytes.len();
+        self.first = Some(batch);
     }
 
     /// Says how the attempt with the first batch ended.
@@ -138,12 +237,18 @@ impl Spool {
         };
         self.tally.refused += refused;
         self.tally.delivered += batch.items - refused;
+        if let Attempt::Delivered { .. } = attempt {
+            let late = batch.made.elapsed().unwrap_or_default();
+            self.late.first.get_or_insert(late);
+            self.late.longest = self.late.longest.max(late);
+        }
     }
 
     /// Drops the oldest batches that are too many; never the one in flight, nor the last one.
     fn make_room(&mut self) {
         while !self.queue.is_empty() && self.is_over() {
-            let oldest = if self.in_flight || self.first.is_none() {
+            // With a store the first one may come from there, and is there to be dropped.
+            let oldest = if self.in_flight || self.has_store || self.first.is_none() {
                 // The last one stays, however large it is.
                 (self.queue.len() > 1)
                     .then(|| self.queue.pop_front())
@@ -180,6 +285,13 @@ mod tests {
     impl Spool {
         fn add(&mut self, name: &'static str, items: u64) {
             self.push(Bytes::from_static(name.as_bytes()), items);
+        }
+
+        fn first(&mut self, up_to: u64) -> Option<Batch> {
+            match self.next(up_to) {
+                Next::Batch(batch) => Some(batch),
+                Next::Stored | Next::Nothing => None,
+            }
         }
     }
 
@@ -230,8 +342,8 @@ mod tests {
             Tally {
                 made: 4,
                 delivered: 2,
-                refused: 0,
-                dropped: 2
+                dropped: 2,
+                ..Tally::default()
             }
         );
     }
@@ -280,7 +392,7 @@ mod tests {
                 made: 10,
                 delivered: 3,
                 refused: 7,
-                dropped: 0
+                ..Tally::default()
             }
         );
     }
@@ -303,5 +415,55 @@ mod tests {
         spool.settle(Attempt::Delivered { refused: 0 });
         assert_eq!(drain(&mut spool), ["six"]);
         assert_eq!(spool.pending(), []);
+    }
+
+    #[test]
+    fn with_a_store_memory_holds_the_first_and_the_newest() {
+        let left = Gone {
+            batches: 1,
+            items: 4,
+            ..Gone::default()
+        };
+        let mut spool = Spool::new(Keep::Bytes(16)).with_store(left);
+        for name in ["one", "two", "six"] {
+            spool.add(name, 1);
+        }
+        assert_eq!(spool.next(ALL), Next::Stored, "what was left comes first");
+        let mut store = vec![Batch {
+            number: 0,
+            bytes: Bytes::from_static(b"old"),
+            items: 4,
+            made: SystemTime::now(),
+        }];
+        store.extend(std::iter::from_fn(|| spool.surplus()));
+        assert_eq!((store.len(), spool.size), (3, 3));
+        for batch in store.drain(..) {
+            assert_eq!(spool.next(ALL), Next::Stored);
+            spool.bring(batch.clone());
+            assert_eq!(spool.next(ALL), Next::Batch(batch));
+            spool.settle(Attempt::Delivered { refused: 0 });
+        }
+        assert_eq!(drain(&mut spool), ["six"]);
+        let all = Tally {
+            made: 7,
+            delivered: 7,
+            taken_up: 4,
+            ..Tally::default()
+        };
+        assert_eq!(spool.tally(), all);
+    }
+
+    #[test]
+    fn what_the_store_loses_is_dropped() {
+        let mut spool = Spool::new(Keep::Bytes(4)).with_store(Gone::default());
+        spool.add("one", 2);
+        assert!(spool.surplus().is_some());
+        spool.lose_stored(Gone {
+            batches: 1,
+            items: 2,
+            ..Gone::default()
+        });
+        assert!(spool.is_empty());
+        assert_eq!(spool.tally().dropped, 2);
     }
 }

@@ -2,6 +2,7 @@
 
 mod grpc;
 mod http;
+mod wish;
 
 use crate::engine::BoxError;
 use crate::settings::{Endpoint, Protocol, Signal};

@@ -1,5 +1,6 @@
 //! The driver as a process of its own, and what it says.
 
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -12,6 +13,9 @@ use crate::driver;
 
 /// No run of the driver takes longer on the busiest machine.
 const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Mounts a file system of this size at this folder, and becomes what follows.
+const WITH_A_DISK: &str = r#"mount -t tmpfs -o "size=$1" tmpfs "$2" && shift 2 && exec "$@""#;
 
 /// A driver that runs. It is ended with the test.
 pub(crate) struct Driver {
@@ -34,8 +38,27 @@ pub(crate) struct Said {
 impl Driver {
     /// Starts it with these variables and no others of OpenTelemetry or Firstlight.
     pub(crate) fn start(profile: &str, variables: &[(&str, &str)]) -> Self {
-        let program = std::env::current_exe().expect("this program has a path");
-        let mut child = Command::new(program)
+        Self::spawn(Command::new(program()), profile, variables)
+    }
+
+    /// Starts it where a folder is a disk of this size, as `1m`, which only it sees.
+    pub(crate) fn start_with_disk(
+        (folder, size): (&Path, &str),
+        profile: &str,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "/bin/sh", "-c", WITH_A_DISK, "sh", size])
+            .arg(folder)
+            .arg(program());
+        let path = ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        let variables: Vec<_> = variables.iter().copied().chain([path]).collect();
+        Self::spawn(command, profile, &variables)
+    }
+
+    fn spawn(mut command: Command, profile: &str, variables: &[(&str, &str)]) -> Self {
+        let mut child = command
             .args([driver::NAME, "--exact", "--ignored", "--nocapture"])
             .env_clear()
             .env("FIRSTLIGHT_PROFILE", profile)
@@ -77,6 +100,27 @@ impl Driver {
         input.write_all(b"\n").await.expect("it listens");
     }
 
+    /// Reads on until the steered run has lasted so long.
+    pub(crate) async fn lasts(&mut self, at_least: Duration) {
+        while millis(&self.until("looked after: ").await) < at_least {}
+    }
+
+    /// Kills it as a node that runs out of memory does.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.expect("it runs");
+    }
+
+    /// The most memory that it has held, in KiB.
+    pub(crate) fn peak(&self) -> u64 {
+        let id = self.child.id().expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        number
+            .and_then(|it| it.parse().ok())
+            .expect("a number of KiB")
+    }
+
     /// Waits for its end.
     pub(crate) async fn end(mut self) -> Said {
         let run = match self
@@ -106,12 +150,33 @@ impl Driver {
     }
 }
 
+fn program() -> PathBuf {
+    std::env::current_exe().expect("this program has a path")
+}
+
 fn millis(text: &str) -> Duration {
     let (millis, _) = text.split_once(" ms").expect("milliseconds");
     Duration::from_millis(millis.parse().expect("a number"))
 }
 
 impl Said {
+    /// How many spans were delivered, and how many made.
+    pub(crate) fn spans(&self) -> (usize, usize) {
+        let counts = self.delivery.strip_prefix("telemetry: ").and_then(|rest| {
+            let (delivered, rest) = rest.split_once(" of ")?;
+            let (made, _) = rest.split_once(" spans delivered")?;
+            Some((delivered.parse().ok()?, made.parse().ok()?))
+        });
+        counts.unwrap_or_else(|| panic!("no counts in {}", self.delivery))
+    }
+
+    /// How many spans were made, all of which were delivered, as the driver knows.
+    pub(crate) fn all_spans(&self) -> usize {
+        let (delivered, made) = self.spans();
+        assert_eq!(delivered, made, "{}", self.delivery);
+        made
+    }
+
     /// The log lines.
     pub(crate) fn log(&self) -> Vec<Value> {
         let json = self.lines.iter().filter(|line| line.starts_with('{'));

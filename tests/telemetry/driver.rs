@@ -2,7 +2,8 @@
 //! the environment asks for.
 //!
 //! Spans cannot be tested in the process of the tests, which all share one subscriber. So the tests
-//! start their own binary again and let it run this one "test". `FIRSTLIGHT_PROFILE` says what happens.
+//! start their own binary again and let it run this one "test". `FIRSTLIGHT_PROFILE` says what
+//! happens, in words: `held busy 20000`.
 
 use std::io::{self, BufRead};
 use std::sync::Arc;
@@ -83,8 +84,8 @@ async fn drive() {
         began.elapsed().as_millis(),
         report.class().is_some()
     );
-    if profile == "held" {
-        // The test makes the collector come up only now.
+    if says(&profile, "held") {
+        // The test does something before the end of the telemetry.
         wait_for_a_line();
     }
     finish(telemetry).await;
@@ -101,6 +102,17 @@ fn wait_for_a_line() {
     read.expect("a line");
 }
 
+fn says(profile: &str, word: &str) -> bool {
+    profile.split(' ').any(|other| other == word)
+}
+
+/// How many calls a step makes: what the profile says, or what is usual.
+fn calls(profile: &str) -> usize {
+    let usual = if says(profile, "busy") { CALLS } else { 1 };
+    let mut words = profile.split(' ');
+    words.find_map(|word| word.parse().ok()).unwrap_or(usual)
+}
+
 fn graph(profile: &str) -> Graph {
     let mut graph = Graph::builder();
     let infrastructure = StepId::new("infrastructure");
@@ -111,7 +123,7 @@ fn graph(profile: &str) -> Graph {
         &infrastructure,
         Thing::new("collector", Nature::Slow),
     );
-    if profile == "watched" {
+    if says(profile, "watched") {
         let free = Arc::<AtomicBool>::default();
         let freed = Arc::clone(&free);
         std::thread::spawn(move || {
@@ -125,16 +137,16 @@ fn graph(profile: &str) -> Graph {
         );
     }
     graph.group(schema.clone(), vec![infrastructure]);
-    let calls = if profile == "busy" { CALLS } else { 1 };
+    let calls = calls(profile);
     add(
         &mut graph,
         &schema,
         Thing::new("database", Nature::Absent { calls }),
     );
-    if profile == "flaky" {
+    if says(profile, "flaky") {
         add(&mut graph, &schema, Thing::new("server", Nature::Flaky));
     }
-    if profile == "many" {
+    if says(profile, "many") {
         for number in 0..MANY {
             let options = options();
             let thing = Thing::new("one", Nature::There);
@@ -146,7 +158,10 @@ fn graph(profile: &str) -> Graph {
             );
         }
     }
-    if profile == "failing" {
+    if says(profile, "steered") {
+        add(&mut graph, &schema, Thing::new("gate", Nature::steered()));
+    }
+    if says(profile, "failing") {
         add(&mut graph, &schema, Thing::new("migrate", Nature::Broken));
         let applications = StepId::new("applications");
         graph.group(applications.clone(), vec![schema]);
@@ -190,8 +205,28 @@ enum Nature {
     There,
     /// Cannot be looked at, once.
     Flaky,
+    /// Current when the test has said so.
+    Steered {
+        since: Instant,
+        goes_on: Arc<AtomicBool>,
+    },
     /// Never current.
     Broken,
+}
+
+impl Nature {
+    fn steered() -> Self {
+        let goes_on = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&goes_on);
+        std::thread::spawn(move || {
+            wait_for_a_line();
+            told.store(true, Ordering::SeqCst);
+        });
+        Self::Steered {
+            since: Instant::now(),
+            goes_on,
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -254,6 +289,10 @@ impl Resource for Thing {
     async fn observe(&self) -> Result<u32, Broken> {
         tracing::info!(target: "firstlight::providers::memory", "looking");
         tracing::debug!(target: "hyper::client", "never exported");
+        if let Nature::Steered { since, .. } = &self.nature {
+            // What the test waits for: the run goes on, and makes spans.
+            println!("looked after: {} ms", since.elapsed().as_millis());
+        }
         let looks = self.looks.fetch_add(1, Ordering::SeqCst);
         match (&self.nature, looks) {
             (Nature::Flaky, 0) => Err(Broken(self.name, Class::Unavailable)),
@@ -268,6 +307,12 @@ impl Resource for Thing {
                 "thing {}: 0 of 1 ready",
                 self.name
             )))),
+            (Nature::Steered { goes_on, .. }, looks) if !goes_on.load(Ordering::SeqCst) => {
+                Ok(Plan::InProgress(Waiting::unavailable(format!(
+                    "thing {}: {looks} looks in vain",
+                    self.name
+                ))))
+            }
             (Nature::Held { free }, looks) if !free.load(Ordering::SeqCst) => {
                 let there = (*looks).min(1);
                 let what = format!("thing {}: {there} of 2 ready", self.name);

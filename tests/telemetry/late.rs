@@ -28,22 +28,10 @@ async fn nothing_is_lost(protocol: &str) {
     driver.go_on().await;
     let said = driver.end().await;
 
-    let count = said
-        .delivery
-        .strip_prefix("telemetry: ")
-        .and_then(|it| it.split(' ').next());
-    let count: usize = count
-        .and_then(|it| it.parse().ok())
-        .expect("a count of spans");
-    assert!(
-        said.delivery
-            .starts_with(&format!("telemetry: {count} of {count} spans")),
-        "{}",
-        said.delivery
-    );
+    let count = said.all_spans();
     assert_eq!(said.at("WARN"), Vec::<serde_json::Value>::new());
     let received = collector.with_spans(&id, count).await;
-    assert_eq!(received.spans.len(), count);
+    received.assert_whole(count);
     assert!(
         received.names().contains("infrastructure/collector"),
         "the first phase is there"

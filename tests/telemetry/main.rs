@@ -3,6 +3,7 @@
 //! The servers are brought up before: `cargo run -p testbed -- up`.
 
 mod absent;
+mod answers;
 mod child;
 mod drifting;
 mod driver;
@@ -13,10 +14,13 @@ mod late;
 mod live;
 mod metrics;
 mod out;
+mod outage;
 mod questions;
 mod received;
 mod records;
+mod replay;
 mod restarts;
+mod room;
 mod told;
 mod tree;
 mod variables;

@@ -29,7 +29,11 @@ pub(crate) struct Collector {
 impl Collector {
     pub(crate) fn new() -> Self {
         let env = Env::load().expect("the test bed is up");
-        let at = env.otelcol().expect("the collector is up");
+        Self::at(env.otelcol().expect("the collector is up"))
+    }
+
+    /// Another one, from now on.
+    pub(crate) fn at(at: Otelcol) -> Self {
         let before = std::fs::metadata(&at.received_file).map_or(0, |file| file.len());
         Self { at, before }
     }
@@ -84,22 +88,26 @@ impl Collector {
     }
 
     fn read(&self, run: &str) -> Received {
-        let mut text = Vec::new();
-        let mut file = File::open(&self.at.received_file).expect("the collector's file");
-        file.seek(SeekFrom::Start(self.before))
-            .expect("it only grows");
-        file.read_to_end(&mut text).expect("it is readable");
         let mut received = Received::default();
         // The last line may be half written; the next attempt sees the rest of it.
-        for line in String::from_utf8_lossy(&text)
-            .lines()
-            .filter(|line| line.contains(run))
-        {
+        for line in self.lines(run).lines() {
             if let Ok(request) = serde_json::from_str::<Value>(line) {
                 received.add(&request);
             }
         }
         received
+    }
+
+    /// The lines that have come from a run, as they are.
+    pub(crate) fn lines(&self, run: &str) -> String {
+        let mut text = Vec::new();
+        let mut file = File::open(&self.at.received_file).expect("the collector's file");
+        file.seek(SeekFrom::Start(self.before))
+            .expect("it only grows");
+        file.read_to_end(&mut text).expect("it is readable");
+        let text = String::from_utf8_lossy(&text);
+        let lines = text.split_inclusive('\n');
+        lines.filter(|line| line.contains(run)).collect()
     }
 }
 
@@ -157,6 +165,20 @@ impl Received {
             .unwrap_or_else(|| panic!("no span {name:?} in {:?}", self.names()));
         assert!(named.next().is_none(), "more than one span {name:?}");
         span
+    }
+
+    /// So many spans, of one trace with one root, and every parent is among them.
+    pub(crate) fn assert_whole(&self, count: usize) {
+        assert_eq!(self.spans.len(), count);
+        let traces: BTreeSet<_> = self.spans.values().map(|it| text(&it["traceId"])).collect();
+        assert_eq!(traces.len(), 1, "{traces:?}");
+        let parents = self.spans.values().map(|it| text(&it["parentSpanId"]));
+        let (roots, parents): (Vec<_>, Vec<_>) = parents.partition(String::is_empty);
+        assert_eq!(roots.len(), 1);
+        let orphan = parents
+            .iter()
+            .find(|parent| !self.spans.contains_key(*parent));
+        assert_eq!(orphan, None, "a parent that never came");
     }
 
     /// All spans of this name, in the order of their beginnings.

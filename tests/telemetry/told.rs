@@ -92,6 +92,14 @@ impl Shop {
             .expect("the program runs")
     }
 
+    /// The record of the run.
+    async fn record(&self) -> Value {
+        let namespace = self.api.namespace();
+        let path = format!("/api/v1/namespaces/{namespace}/configmaps/firstlight-shop");
+        let record = self.api.get(&path).await.expect("a record");
+        serde_json::from_str(&text(&record["data"]["record.json"])).expect("JSON")
+    }
+
     /// What the Events on the Job say.
     async fn events(&self) -> Vec<String> {
         let path = format!("/api/v1/namespaces/{}/events", self.api.namespace());
@@ -141,8 +149,8 @@ async fn the_same_sentence_is_in_every_place() {
     assert!(diagnosis.contains(SENTENCE), "{diagnosis}");
     let received = collector
         .when(&id, |received| match in_a_span(received) {
-            Some(_) => Ok(()),
-            None => Err(format!("{:?}", received.spans)),
+            Some(_) if received.names().contains("RUN shop") => Ok(()),
+            _ => Err(format!("{:?}", received.spans)),
         })
         .await;
     assert_eq!(in_a_span(&received).as_deref(), Some(diagnosis.as_str()));
@@ -154,6 +162,19 @@ async fn the_same_sentence_is_in_every_place() {
     assert_eq!(termination.trim_end(), last);
     let events = shop.events().await;
     assert!(events.iter().any(|message| message == last), "{events:?}");
+
+    // Above it, and in the record, what became of the telemetry.
+    let above = said.lines().nth_back(1).unwrap_or_default();
+    let spans = received.spans.len();
+    let all = format!("telemetry: {spans} of {spans} spans delivered, ");
+    assert!(above.starts_with(&all), "{above} of {spans} spans");
+    let kept = shop.record().await;
+    let signal = &kept["telemetry"]["signals"][0];
+    assert_eq!(signal["what"], "spans", "{kept}");
+    assert_eq!(
+        (&signal["made"], &signal["delivered"]),
+        (&json!(spans), &json!(spans))
+    );
 }
 
 /// What is on the screen, each run of spaces and line ends as one space.

@@ -1,6 +1,6 @@
 //! OTLP by gRPC.
 
-use super::{Refusal, Refused, Tls, refused, root_cause};
+use super::{Refusal, Refused, Tls, refused, root_cause, wish};
 use crate::engine::BoxError;
 use crate::settings::{Endpoint, Signal};
 use bytes::{Buf, BufMut, Bytes};
@@ -92,11 +92,13 @@ fn refusal(status: &Status) -> Refusal {
         Some(source) => root_cause(source),
         None => format!("answered {:?}: {}", status.code(), status.message()),
     };
+    let wish = wish::retry_info(status.details());
     match status.code() {
         Code::InvalidArgument => Refusal::Never { why },
-        // With details it is a wish for a pause, without them the request is too large.
-        Code::ResourceExhausted if status.details().is_empty() => Refusal::Never { why },
-        _ => Refusal::NotNow { why, wish: None },
+        // With a wish for a pause there is too much just now, without one the request is too large.
+        Code::ResourceExhausted if wish.is_none() => Refusal::Never { why },
+        // All else may change while the installation goes on, as by HTTP.
+        _ => Refusal::NotNow { why, wish },
     }
 }
 
@@ -134,5 +136,27 @@ impl Decoder for Encoded {
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
         Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_never_succeed_is_told_apart() {
+        for (code, never) in [
+            (Code::InvalidArgument, true),
+            (Code::ResourceExhausted, true),
+            (Code::Unavailable, false),
+            (Code::Unimplemented, false),
+            (Code::PermissionDenied, false),
+            (Code::Unauthenticated, false),
+            (Code::Internal, false),
+        ] {
+            let refusal = refusal(&Status::new(code, "no"));
+            let is_never = matches!(refusal, Refusal::Never { .. });
+            assert_eq!(is_never, never, "{code:?}");
+        }
     }
 }

@@ -1,17 +1,17 @@
 //! OTLP by HTTP.
 
-use super::{Refusal, Refused, Tls, refused, root_cause};
+use super::{Refusal, Refused, Tls, refused, root_cause, wish};
 use crate::engine::BoxError;
 use crate::settings::Endpoint;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use jiff::Timestamp;
 use reqwest::header::{
     CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
 };
 use reqwest::{Certificate, Client, Identity, Response, StatusCode, Url};
 use std::io::Write;
-use std::time::Duration;
 
 /// How much of an answer is read: it is small, or it is not one.
 const LONGEST_ANSWER: usize = 64 * 1024;
@@ -105,12 +105,9 @@ async fn answered(mut response: Response) -> Result<Refused, Refusal> {
     }
     // All else may change while the installation goes on: an ingress says 404, a proxy 401,
     // before the collector is there.
-    let seconds = response
+    let wish = response
         .headers()
         .get(RETRY_AFTER)
-        .and_then(|it| it.to_str().ok()?.parse().ok());
-    Err(Refusal::NotNow {
-        why,
-        wish: seconds.map(Duration::from_secs),
-    })
+        .and_then(|it| wish::retry_after(it.to_str().ok()?, Timestamp::now()));
+    Err(Refusal::NotNow { why, wish })
 }
