@@ -26,6 +26,12 @@ pub fn status(record: &RunRecord, style: Style) -> String {
     if let Some(trace) = &record.trace_id {
         let _ = writeln!(text, "trace {trace}");
     }
+    if let (Some(number), Some(after)) = (record.attempt, &record.after) {
+        let _ = writeln!(text, "attempt {number}: {after}");
+    }
+    if let Some(telemetry) = &record.telemetry {
+        let _ = writeln!(text, "{}", telemetry.sentence);
+    }
     text.push('\n');
     let width = record
         .phases

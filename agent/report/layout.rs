@@ -6,7 +6,7 @@ use super::bounds::Bounds;
 use super::view::{Change, Changed, Check, Failure, Field, Head, List, SetAside, Slow, View};
 use super::{Ending, Story, waterfall};
 use crate::engine::Took;
-use crate::record::{ChangeRecord, FieldRecord, RunRecord, StepRecord};
+use crate::record::{ChangeRecord, FieldRecord, RunRecord, StepRecord, TelemetryRecord};
 
 /// How many steps are named as the slowest.
 const SLOWEST: usize = 10;
@@ -122,11 +122,29 @@ fn facts(story: &Story, bounds: &Bounds) -> Vec<(&'static str, String)> {
         ("Profile", record.profile.clone()),
         ("Run", Some(record.run.clone())),
         ("Trace", record.trace_id.clone()),
+        ("Attempt", attempt(record)),
+        ("Telemetry", record.telemetry.as_ref().map(told)),
         ("Agent", Some(record.agent.clone())),
     ];
     all.into_iter()
         .filter_map(|(name, value)| Some((name, bounds.cut(&value.filter(|it| !it.is_empty())?))))
         .collect()
+}
+
+/// Which pod of its Job this was, if not the first one, and how the one before ended.
+fn attempt(record: &RunRecord) -> Option<String> {
+    let number = record.attempt?;
+    let after = record.after.as_ref();
+    Some(after.map_or_else(|| number.to_string(), |after| format!("{number}: {after}")))
+}
+
+/// The row is named already.
+fn told(telemetry: &TelemetryRecord) -> String {
+    let sentence = &telemetry.sentence;
+    sentence
+        .strip_prefix("telemetry: ")
+        .unwrap_or(sentence)
+        .to_owned()
 }
 
 fn failures(record: &RunRecord, bounds: &Bounds) -> List<Failure> {
