@@ -77,7 +77,7 @@ CREATE INDEX dashboard_bookmarks_dashboard_uid_idx ON dashboard_bookmarks (dashb
 
 INSERT INTO dashboards (uid, title, folder, about, tags) VALUES
     ('fleet', 'Fleet', 'lens', 'What there is, what is in trouble and what runs on it.', '{lens}'),
-    ('installation', 'Installation', 'lens', 'How the installation of Lens itself went.',
+    ('installation', 'Installations', 'lens', 'How the installation of Lens itself went.',
      '{lens,firstlight}');
 
 INSERT INTO dashboard_metrics (dashboard_uid, metric) VALUES

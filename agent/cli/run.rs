@@ -85,8 +85,13 @@ pub(super) async fn carry_out(
     record.telemetry = session.telemetry_so_far().await;
     record.span_id = session.span_id();
     record.digest = session.digest();
-    let kept = Box::pin(keep(&session, settings, task, &mut record, &lease));
+    let mut is_kept = true;
+    let kept = Box::pin(async {
+        is_kept = keep(&session, settings, task, &mut record, &lease).await;
+    });
     let (progress, ()) = tokio::join!(finish(progress), in_time(&session.stop, kept));
+    // Only now: the next holder reads what was written before.
+    in_time(&session.stop, release(&session, &lease, is_kept)).await;
     signals.abort();
     let delivery = session.close().await;
     if let Some(progress) = progress {
@@ -116,10 +121,17 @@ async fn begin(session: &Session, settings: &Settings, task: &Task) -> Result<He
         Ok(held)
     };
     let ask = async || task.ask(session).await;
-    let (rights, lease) = tokio::join!(session.insist(ask), session.insist(take));
+    // Whoever is told to stop meanwhile has the lock to give back, and not a question to wait for.
+    let ask = async {
+        tokio::select! {
+            answer = session.insist(ask) => answer,
+            () = session.stop.cancelled() => Err(CliError::Stopped),
+        }
+    };
+    let (rights, lease) = tokio::join!(ask, session.insist(take));
     let lease = match (rights, lease) {
         (Ok(()), lease) => lease?,
-        (Err(missing), Ok(lease)) => return Err(give_back(&lease, missing).await),
+        (Err(missing), Ok(lease)) => return Err(give_back(session, &lease, missing).await),
         // Without rights it does not matter who else is at work.
         (Err(missing), Err(_)) => return Err(missing),
     };
@@ -127,13 +139,13 @@ async fn begin(session: &Session, settings: &Settings, task: &Task) -> Result<He
     let begun = session.insist(async || task.begin(session, fence).await);
     match begun.await {
         Ok(()) => Ok(lease),
-        Err(error) => Err(give_back(&lease, error).await),
+        Err(error) => Err(give_back(session, &lease, error).await),
     }
 }
 
 /// The error says more than that the lock could not be given back, which then runs out.
-async fn give_back(lease: &Held, error: CliError) -> CliError {
-    let _ = lease.forgo().await;
+async fn give_back(session: &Session, lease: &Held, error: CliError) -> CliError {
+    let _ = session.insist(async || Ok(lease.forgo().await?)).await;
     error
 }
 
@@ -187,15 +199,15 @@ fn stop_on_signals(stop: CancellationToken) -> Result<JoinHandle<()>, CliError> 
     }))
 }
 
-/// Leaves the record and the sentence where people look, and gives the lock back. What cannot be
-/// left does not fail the run.
+/// Leaves the record and the sentence where people look. What cannot be left does not fail the run.
+/// Whether anything is on record then.
 async fn keep(
     session: &Session,
     settings: &Settings,
     task: &Task,
     record: &mut RunRecord,
     lease: &Held,
-) {
+) -> bool {
     if let Some(path) = &settings.termination_log {
         leave_word(path, &record.sentence);
     }
@@ -205,6 +217,11 @@ async fn keep(
         lease.loss().is_some() || settle(session, task, record, lease.fence()).await
     };
     let (is_kept, ()) = tokio::join!(settled, tell_job(session, settings, exit, &sentence));
+    is_kept
+}
+
+/// Gives the lock back, so that the next run need not wait; takes it away where nothing is on record.
+async fn release(session: &Session, lease: &Held, is_kept: bool) {
     let give_back = async || {
         if is_kept {
             Ok(lease.release().await?)

@@ -47,8 +47,11 @@ impl Task {
     /// Reads what only the holder of the lock writes, and begins to list what the steps are going to
     /// look at. What cannot be read is read again when it is needed.
     pub(super) async fn read_ahead(&self, session: &Session) {
-        if let Self::Run(_) = self {
-            kubernetes::look_ahead(&session.client);
+        if let Self::Run(pruning) = self {
+            // What is pruned is on record only, and would be looked at one by one afterwards.
+            if matches!(pruning, Pruning::Off) {
+                kubernetes::look_ahead(&session.client);
+            }
             let (_, last) = tokio::join!(session.inventory.look(), session.runs.read());
             if let Ok(Some(last)) = last {
                 session.look_back(&last);

@@ -34,7 +34,7 @@ pub(super) fn record_result(root: &Span, report: &Report) {
     };
     root.record("cicd.pipeline.result", result);
     if let Some((step, error)) = report.decisive() {
-        let text = format!("{}: {}{}", step.id, Chain(error), error.aside());
+        let text = format!("{} failed: {}{}", step.id, Chain(error), error.aside());
         record_failure(root, text, error.kind());
     } else if report.stopped {
         record_failure(root, "told to stop", "stopped");

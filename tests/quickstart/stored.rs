@@ -14,11 +14,10 @@ const SOON: Duration = Duration::from_mins(1);
 /// index yet.
 pub(crate) async fn everywhere(bed: &Bed, job: &str) {
     let record = bed.record();
-    let run = record["run"].as_str().expect("the run's id");
     let trace = record["traceId"].as_str().expect("the run's trace");
     the_trace_names_the_node(bed, trace).await;
     prometheus_knows_the_node_and_the_rule(bed).await;
-    the_log_is_whole(bed, job, run).await;
+    the_log_is_whole(bed, job).await;
 }
 
 /// The agent itself does not know it: the collector has asked the API server.
@@ -61,7 +60,7 @@ async fn prometheus_knows_the_node_and_the_rule(bed: &Bed) {
 
 /// Each line of the pod's log is a document of the store, also the first: it is older than the index.
 /// What follows the end of the run is for people.
-async fn the_log_is_whole(bed: &Bed, job: &str, run: &str) {
+async fn the_log_is_whole(bed: &Bed, job: &str) {
     let log = bed.log(job);
     let ended = log.lines().position(|line| line.contains(" run ended: "));
     let lines = ended.expect("the log tells the end of the run") + 1;
@@ -71,7 +70,8 @@ async fn the_log_is_whole(bed: &Bed, job: &str, run: &str) {
     );
     let found = eventually("the log of the run in OpenSearch", SOON, async || {
         json(&format!("{base}/_refresh"), None).await;
-        let hits = format!("{base}/_search?q=instance:%22{run}%22&size=1&sort=@timestamp:asc");
+        let hits =
+            format!("{base}/_search?q=kubernetes.workload:%22{job}%22&size=1&sort=@timestamp:asc");
         let found = json(&format!("{hits}&track_total_hits=true"), None).await;
         let count = found["hits"]["total"]["value"].as_u64().unwrap_or_default();
         if count == lines as u64 {

@@ -183,7 +183,7 @@ impl Server {
             db.system.name = "opensearch",
             http.request.method = method,
             url.template = request.template,
-            url.full = format!("{}{}", self.url, request.path),
+            url.full = format!("{}{}", self.url, request.path.split('?').next().unwrap_or_default()),
             server.address = host,
             server.port = port,
             http.response.status_code = Empty,

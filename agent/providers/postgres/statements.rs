@@ -185,9 +185,13 @@ impl<'a> Statement<'a> {
     /// does in turn is not seen.
     pub(super) fn calls(&self, function: &str) -> bool {
         let calls = |text| {
-            let mut tokens = Lexer::new(text).filter(|token| token.kind != Kind::Blank);
-            tokens.any(|token| token.is_word(function))
-                && tokens.next().is_some_and(|token| token.is_sign("("))
+            let tokens = Lexer::new(text).filter(|token| token.kind != Kind::Blank);
+            let tokens: Vec<Token<'_>> = tokens.collect();
+            let quoted = format!("\"{function}\"");
+            let is_it = |token: &Token<'_>| token.is_word(function) || token.text == quoted;
+            tokens
+                .array_windows()
+                .any(|[name, open]| is_it(name) && open.is_sign("("))
         };
         let block = self
             .words(1)

@@ -1,13 +1,17 @@
 //! A namespace of the test's own, and the API server behind the provider's back.
 
+use std::time::Duration;
+
 use firstlight::providers::kubernetes::{Client, Object, ObjectOptions};
 use http::Method;
 use kube::config::Kubeconfig;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testbed::{Api, Cluster, Env, unique};
+use testbed::{Api, Attempt, Cluster, Env, eventually, unique};
 
 use crate::law;
+
+const SOON: Duration = Duration::from_secs(30);
 
 /// The API server, as the provider reaches it and as the test does behind its back.
 pub(super) struct Bed {
@@ -132,11 +136,8 @@ impl Bed {
         self.post(&accounts, json!({ "metadata": { "name": name } }))
             .await;
         let rights = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
-        self.post(
-            rights,
-            json!({ "metadata": { "name": name }, "rules": rules }),
-        )
-        .await;
+        let role = json!({ "metadata": { "name": name }, "rules": rules });
+        self.post(rights, role).await;
         let binding = json!({
             "metadata": { "name": name },
             "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name },
@@ -144,11 +145,37 @@ impl Bed {
         });
         let bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
         self.post(bindings, binding).await;
+        self.holds(
+            &format!("system:serviceaccount:{namespace}:{name}"),
+            &rules[0],
+        )
+        .await;
         let token = self
             .post(&format!("{accounts}/{name}/token"), json!({ "spec": {} }))
             .await;
         let token = token["status"]["token"].as_str().expect("a token");
         self.with_token(token).await
+    }
+
+    /// Waits until the API server has heard of a rule that it was given.
+    async fn holds(&self, user: &str, rule: &Value) {
+        let asked = json!({
+            "namespace": self.namespace,
+            "verb": rule["verbs"][0],
+            "group": rule["apiGroups"][0],
+            "resource": rule["resources"][0],
+            "name": rule["resourceNames"][0],
+        });
+        let review = json!({ "spec": { "user": user, "resourceAttributes": asked } });
+        let reviews = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+        let held = eventually("a right that was given", SOON, async || {
+            let answer = self.post(reviews, review.clone()).await;
+            if answer["status"]["allowed"] == true {
+                return Attempt::Done(());
+            }
+            Attempt::NotYet(answer["status"].to_string())
+        });
+        held.await.expect("it holds");
     }
 
     /// The administrator, who has not looked at anything yet.

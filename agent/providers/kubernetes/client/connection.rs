@@ -154,7 +154,7 @@ impl Connection {
             otel.status_description = Empty,
             http.request.method = %request.method,
             url.template = request.template,
-            url.full = format!("{}{}", self.0.base, request.url),
+            url.full = format!("{}{}", self.0.base, request.url.split('?').next().unwrap_or_default()),
             server.address = self.0.host,
             server.port = self.0.port,
             http.response.status_code = Empty,

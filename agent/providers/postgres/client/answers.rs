@@ -139,7 +139,7 @@ pub(super) fn fault(said: &DbError) -> Fault {
     let withheld = detail.filter(|_| code.starts_with("23") || code.starts_with("44"));
     Fault {
         code: code.to_owned(),
-        message: said.message().to_owned(),
+        message: without_value(code, said.message()),
         detail: detail.xor(withheld).map(str::to_owned),
         hint: said
             .hint()
@@ -154,6 +154,16 @@ pub(super) fn fault(said: &DbError) -> Fault {
         }),
         context: said.where_().map(str::to_owned),
         object: object(said),
+    }
+}
+
+/// The message; of data that cannot be read as what it should be, without the data.
+fn without_value(code: &str, message: &str) -> String {
+    match (message.find('"'), message.rfind('"')) {
+        (Some(open), Some(close)) if code.starts_with("22") && open < close => {
+            format!("{}…{}", &message[..=open], &message[close..])
+        }
+        _ => message.to_owned(),
     }
 }
 

@@ -14,11 +14,18 @@ use crate::trace_context::{self, TraceContext};
 pub(super) fn with_trace<'a>(sql: &'a str, span: &Span) -> Cow<'a, str> {
     let context = span.in_scope(trace_context::current);
     match context {
-        Some(context) if !sql.contains("--") && !sql.contains("/*") => {
-            Cow::Owned(commented(sql, &context))
-        }
+        Some(context) if takes_comment(sql) => Cow::Owned(commented(sql, &context)),
         _ => Cow::Borrowed(sql),
     }
+}
+
+/// Whether it has no comment and ends outside of quotes, by a look that is too strict rather than
+/// too lenient: behind a quote that was never closed ours would end it, and be what is wrong.
+fn takes_comment(sql: &str) -> bool {
+    let quotes = |sign| sql.matches(sign).count();
+    let is_closed = |sign| quotes(sign).is_multiple_of(2);
+    let has_other = sql.contains('\\') || sql.contains('$');
+    !sql.contains("--") && !sql.contains("/*") && !has_other && is_closed('\'') && is_closed('"')
 }
 
 /// The server may have found the end of the text where ours ends and not theirs.
@@ -71,6 +78,23 @@ mod tests {
             commented("SELECT 1", &context),
             "SELECT 1 /*traceparent='00-ab-cd-01',tracestate='a%3Db%2A%2F%3B%27x'*/"
         );
+    }
+
+    #[test]
+    fn what_ends_inside_of_quotes_takes_none() {
+        for sql in ["SELECT 1", "SELECT 'a''b', \"C\""] {
+            assert!(takes_comment(sql), "{sql}");
+        }
+        for sql in [
+            "SELECT 1 -- one",
+            "SELECT /* one */ 1",
+            "SELECT 'abc",
+            "SELECT \"abc",
+            "SELECT E'it\\'s",
+            "SELECT $$abc",
+        ] {
+            assert!(!takes_comment(sql), "{sql}");
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Statements that are sent before those before them are answered: one round trip for all.
+//! Statements that are sent before those before them are answered: one round trip for as
+//! many as may be under way.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -44,13 +45,13 @@ impl Session {
         let mut asked = current.several();
         let mut coming = texts.iter();
         let mut sent = VecDeque::new();
-        for (index, text) in texts.iter().enumerate() {
+        for index in 0.. {
             while sent.len() < under_way
                 && let Some(next) = coming.next()
             {
-                sent.push_back(self.connection().send(next.sql).await);
+                sent.push_back((next, self.connection().send(next.sql).await));
             }
-            let Some(answers) = sent.pop_front() else {
+            let Some((text, answers)) = sent.pop_front() else {
                 break;
             };
             let began = Instant::now();

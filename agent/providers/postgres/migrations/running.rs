@@ -219,15 +219,19 @@ fn first_other(row: Texts) -> Option<&'static str> {
     })
 }
 
-/// A statement is done.
+/// A statement is done, or a question behind them answered.
 fn tell(file: &File, script: &Script, number: usize, piece: &Piece, took: Duration) {
     let total = script.pieces.len();
+    let what = if number > total {
+        "a question is answered".to_owned()
+    } else {
+        format!("statement {number} of {total} is done")
+    };
     debug!(
         db.query.summary = piece.summary,
         duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        "{}: statement {} of {total} is done",
+        "{}: {what}",
         file.name(),
-        number.min(total),
     );
 }
 
