@@ -234,6 +234,33 @@ fn telemetry_is_off_without_an_endpoint() {
 }
 
 #[test]
+fn checks_look_for_the_run_only_behind_the_stack_s_own_collector() {
+    let at = |endpoint: &str| values(&["--set", &format!("telemetry.endpoint={endpoint}")]);
+    for own in [
+        "http://otel-collector.{{ .Release.Namespace }}.svc:4318",
+        "http://otel-collector.lens.svc:4318/",
+        "http://otel-collector.lens.svc.cluster.local:4317",
+        "otel-collector.lens.svc:4317",
+    ] {
+        assert_eq!(at(own), json!({}), "{own}");
+    }
+    for other in [
+        "https://otlp.example.com:4317",
+        "http://otel-collector.monitoring.svc:4318",
+        "http://my-otel-collector.lens.svc:4318",
+        "http://otel-collector.lens.svc:4318/tenant",
+    ] {
+        let off = json!({ "telemetry": { "enabled": false } });
+        assert_eq!(at(other), off, "{other}");
+    }
+    let passed_on = values(&[
+        "--set",
+        "telemetry.endpoint=http://gateway.monitoring.svc:4318,values.telemetry.enabled=true",
+    ]);
+    assert_eq!(passed_on, json!({ "telemetry": { "enabled": true } }));
+}
+
+#[test]
 fn what_does_not_arrive_at_once_waits_on_a_bounded_volume() {
     let pod = pod(&[]);
     let spool = named(&pod["volumes"], "spool");

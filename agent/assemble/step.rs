@@ -249,7 +249,8 @@ impl Assembly<'_> {
             Check::Trace { url, send } => {
                 let resource = match (self.backends.trace.clone(), send) {
                     (Trace::Last(id), _) => probe::TraceCheck::of_last_run(client, &url, id),
-                    (Trace::Own(_), Some(to)) => probe::TraceCheck::sending(client, &url, &to),
+                    (_, Some(to)) => probe::TraceCheck::sending(client, &url, &to),
+                    (Trace::Unsampled, None) => probe::TraceCheck::of_unsampled_run(client, &url),
                     (Trace::Own(id), None) => probe::TraceCheck::of_run(client, &url, id),
                 };
                 self.add(place, "check.trace", resource);

@@ -156,7 +156,11 @@ impl Session {
 
     /// The graph of a run.
     pub(super) fn graph(&self, pruning: Pruning) -> Result<Graph, CliError> {
-        self.graph_with(Trace::Own(self.telemetry.trace_id()), pruning, None)
+        let trace = match self.telemetry.trace_id() {
+            None if self.telemetry.is_unsampled() => Trace::Unsampled,
+            id => Trace::Own(id),
+        };
+        self.graph_with(trace, pruning, None)
     }
 
     fn graph_with(
@@ -183,7 +187,10 @@ impl Session {
     ) -> Result<Report, CliError> {
         let last = last_run(&self.client, &self.bundle.name).await?;
         self.follow(last.as_ref());
-        let trace = Trace::Last(last.and_then(|run| run.trace_id));
+        let trace = match last.and_then(|run| run.trace_id) {
+            None if self.telemetry.is_unsampled() => Trace::Unsampled,
+            id => Trace::Last(id),
+        };
         let graph = self.graph_with(trace, pruning, Some(preview))?;
         Ok(self.run(graph, Mode::Preview, None).await)
     }

@@ -145,15 +145,12 @@ impl Otel {
             mistakes: Vec::new(),
         };
         if reader.is_true("OTEL_SDK_DISABLED") {
-            return Self::default();
+            // The standard wants it so: propagators are not turned off with the rest.
+            return Self::propagated(&mut reader);
         }
-        let propagates = reader.propagates();
         let otel = Self {
             service_name: reader.text("OTEL_SERVICE_NAME"),
             resource_attributes: reader.pairs("OTEL_RESOURCE_ATTRIBUTES"),
-            propagates,
-            traceparent: reader.text("TRACEPARENT").filter(|_| propagates),
-            tracestate: reader.text("TRACESTATE").filter(|_| propagates),
             sampler: reader.sampler(),
             metric_interval: reader
                 .millis("OTEL_METRIC_EXPORT_INTERVAL")
@@ -162,7 +159,7 @@ impl Otel {
             traces: reader.endpoint(Signal::Traces),
             metrics: reader.endpoint(Signal::Metrics),
             logs: reader.endpoint(Signal::Logs),
-            ..Self::default()
+            ..Self::propagated(&mut reader)
         };
         // Without an endpoint nobody wants telemetry, and nothing is said about it.
         if !reader.names_an_endpoint() {
@@ -173,6 +170,19 @@ impl Otel {
             unheeded: unheeded::unheeded(&reader),
             mistakes: reader.mistakes,
             ..otel
+        }
+    }
+
+    /// What comes in with the run and goes out with its requests, and nothing else.
+    fn propagated(reader: &mut Reader) -> Self {
+        if !reader.propagates() {
+            return Self::default();
+        }
+        Self {
+            propagates: true,
+            traceparent: reader.text("TRACEPARENT"),
+            tracestate: reader.header("TRACESTATE"),
+            ..Self::default()
         }
     }
 

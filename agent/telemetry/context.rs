@@ -1,5 +1,6 @@
 //! The trace context that comes in with the run and goes out with its requests.
 
+use super::identity::Parent;
 use crate::settings::Otel;
 use crate::trace_context::TraceContext;
 use opentelemetry::trace::{Link, SpanKind, TraceContextExt, TraceId, TraceState};
@@ -9,10 +10,13 @@ use std::str::FromStr;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// What the caller has given us.
+/// What the caller has given us; what is no `traceparent` is not handed on, because a request that
+/// cannot carry it would fail.
 pub(super) fn of_caller(otel: &Otel) -> Option<TraceContext> {
+    let traceparent = otel.traceparent.clone()?;
+    Parent::parse(&traceparent)?;
     Some(TraceContext {
-        traceparent: otel.traceparent.clone()?,
+        traceparent,
         tracestate: otel.tracestate.clone(),
     })
 }
@@ -63,5 +67,24 @@ impl ShouldSample for Carrying {
             attributes: Vec::new(),
             trace_state: self.0.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_traceparent_is_handed_on() {
+        let handed_on = |text: &str| {
+            let otel = Otel {
+                traceparent: Some(text.to_owned()),
+                ..Otel::default()
+            };
+            of_caller(&otel).map(|context| context.traceparent)
+        };
+        let right = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+        assert_eq!(handed_on(right).as_deref(), Some(right));
+        assert_eq!(handed_on("00-ab\ncd"), None);
     }
 }

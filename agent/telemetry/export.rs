@@ -51,6 +51,8 @@ const MOMENT: Duration = Duration::from_secs(1);
 /// Everything that is exported.
 pub(super) struct Export {
     pub(super) trace_id: Option<String>,
+    /// Spans have a place to go to, and it was decided that there are none.
+    pub(super) is_unsampled: bool,
     /// None if no trace is exported.
     pub(super) live: Option<Arc<Live>>,
     tracer: Option<SdkTracerProvider>,
@@ -114,10 +116,9 @@ impl Export {
             tasks: JoinSet::new(),
             room,
         };
-        let sampled = otel
-            .traces
-            .as_ref()
-            .filter(|_| is_sampled(otel.sampler, parent, trace));
+        let to = otel.traces.as_ref();
+        let sampled = to.filter(|_| is_sampled(otel.sampler, parent, trace));
+        let is_unsampled = to.is_some() && sampled.is_none();
         let carrying = Carrying::new(otel);
         let trace_way = sampled.and_then(|to| setup.tracer(to, ids, carrying));
         let (tracer, live) = trace_way.unzip();
@@ -129,6 +130,7 @@ impl Export {
         let run_span = tracer.is_some().then_some(run_span);
         Self {
             trace_id: tracer.as_ref().map(|_| trace.to_string()),
+            is_unsampled,
             live,
             tracer,
             logger,
@@ -239,14 +241,14 @@ impl Setup<'_> {
             .open
             .as_ref()
             .map(|open| Progress::new(Arc::clone(open), way, resource.clone(), Arc::clone(above)));
-        let live = Arc::new(Live::new(Arc::clone(&gather)));
+        let live = Arc::new(Live::new(Arc::clone(&gather), self.limits));
         self.tasks.spawn(Arc::clone(&live).run());
         let spans = Spans {
             gather,
             above: Arc::clone(&self.above),
             open: self.open.clone(),
             live: Arc::clone(&live),
-            value_length: self.limits.span_value_length,
+            limits: self.limits,
         };
         let provider = SdkTracerProvider::builder()
             .with_resource(self.resource.clone())

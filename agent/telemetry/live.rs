@@ -4,9 +4,11 @@
 //! than a moment has a child of its own that says that it has started; the children of a step that
 //! have ended are seen beside it.
 
+use super::bounds::bound;
 use super::gather::Gather;
 use super::identity::scope;
 use crate::engine::{Diagnosis, Event, EventKind, StepId, Waiting};
+use crate::settings::Limits;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{
     Link, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId, TraceState,
@@ -29,6 +31,7 @@ const LENGTH: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(super) struct Live {
     gather: Arc<Gather<SpanData>>,
+    limits: Limits,
     ids: RandomIdGenerator,
     /// None is the run itself.
     open: Mutex<HashMap<Option<StepId>, Open>>,
@@ -45,9 +48,10 @@ struct Open {
 }
 
 impl Live {
-    pub(super) fn new(gather: Arc<Gather<SpanData>>) -> Self {
+    pub(super) fn new(gather: Arc<Gather<SpanData>>, limits: Limits) -> Self {
         Self {
             gather,
+            limits,
             ids: RandomIdGenerator::default(),
             open: Mutex::default(),
             root: OnceLock::new(),
@@ -129,13 +133,22 @@ impl Live {
     }
 
     fn mark(&self, now: SystemTime) {
+        // To add may be to encode what has come together, and steps that begin wait for the lock.
+        for mark in self.due(now) {
+            self.gather.add(mark);
+        }
+    }
+
+    fn due(&self, now: SystemTime) -> Vec<SpanData> {
+        let mut marks = Vec::new();
         for open in self.open().values_mut() {
             let age = now.duration_since(open.since).unwrap_or_default();
             if !open.is_marked && age >= MOMENT {
                 open.is_marked = true;
-                self.gather.add(open.mark(self.ids.new_span_id()));
+                marks.push(open.mark(self.ids.new_span_id(), self.limits));
             }
         }
+        marks
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<Option<StepId>, Open>> {
@@ -144,8 +157,11 @@ impl Live {
 }
 
 impl Open {
-    fn mark(&self, id: SpanId) -> SpanData {
+    fn mark(&self, id: SpanId, limits: Limits) -> SpanData {
         let place = &self.place;
+        let mut attributes = vec![self.name.clone()];
+        let (most, length) = (limits.span_attributes, limits.span_value_length);
+        let dropped_attributes_count = bound(&mut attributes, most, length);
         SpanData {
             span_context: SpanContext::new(
                 place.trace_id(),
@@ -160,8 +176,8 @@ impl Open {
             name: "started".into(),
             start_time: self.since,
             end_time: self.since + LENGTH,
-            attributes: vec![self.name.clone()],
-            dropped_attributes_count: 0,
+            attributes,
+            dropped_attributes_count,
             events: SpanEvents::default(),
             links: SpanLinks::default(),
             status: Status::Unset,

@@ -6,6 +6,7 @@
 //! a [`spool`] until its server takes it, because the collector is one of the things that the run
 //! installs.
 
+mod bounds;
 mod context;
 mod delivery;
 mod export;
@@ -85,6 +86,9 @@ const EXPORTERS: [&str; 7] = [
     "opentelemetry",
 ];
 
+/// Said where a place for spans is named and no trace is recorded.
+const UNSAMPLED: &str = "this run is not traced, as OTEL_TRACES_SAMPLER or the flags of TRACEPARENT say; no check looks for its trace";
+
 /// The telemetry of one run.
 pub struct Telemetry {
     export: Option<Export>,
@@ -123,6 +127,9 @@ impl Telemetry {
         for unheeded in &otel.unheeded {
             info!(name: "telemetry.unheeded", target: "firstlight", "{unheeded}");
         }
+        if export.as_ref().is_some_and(|export| export.is_unsampled) {
+            info!(name: "telemetry.unsampled", target: "firstlight", "{UNSAMPLED}");
+        }
         for mistake in mistakes {
             warn!(name: "telemetry.mistake", target: "firstlight", "{mistake}; it is ignored");
         }
@@ -146,6 +153,15 @@ impl Telemetry {
     #[must_use]
     pub fn trace_id(&self) -> Option<String> {
         self.trace_id.clone()
+    }
+
+    /// Whether no trace is exported although there is a place for it: because the sampler, or the
+    /// caller's `TRACEPARENT`, says so.
+    #[must_use]
+    pub fn is_unsampled(&self) -> bool {
+        self.export
+            .as_ref()
+            .is_some_and(|export| export.is_unsampled)
     }
 
     /// The span of the run as a `traceparent`, known before the run; none if no trace is exported.

@@ -4,13 +4,14 @@
 //! once, because the root has to become a child of the caller's span, and because it is to be known
 //! which spans are open.
 
+use super::bounds::{add_link, shorten};
 use super::gather::{FIXED, Gather, Item, NUMBER};
 use super::identity::Above;
 use super::live::Live;
 use super::pipe::Flush;
 use super::post::Post;
 use super::progress::Open;
-use super::records::cut;
+use crate::settings::Limits;
 use opentelemetry::trace::SpanId;
 use opentelemetry::{Array, Context, KeyValue, Value};
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter};
@@ -28,8 +29,7 @@ pub(super) struct Spans {
     /// None where nobody goes on if this process dies.
     pub(super) open: Option<Arc<Open>>,
     pub(super) live: Arc<Live>,
-    /// How many characters of a value are kept.
-    pub(super) value_length: usize,
+    pub(super) limits: Limits,
 }
 
 impl SpanProcessor for Spans {
@@ -42,9 +42,10 @@ impl SpanProcessor for Spans {
     fn on_end(&self, mut span: SpanData) {
         self.place(&mut span);
         // The SDK bounds how many attributes there are, and not how long they are.
-        self.shorten(&mut span.attributes);
+        let length = self.limits.span_value_length;
+        shorten(&mut span.attributes, length);
         for event in &mut span.events.events {
-            self.shorten(&mut event.attributes);
+            shorten(&mut event.attributes, length);
         }
         match &self.open {
             Some(open) => open.ended(span, |span| self.gather.add(span)),
@@ -68,20 +69,8 @@ impl Spans {
     fn place(&self, span: &mut SpanData) {
         if span.parent_span_id == SpanId::INVALID {
             self.above.adopt(span);
-            span.links.links.extend(self.live.link());
-        }
-    }
-
-    fn shorten(&self, attributes: &mut [KeyValue]) {
-        let shorter = |text: &str| {
-            let short = cut(text, self.value_length);
-            (short.len() < text.len()).then(|| short.to_owned().into())
-        };
-        for attribute in attributes {
-            if let Value::String(text) = &mut attribute.value
-                && let Some(short) = shorter(text.as_str())
-            {
-                *text = short;
+            if let Some(link) = self.live.link() {
+                add_link(&mut span.links, link, self.limits);
             }
         }
     }

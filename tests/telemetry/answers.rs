@@ -141,6 +141,25 @@ async fn a_pause_that_is_asked_for_is_granted() {
 }
 
 #[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    elsewhere.set_nonblocking(true).expect("it can be asked");
+    let address = elsewhere.local_addr().expect("an address");
+    let collector = Collector::new();
+    for status in ["302 Found", "307 Temporary Redirect"] {
+        let id = unique("redirect");
+        let answer = format!("{status}\r\nlocation: http://{address}/v1/traces");
+        let stand_in = StandIn::start(&[&*answer.leak()], &collector).await;
+        let said = run(&id, "fine", &stand_in, &collector).await;
+        let count = said.all_spans();
+        collector.with_spans(&id, count).await.assert_whole(count);
+        let asked = elsewhere.accept().map(drop);
+        let nobody = asked.expect_err("what is sent along would be seen there");
+        assert_eq!(nobody.kind(), std::io::ErrorKind::WouldBlock, "{status}");
+    }
+}
+
+#[tokio::test]
 async fn what_can_never_succeed_is_refused_and_counted_and_the_rest_arrives() {
     let collector = Collector::new();
     for answer in ["400 Bad Request", "413 Payload Too Large"] {

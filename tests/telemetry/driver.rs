@@ -61,6 +61,9 @@ async fn drive() {
         println!("run ended: 0 ms, failed: true");
         return finish(telemetry).await;
     }
+    if says(&profile, "linked") {
+        telemetry.link_to("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
+    }
     let info = RunInfo {
         id: identity.id,
         bundle,

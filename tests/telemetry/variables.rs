@@ -19,6 +19,10 @@ struct Sent {
 
 impl Sent {
     async fn with(more: &[(&str, &str)]) -> Self {
+        Self::of("fine", more).await
+    }
+
+    async fn of(profile: &str, more: &[(&str, &str)]) -> Self {
         let (collector, id) = (Collector::new(), unique("variable"));
         let attribute = format!("test.run={id}");
         let mut variables = vec![
@@ -29,7 +33,7 @@ impl Sent {
             ("OTEL_RESOURCE_ATTRIBUTES", attribute.as_str()),
         ];
         variables.extend(more);
-        let said = Driver::start("fine", &variables).end().await;
+        let said = Driver::start(profile, &variables).end().await;
         Self {
             collector,
             id,
@@ -113,6 +117,10 @@ async fn the_sampler_decides_about_the_trace_and_nothing_else() {
         ])
         .await;
         let received = sent.received(&ALL[..if is_traced { 3 } else { 2 }]).await;
+        let said = sent.said.at("INFO");
+        let mut said = said.iter().map(|line| line["message"].to_string());
+        let is_told = said.any(|line| line.contains("this run is not traced"));
+        assert_eq!(is_told, !is_traced, "{sampler}");
         for (_, record) in &received.records {
             assert_eq!(!text(&record["traceId"]).is_empty(), is_traced, "{sampler}");
         }
@@ -273,6 +281,24 @@ async fn spans_and_records_are_as_large_as_is_said() {
             texts.all(|it| text(&it["value"]["stringValue"]).len() <= 5),
             "{record}"
         );
+    }
+}
+
+#[tokio::test]
+async fn the_link_to_the_run_before_is_as_large_as_is_said() {
+    for (limit, links, attributes_of_each) in [
+        (("OTEL_SPAN_LINK_COUNT_LIMIT", "1"), 1, 1),
+        (("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "0"), 1, 0),
+        (("OTEL_SPAN_LINK_COUNT_LIMIT", "0"), 0, 0),
+    ] {
+        let sent = Sent::of("linked", &[limit]).await;
+        let received = sent.collector.with_spans(&sent.id, sent.said.all_spans());
+        let received = received.await;
+        let root = received.span("RUN lens");
+        let found = list(&root["links"]);
+        assert_eq!(found.len(), links, "{limit:?}: {root}");
+        let right = |link| attributes(link).len() == attributes_of_each;
+        assert!(found.iter().all(right), "{limit:?}: {root}");
     }
 }
 

@@ -28,6 +28,8 @@ enum Subject {
     },
     /// This run's own trace, if it has one.
     Run(Option<String>),
+    /// None: it was decided that this run is not traced.
+    Unsampled,
     /// The trace of the last run, if one is on record.
     LastRun(Option<String>),
 }
@@ -77,6 +79,17 @@ impl TraceCheck {
         }
     }
 
+    /// Has nothing to look for, and is met: that this run is not traced was decided on purpose, by the
+    /// sampler or by the caller, and says nothing against the stack.
+    #[must_use]
+    pub fn of_unsampled_run(client: Client, url: &str) -> Self {
+        Self {
+            client,
+            url: url.to_owned(),
+            subject: Subject::Unsampled,
+        }
+    }
+
     /// Looks at `url` for the trace of the last run; none if none is on record. A preview asks so,
     /// because it sends nothing and its own trace is not there before it ends.
     #[must_use]
@@ -92,6 +105,7 @@ impl TraceCheck {
         match &self.subject {
             Subject::Sent { id, .. } => Ok(id),
             Subject::Run(id) | Subject::LastRun(id) => id.as_deref().ok_or(Error::NotTraced),
+            Subject::Unsampled => Err(Error::NotTraced),
         }
     }
 
@@ -125,7 +139,7 @@ impl Resource for TraceCheck {
     type Error = Error;
 
     async fn observe(&self) -> Result<Sighting, Error> {
-        if matches!(self.subject, Subject::LastRun(None)) {
+        if matches!(self.subject, Subject::LastRun(None) | Subject::Unsampled) {
             return Ok(Sighting::Absent);
         }
         self.send_first().await?;
@@ -141,6 +155,9 @@ impl Resource for TraceCheck {
         if let Sighting::Present { .. } = observed {
             return Ok(Plan::Current);
         }
+        if matches!(self.subject, Subject::Unsampled) {
+            return Ok(Plan::Current);
+        }
         if matches!(self.subject, Subject::LastRun(None)) {
             let what = "the trace of a run: none is on record";
             return Ok(Plan::InProgress(Waiting::unmet(what)));
@@ -150,7 +167,9 @@ impl Resource for TraceCheck {
             Subject::Sent { endpoint, .. } => {
                 format!("trace {id}, sent to {endpoint}, is not yet found at {url}")
             }
-            Subject::Run(_) => format!("trace {id} of this run is not yet found at {url}"),
+            Subject::Run(_) | Subject::Unsampled => {
+                format!("trace {id} of this run is not yet found at {url}")
+            }
             Subject::LastRun(_) => format!("trace {id} of the last run is not found at {url}"),
         })))
     }

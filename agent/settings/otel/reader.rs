@@ -21,6 +21,18 @@ impl Reader {
         self.set.get(name).map(|value| value.trim().to_owned())
     }
 
+    /// A text that goes into a header; one that no header can carry would fail each request.
+    pub(super) fn header(&mut self, name: &str) -> Option<String> {
+        let text = self.text(name)?;
+        let fits = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~');
+        if text.as_bytes().iter().all(fits) {
+            return Some(text);
+        }
+        let reason = "a character of it cannot stand in a header, so that it is not handed on";
+        self.mistake(name, reason);
+        None
+    }
+
     pub(super) fn names_an_endpoint(&self) -> bool {
         let is_one =
             |name: &String| name.starts_with("OTEL_EXPORTER_OTLP_") && name.ends_with("ENDPOINT");

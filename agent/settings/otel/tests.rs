@@ -152,7 +152,48 @@ fn the_sdk_can_be_turned_off() {
         ("OTEL_SDK_DISABLED", "TRUE"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://x"),
     ]);
-    assert_eq!(otel, Otel::default());
+    assert_eq!(
+        otel,
+        Otel {
+            propagates: true,
+            ..Otel::default()
+        }
+    );
+}
+
+#[test]
+fn turned_off_it_still_hands_the_caller_s_trace_on() {
+    let otel = read(&[
+        ("OTEL_SDK_DISABLED", "true"),
+        ENDPOINT,
+        ("TRACEPARENT", "00-ab-cd-01"),
+        ("TRACESTATE", "vendor=a1"),
+    ]);
+    assert!(!otel.is_on());
+    assert_eq!(otel.traceparent.as_deref(), Some("00-ab-cd-01"));
+    assert_eq!(otel.tracestate.as_deref(), Some("vendor=a1"));
+    let none = read(&[
+        ("OTEL_SDK_DISABLED", "true"),
+        ("OTEL_PROPAGATORS", "none"),
+        ("TRACEPARENT", "00-ab-cd-01"),
+    ]);
+    assert_eq!(none, Otel::default());
+}
+
+#[test]
+fn a_state_that_no_header_can_carry_is_set_aside() {
+    for state in ["vendor=a\nother=b", "vendor=\u{7f}", "vendor=é"] {
+        let otel = read(&[ENDPOINT, ("TRACESTATE", state)]);
+        assert_eq!(otel.tracestate, None, "{state:?}");
+        assert_eq!(
+            mistakes(&otel),
+            [
+                "environment variable TRACESTATE is wrong: a character of it cannot stand in a header, so that it is not handed on"
+            ]
+        );
+    }
+    let fine = read(&[ENDPOINT, ("TRACESTATE", " vendor=a1,\tother=b 2 ")]);
+    assert_eq!(fine.tracestate.as_deref(), Some("vendor=a1,\tother=b 2"));
 }
 
 #[test]

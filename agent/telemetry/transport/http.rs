@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use reqwest::header::{
     CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
 };
+use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Identity, Response, StatusCode, Url};
 use std::io::Write;
 
@@ -28,6 +29,9 @@ impl Http {
         let mut client = Client::builder()
             .user_agent(concat!("firstlight/", env!("CARGO_PKG_VERSION")))
             .timeout(endpoint.timeout)
+            // Another place was not named, and is not to see what is sent along; and a POST that
+            // is redirected may become a GET, whose success would say nothing.
+            .redirect(Policy::none())
             .default_headers(headers(endpoint)?);
         if let Some(authority) = &tls.authority {
             client = client.tls_certs_only(Certificate::from_pem_bundle(authority)?);
@@ -96,7 +100,11 @@ async fn answered(mut response: Response) -> Result<Refused, Refusal> {
         }
         return Ok(refused(&answer));
     }
-    let why = format!("answered {status}");
+    let why = if status.is_redirection() {
+        format!("answered {status}, and redirects are not followed")
+    } else {
+        format!("answered {status}")
+    };
     if matches!(
         status,
         StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE
@@ -110,4 +118,20 @@ async fn answered(mut response: Response) -> Result<Refused, Refusal> {
         .get(RETRY_AFTER)
         .and_then(|it| wish::retry_after(it.to_str().ok()?, Timestamp::now()));
     Err(Refusal::NotNow { why, wish })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_redirect_is_tried_again_and_called_one() {
+        let answer = http::Response::builder().status(302).body("");
+        let refused = answered(answer.expect("an answer").into()).await;
+        let Err(Refusal::NotNow { why, wish: None }) = refused else {
+            panic!("a redirect may be gone when the collector is there");
+        };
+        let wanted = "answered 302 Found, and redirects are not followed";
+        assert_eq!(why, wanted);
+    }
 }

@@ -4,10 +4,14 @@ app.kubernetes.io/name: firstlight
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
-{{/* What the ConfigMap holds. A run without an endpoint has no trace that a check could look for. */}}
+{{/*
+What the ConfigMap holds. Checks look for what the run sends in the stores of the stack, so they are
+asked only where it is sent to the stack's own collector, at either of its ports; `values` win.
+*/}}
 {{- define "firstlight.values" -}}
 {{- $own := dict }}
-{{- if not .Values.telemetry.endpoint }}
+{{- $collector := printf "(^|//)otel-collector\\.%s\\.svc(\\.[^:/]+)?(:[0-9]+)?/?$" .Release.Namespace }}
+{{- if not (regexMatch $collector (tpl .Values.telemetry.endpoint .)) }}
 {{- $own = dict "telemetry" (dict "enabled" false) }}
 {{- end }}
 {{- toYaml (merge (deepCopy .Values.values) $own) }}
