@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::bounds::Bounds;
 use super::view::{Change, Changed, Check, Failure, Field, Head, List, SetAside, Slow, View};
-use super::{Ending, Story, waterfall};
+use super::{Ending, PREVIEW, Story, waterfall};
 use crate::engine::Took;
 use crate::record::{ChangeRecord, FieldRecord, RunRecord, StepRecord, TelemetryRecord};
 
@@ -14,7 +14,6 @@ const SLOWEST: usize = 10;
 const SHORT: usize = 6;
 /// What kinds of checks begin with.
 const CHECK: &str = "check.";
-const PREVIEW: &str = "preview";
 
 /// The page of a run, within bounds.
 pub(super) fn view(story: &Story, bounds: &Bounds) -> View {
@@ -214,9 +213,11 @@ fn checks(record: &RunRecord, bounds: &Bounds) -> List<Check> {
         kind: bounds.cut(step.kind.trim_start_matches(CHECK)),
         answer: match step.outcome.as_str() {
             "unchanged" | "changed" => "yes",
-            "failed" => "no",
+            // With no, or by nobody: the reason tells which.
+            "failed" => "failed",
             "skipped" => "not asked",
-            _ => "cannot be told yet",
+            "deferred" => "cannot be told yet",
+            _ => "no end known",
         },
         reason: step.reason.as_deref().map(|text| bounds.cut(text)),
         took: of_step(step),

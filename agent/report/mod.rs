@@ -23,7 +23,7 @@ use minijinja::Environment;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 
-use crate::record::RunRecord;
+use crate::record::{RunRecord, StepRecord};
 
 pub use source::{SourceError, Wanted, read};
 
@@ -51,10 +51,41 @@ pub enum Ending {
     Current,
     /// Something is not.
     Failed,
-    /// It was told to stop, or kept out by another run.
+    /// It was told to stop, and nothing had failed before.
     Stopped,
     /// It still goes on, or nobody could tell its end any more.
     Open,
+}
+
+/// The mode of `plan` and `check`.
+const PREVIEW: &str = "preview";
+
+impl Ending {
+    fn of(record: &RunRecord) -> Self {
+        match record.exit {
+            0 => Self::Current,
+            // There are changes, which is what was asked: `plan --detailed-exitcode`.
+            2 if record.mode == PREVIEW => Self::Current,
+            75 => Self::cut_off(&record.steps),
+            _ => Self::Failed,
+        }
+    }
+
+    /// That of a run that was told to stop, or that found something locked: both have the same exit
+    /// code, and a failure of its own counts more than the word to stop.
+    fn cut_off(steps: &[StepRecord]) -> Self {
+        let has = |word: &str| steps.iter().any(|step| step.outcome == word);
+        let stopped = |step: &StepRecord| step.error.as_deref() == Some("stopped");
+        let failed = |step: &StepRecord| step.outcome == "failed" && !step.optional;
+        if steps.iter().any(|step| failed(step) && !stopped(step)) {
+            return Self::Failed;
+        }
+        // A preview that only had to wait says so of its steps, and leaves none out.
+        if has("deferred") && !has("skipped") && !steps.iter().any(stopped) {
+            return Self::Failed;
+        }
+        Self::Stopped
+    }
 }
 
 /// Who was at work.
@@ -108,11 +139,7 @@ impl Story {
             "A record holds how long a step waited, but not when: waiting is drawn before working. A trace of the run holds both, and each call.".to_owned(),
         );
         Self {
-            ending: match record.exit {
-                0 => Ending::Current,
-                75 => Ending::Stopped,
-                _ => Ending::Failed,
-            },
+            ending: Ending::of(&record),
             exit: Some(record.exit),
             record,
             moments: HashMap::new(),

@@ -8,24 +8,15 @@ const ATTEMPT: &str = "attempt";
 const WAIT: &str = "wait";
 const WAIT_TARGET: &str = "firstlight.wait.target";
 const WAIT_REASON: &str = "firstlight.wait.reason";
-/// What an attempt ended with, if not with an error.
-const WAITING: &str = "waiting";
 /// A mark that something has begun; it tells of no time.
 const MARK: &str = "started";
-/// Shorter pauses between two looks are nobody's waiting.
-const PAUSE: f64 = 0.001;
 
 /// What happened in a step, in the order in which it began. It may have a span for each pod.
 pub(super) fn of_step(trace: &Trace<'_>, spans: &[&Span]) -> Vec<Moment> {
     let mut all: Vec<Moment> = Vec::new();
     for span in spans {
         let below = trace.below(span).iter().filter(|span| span.name != MARK);
-        let mut moments: Vec<Moment> = below.map(|span| moment(trace, span, 0)).collect();
-        if !moments.iter().any(|moment| moment.work == Work::Wait) {
-            moments.extend(waits(&moments));
-            moments.sort_by(|one, other| one.begin.total_cmp(&other.begin));
-        }
-        all.extend(moments);
+        all.extend(below.map(|span| moment(trace, span, 0)));
     }
     let attempts = all.iter_mut().filter(|one| one.work == Work::Attempt);
     for (at, attempt) in attempts.enumerate() {
@@ -34,11 +25,11 @@ pub(super) fn of_step(trace: &Trace<'_>, spans: &[&Span]) -> Vec<Moment> {
     all
 }
 
-/// How many seconds the step itself was at work; its attempts come in the order in which they began.
-pub(super) fn worked(moments: &[Moment]) -> f64 {
+/// How many seconds it was so at work; the moments come in the order in which they began.
+pub(super) fn lasted(moments: &[Moment], work: Work) -> f64 {
     let mut until = 0.0_f64;
     let mut sum = 0.0;
-    for moment in attempts(moments) {
+    for moment in of(moments, work) {
         let begin = moment.begin.max(until);
         sum += (moment.end - begin).max(0.0);
         until = until.max(moment.end);
@@ -46,9 +37,9 @@ pub(super) fn worked(moments: &[Moment]) -> f64 {
     sum
 }
 
-/// The attempts among them.
-pub(super) fn attempts(moments: &[Moment]) -> impl Iterator<Item = &Moment> {
-    moments.iter().filter(|one| one.work == Work::Attempt)
+/// Those of one kind.
+pub(super) fn of(moments: &[Moment], work: Work) -> impl Iterator<Item = &Moment> {
+    moments.iter().filter(move |one| one.work == work)
 }
 
 /// How deep calls are followed; broken telemetry may go in circles.
@@ -56,7 +47,6 @@ const DEPTH: usize = 8;
 
 fn moment(trace: &Trace<'_>, span: &Span, depth: usize) -> Moment {
     let work = match span.name.as_str() {
-        _ if span.attributes.contains_key(WAIT_TARGET) => Work::Wait,
         WAIT => Work::Wait,
         ATTEMPT => Work::Attempt,
         _ => Work::Call,
@@ -65,7 +55,7 @@ fn moment(trace: &Trace<'_>, span: &Span, depth: usize) -> Moment {
     let message = Some(span.status.message.clone()).filter(|said| failed && !said.is_empty());
     let said = message.or_else(|| match work {
         Work::Wait => waited_for(span),
-        Work::Attempt | Work::Call => span.attributes.get(WAITING).cloned(),
+        Work::Attempt | Work::Call => None,
     });
     let inside = if depth < DEPTH {
         trace.below(span)
@@ -92,24 +82,6 @@ fn waited_for(span: &Span) -> Option<String> {
     reason.or_else(|| span.attributes.get(WAIT_TARGET)).cloned()
 }
 
-/// Where waits are no spans of their own, they are what lies between two attempts.
-fn waits(moments: &[Moment]) -> Vec<Moment> {
-    let attempts: Vec<&Moment> = attempts(moments).collect();
-    let pairs = attempts.windows(2).map(|pair| (pair[0], pair[1]));
-    let pauses = pairs.filter(|(one, next)| next.begin - one.end > PAUSE);
-    pauses
-        .map(|(one, next)| Moment {
-            name: WAIT.to_owned(),
-            work: Work::Wait,
-            begin: one.end,
-            end: next.begin,
-            said: one.said.clone(),
-            failed: false,
-            inside: Vec::new(),
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,26 +99,16 @@ mod tests {
     }
 
     #[test]
-    fn between_two_attempts_it_is_waited_for_what_the_first_has_seen() {
-        let all = waits(&[
-            moment(Work::Attempt, 0.0, 0.1),
-            moment(Work::Attempt, 0.1004, 0.2),
-            moment(Work::Call, 0.5, 0.6),
-            moment(Work::Attempt, 1.0, 1.1),
-        ]);
-        assert_eq!(all.len(), 1);
-        assert_eq!((all[0].begin, all[0].end), (0.2, 1.0));
-        assert_eq!(all[0].said.as_deref(), Some("pod web-0"));
-    }
-
-    #[test]
     fn attempts_at_the_same_time_count_once() {
-        let worked = worked(&[
+        let all = [
             moment(Work::Attempt, 0.0, 1.0),
             moment(Work::Attempt, 0.5, 1.5),
             moment(Work::Wait, 1.5, 2.0),
             moment(Work::Attempt, 2.0, 2.5),
-        ]);
-        assert!((worked - 2.0).abs() < 1e-9, "{worked}");
+        ];
+        for (work, seconds) in [(Work::Attempt, 2.0), (Work::Wait, 0.5)] {
+            let lasted = lasted(&all, work);
+            assert!((lasted - seconds).abs() < 1e-9, "{lasted}");
+        }
     }
 }

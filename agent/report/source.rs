@@ -9,6 +9,9 @@ use crate::record::RunRecord;
 /// What every span of a run says of itself or of its task; other lines need not be read.
 const OURS: &str = "\"cicd.pipeline.";
 
+/// Stands for the standard input.
+const STDIN: &str = "-";
+
 const TRACE_ALONE: &str = "A trace does not hold the fields of changes, excerpts and evidence: the record of the run does (`firstlight report RECORD TRACE` puts both on one page).";
 
 /// Why no page can be made of a file.
@@ -119,12 +122,20 @@ pub fn read(wanted: Wanted<'_>) -> Result<Story, SourceError> {
 }
 
 fn of(path: &Path) -> String {
+    match named_file(path) {
+        Some(name) => format!("the run record {name}"),
+        None => "the run record from the standard input".to_owned(),
+    }
+}
+
+/// The name of a file; none if it is the standard input.
+fn named_file(path: &Path) -> Option<String> {
     let name = path.file_name().unwrap_or(path.as_os_str());
-    format!("the run record {}", name.display())
+    (path.as_os_str() != STDIN).then(|| name.display().to_string())
 }
 
 fn content(path: &PathBuf) -> Result<Content, SourceError> {
-    let read = if path.as_os_str() == "-" {
+    let read = if path.as_os_str() == STDIN {
         std::io::read_to_string(std::io::stdin())
     } else {
         std::fs::read_to_string(path)
@@ -153,7 +164,7 @@ fn traced(path: &Path, text: &str, wanted: Option<&str>) -> Result<Story, Source
     let (spans, logs) = parts.read(&id)?;
     let spans: Vec<Span> = spans.into_iter().filter(|it| it.trace_id == id).collect();
     let logs: Vec<Log> = logs.into_iter().filter(|it| it.trace_id == id).collect();
-    let name = path.file_name().unwrap_or(path.as_os_str()).display();
+    let name = named_file(path).unwrap_or_else(|| "the standard input".to_owned());
     let no_run = || SourceError::NoRun {
         path: path.to_owned(),
     };

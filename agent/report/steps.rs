@@ -5,11 +5,15 @@ use std::collections::{BTreeMap, HashMap};
 use super::logs::Logs;
 use super::otlp::{Log, Span};
 use super::trace::{ERROR, PHASE, TASK, Trace};
-use super::{Moment, moments};
+use super::waterfall::NOT_ENDED;
+use super::{Moment, Work, moments};
 use crate::record::{PhaseRecord, StepRecord};
 
 const KIND: &str = "firstlight.kind";
 const OUTCOME: &str = "firstlight.outcome";
+const WAITED: &str = "firstlight.waited";
+const BECAUSE: &str = "firstlight.skipped.because";
+const SKIPPED: &str = "skipped";
 /// The kind of what holds steps.
 const GROUP: &str = "group";
 /// How the log begins to tell of a failure that does not count.
@@ -57,33 +61,38 @@ fn step(
     logs: &Logs<'_>,
 ) -> Option<StepRecord> {
     let (first, last) = (spans.first()?, spans.last()?);
-    let end = logs.end(id);
     let begin = trace.seconds(first.start_time_unix_nano);
-    let seconds = trace.seconds(last.end_time_unix_nano) - begin;
     let outcome = last.attributes.get(OUTCOME).map_or_else(
         || {
             if last.status.is_error() {
                 "failed"
             } else {
-                "not ended"
+                NOT_ENDED
             }
         },
         String::as_str,
     );
-    let status = Some(last.status.message.clone()).filter(|said| !said.is_empty());
-    let said = end.map(|end| reason(&end.body)).or(status);
-    let looks = moments::attempts(moments).count();
+    // What a pod before has said of its own end says nothing of this one.
+    let same = |end: &&Log| end.attributes.get("outcome").is_none_or(|it| it == outcome);
+    let end = logs.end(id).filter(same);
+    // The span of a step that was not tried tells why, and takes no time.
+    let tried = outcome != SKIPPED;
+    let status = Some(&last.status.message).filter(|said| !said.is_empty());
+    let told = status.or_else(|| last.attributes.get(BECAUSE)).cloned();
+    let said = end.map(|end| reason(&end.body)).or(told);
+    let looks = moments::of(moments, Work::Attempt).count();
+    let seconds = trace.seconds(last.end_time_unix_nano) - begin;
     Some(StepRecord {
         id: id.to_owned(),
         kind: last.attributes.get(KIND).cloned().unwrap_or_default(),
         outcome: outcome.to_owned(),
         optional: end.is_some_and(|end| end.body.starts_with(OPTIONAL)),
-        offset: Some(begin),
-        seconds,
-        waited: (seconds - moments::worked(moments)).max(0.0),
+        offset: tried.then_some(begin),
+        seconds: if tried { seconds } else { 0.0 },
+        waited: if tried { waited(spans, moments) } else { 0.0 },
         attempts: u32::try_from(looks).unwrap_or(u32::MAX),
         changes: logs.changes(id),
-        reason: said.filter(|_| matches!(outcome, "failed" | "deferred")),
+        reason: said.filter(|_| matches!(outcome, "failed" | "deferred" | SKIPPED)),
         error: last.attributes.get(ERROR).cloned(),
         excerpt: None,
         evidence: Vec::new(),
@@ -92,6 +101,13 @@ fn step(
             .into_iter()
             .collect(),
     })
+}
+
+/// How long the step waited: each pod says it at the step's end, and one that died there cannot.
+fn waited(spans: &[&Span], moments: &[Moment]) -> f64 {
+    let told = |span: &&Span| span.attributes.get(WAITED)?.parse::<f64>().ok();
+    let told: Option<f64> = spans.iter().map(told).sum();
+    told.unwrap_or_else(|| moments::lasted(moments, Work::Wait))
 }
 
 /// The log says first how it ended, which the page says itself.
@@ -114,7 +130,7 @@ fn never_tried(id: &str, end: &Log) -> StepRecord {
             .attributes
             .get("outcome")
             .cloned()
-            .unwrap_or_else(|| "skipped".to_owned()),
+            .unwrap_or_else(|| SKIPPED.to_owned()),
         optional: false,
         offset: None,
         seconds: 0.0,
@@ -142,7 +158,10 @@ pub(super) fn phases(trace: &Trace<'_>, tasks: &[&Span], steps: &[StepRecord]) -
     names
         .into_iter()
         .map(|name| {
-            let of = |span: &&&Span| span.attributes.get(PHASE).is_some_and(|it| it == name);
+            let has = |span: &Span, key, word: &str| {
+                span.attributes.get(key).is_some_and(|it| it == word)
+            };
+            let of = |span: &&&Span| has(span, PHASE, name) && !has(span, OUTCOME, SKIPPED);
             let begin = tasks.iter().filter(of).map(|it| it.start_time_unix_nano);
             let begin = begin.min();
             let end = tasks.iter().filter(of).map(|it| it.end_time_unix_nano);
@@ -167,7 +186,7 @@ fn phase(
             .iter()
             .any(|step| step.outcome == *word && !step.optional)
     };
-    let gravest = ["failed", "not ended", "skipped", "deferred", "changed"]
+    let gravest = ["failed", NOT_ENDED, SKIPPED, "deferred", "changed"]
         .into_iter()
         .find(has);
     let (begin, end) = time.map_or((None, 0.0), |(begin, end)| {

@@ -198,3 +198,48 @@ fn a_record_that_was_shortened_is_called_so() {
     assert!(page.contains("it holds 1 of 9 steps"), "{page}");
     assert!(page.contains("8 not in the record"), "{page}");
 }
+
+/// The words on the badge.
+fn verdict(record: RunRecord) -> &'static str {
+    let story = Story::of(record, "a test");
+    layout::view(&story, &bounds::LADDER[0]).head.verdict
+}
+
+#[test]
+fn the_badge_says_what_the_exit_code_means_for_this_run() {
+    let stopped = |outcome: &str, error: Option<&str>| StepRecord {
+        error: error.map(str::to_owned),
+        ..step("first/a", outcome)
+    };
+    for (mode, exit, step, said) in [
+        ("preview", 0, step("first/a", "unchanged"), "plan"),
+        ("preview", 2, step("first/a", "changed"), "plan"),
+        ("run", 2, step("first/a", "changed"), "failed"),
+        ("run", 75, stopped("failed", Some("stopped")), "stopped"),
+        ("run", 75, stopped("skipped", None), "stopped"),
+        ("run", 75, step("first/a", "unchanged"), "stopped"),
+        ("run", 75, stopped("failed", Some("timed_out")), "failed"),
+        ("preview", 75, step("first/a", "deferred"), "failed"),
+        ("run", 69, stopped("failed", Some("timed_out")), "failed"),
+    ] {
+        let what = format!("{mode} {exit} {step:?}");
+        let record = RunRecord {
+            mode: mode.to_owned(),
+            exit,
+            ..record(vec![step])
+        };
+        assert_eq!(verdict(record), said, "{what}");
+    }
+}
+
+#[test]
+fn a_check_that_failed_is_not_said_to_be_answered() {
+    let mut silent = step("first/a", "failed");
+    silent.kind = "check.http".to_owned();
+    silent.reason = Some("connection refused".to_owned());
+    let page = page_of(record(vec![silent]));
+    assert!(
+        page.contains("bad\">failed</td><td>connection refused"),
+        "{page}"
+    );
+}

@@ -61,8 +61,6 @@ pub(super) struct Chart {
     pub(super) attempts: Vec<Row>,
     pub(super) phases: Vec<Phase>,
     pub(super) more_phases: usize,
-    /// Whether times inside of steps are known.
-    pub(super) is_fine: bool,
 }
 
 /// A time on the axis.

@@ -18,6 +18,18 @@ const TICKS: f64 = 7.0;
 /// At most so many looks, waits and calls of one step.
 const INSIDE: usize = 60;
 
+/// The outcome of a step whose end is not in the trace.
+pub(super) const NOT_ENDED: &str = "not ended";
+/// How a step can have ended.
+const OUTCOMES: [&str; 6] = [
+    "failed",
+    NOT_ENDED,
+    "changed",
+    "unchanged",
+    "skipped",
+    "deferred",
+];
+
 /// The time from one end of the picture to the other, in seconds.
 struct Scale {
     total: f64,
@@ -63,7 +75,6 @@ pub(super) fn chart(story: &Story, bounds: &Bounds) -> Chart {
             .collect(),
         phases: phases.collect(),
         more_phases: record.phases.len().saturating_sub(bounds.phases),
-        is_fine: !story.moments.is_empty(),
     }
 }
 
@@ -75,7 +86,7 @@ fn of_phase(step: &StepRecord, phase: &PhaseRecord) -> bool {
 /// what took longest.
 fn shown<'a>(story: &'a Story, bounds: &Bounds) -> HashMap<&'a str, usize> {
     let weight = |step: &StepRecord| match step.outcome.as_str() {
-        "failed" => 3,
+        "failed" | NOT_ENDED => 3,
         "changed" => 2,
         "unchanged" => 1,
         _ => 0,
@@ -173,9 +184,9 @@ fn sign(outcome: &str) -> &'static str {
     match outcome {
         "failed" => "✗",
         "skipped" => "-",
-        "deferred" => "…",
         "changed" => "✎",
-        _ => "✓",
+        "unchanged" | "ended" => "✓",
+        _ => "…",
     }
 }
 
@@ -229,11 +240,7 @@ fn step_row(
 }
 
 fn attempt_row(attempt: &Moment, scale: &Scale, bounds: &Bounds) -> Row {
-    let outcome = if attempt.failed {
-        "failed"
-    } else {
-        "unchanged"
-    };
+    let outcome = if attempt.failed { "failed" } else { "ended" };
     Row {
         name: bounds.cut(&attempt.name),
         anchor: None,
@@ -250,7 +257,7 @@ fn attempt_row(attempt: &Moment, scale: &Scale, bounds: &Bounds) -> Row {
 /// The steps of a phase that have no line, in one sentence.
 fn rest_of(phase: &PhaseRecord, known: &[&StepRecord], rest: &[&StepRecord]) -> Option<String> {
     let mut parts = Vec::new();
-    for word in ["failed", "changed", "unchanged", "skipped", "deferred"] {
+    for word in OUTCOMES {
         let count = rest.iter().filter(|step| step.outcome == word).count();
         if count > 0 {
             parts.push(format!("{count} {word}"));
@@ -303,40 +310,42 @@ impl Scale {
         }
     }
 
-    /// The time of a step: waiting, and on it what was worked. Where only the sum of the waits is
-    /// known, they are drawn first.
+    /// The time of a step: waiting, and on it what was worked, because it looks while it waits.
+    /// Where only the sum of the waits is known, they are drawn first.
     fn step(&self, step: &StepRecord, moments: &[Moment]) -> Vec<Bar> {
         let Some(begin) = step.offset else {
             return Vec::new();
         };
         let end = begin + step.seconds;
-        let (worked, waited_until) = if moments.is_empty() {
+        let (waited, worked) = if moments.is_empty() {
             let until = begin + step.waited.min(step.seconds);
-            (vec![(until, end)], until)
+            let waited = (step.waited > 0.0).then_some((begin, until));
+            (waited.into_iter().collect(), vec![(until, end)])
         } else {
-            (self.merged(moments), end)
+            let merged = |work| self.merged(moments, work);
+            (merged(Work::Wait), merged(Work::Attempt))
         };
-        let mut bars = Vec::new();
-        if step.waited > 0.0 {
-            bars.push(self.bar("waiting", begin, waited_until));
-        }
-        let of_work = |(from, to)| self.bar("working", from, to);
-        bars.extend(worked.into_iter().map(of_work));
+        let drawn = |class, all: Vec<(f64, f64)>| {
+            let bar = move |(from, to)| self.bar(class, from, to);
+            all.into_iter().map(bar)
+        };
+        let mut bars: Vec<Bar> = drawn("waiting", waited).collect();
+        bars.extend(drawn("working", worked));
         if step.outcome == "failed" {
             bars.push(self.bar("broken", end, end));
         }
         bars
     }
 
-    /// When it was worked, with stretches that lie too close together for the eye made one.
-    fn merged(&self, moments: &[Moment]) -> Vec<(f64, f64)> {
-        let mut worked: Vec<(f64, f64)> = moments::attempts(moments)
+    /// When it was worked, or waited, with stretches that lie too close together for the eye made one.
+    fn merged(&self, moments: &[Moment], work: Work) -> Vec<(f64, f64)> {
+        let mut all: Vec<(f64, f64)> = moments::of(moments, work)
             .map(|moment| (moment.begin, moment.end))
             .collect();
-        worked.sort_by(|one, other| one.0.total_cmp(&other.0));
+        all.sort_by(|one, other| one.0.total_cmp(&other.0));
         let gap = self.total / self.grain;
         let mut merged: Vec<(f64, f64)> = Vec::new();
-        for (begin, end) in worked {
+        for (begin, end) in all {
             match merged.last_mut().filter(|last| begin - last.1 <= gap) {
                 Some(last) => last.1 = last.1.max(end),
                 None => merged.push((begin, end)),
@@ -413,10 +422,19 @@ mod tests {
             moment(Work::Attempt, 6.5, 7.0),
         ];
         assert_eq!(
-            scale(100.0).merged(&all),
+            scale(100.0).merged(&all, Work::Attempt),
             [(0.0, 1.0), (5.0, 7.0)],
             "half of a percent is not seen"
         );
+        assert_eq!(scale(100.0).merged(&all, Work::Wait), [(1.0, 5.0)]);
+    }
+
+    #[test]
+    fn only_what_is_current_gets_a_tick() {
+        let ticked = ["unchanged", "ended", "changed", "stopped", "else"].map(sign);
+        assert_eq!(ticked, ["✓", "✓", "✎", "…", "…"]);
+        let known = OUTCOMES.map(sign);
+        assert_eq!(known, ["✗", "…", "✎", "✓", "-", "…"]);
     }
 
     #[test]

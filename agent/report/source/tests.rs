@@ -46,6 +46,33 @@ fn step(trace: &str, ids: (&str, &str), name: &str, time: (u64, u64), outcome: &
     span(trace, ids.0, ids.1, name, time, &more)
 }
 
+fn wait(trace: &str, ids: (&str, &str), time: (u64, u64), reason: &str) -> Value {
+    let told = attributes(&[
+        ("firstlight.wait.target", "first/web"),
+        ("firstlight.wait.reason", reason),
+    ]);
+    let more = json!({ "attributes": told });
+    span(trace, ids.0, ids.1, "wait", time, &more)
+}
+
+/// A span that ended badly, with attributes besides those that it has.
+fn failed(mut span: Value, message: &str, more: &[(&str, &str)]) -> Value {
+    span["status"] = json!({"code": 2, "message": message});
+    with(span, more)
+}
+
+/// A span with these attributes instead of those that it has by their names.
+fn with(mut span: Value, more: &[(&str, &str)]) -> Value {
+    let Some(told) = span["attributes"].as_array_mut() else {
+        panic!("no attributes: {span}");
+    };
+    told.retain(|one| more.iter().all(|(key, _)| one["key"] != *key));
+    if let Value::Array(more) = attributes(more) {
+        told.extend(more);
+    }
+    span
+}
+
 fn line(spans: &[Value]) -> String {
     let resource = json!({"attributes": attributes(&[("service.version", "9.9")])});
     let scope = json!([{ "spans": spans }]);
@@ -55,7 +82,7 @@ fn line(spans: &[Value]) -> String {
 
 const S: u64 = 1_000_000_000;
 
-/// Two looks with a pause between them.
+/// Two looks and what was waited for between them.
 fn newest() -> Vec<Value> {
     vec![
         run("b", "b0", "", (100 * S, 110 * S), "success"),
@@ -75,6 +102,7 @@ fn newest() -> Vec<Value> {
             (101 * S, 102 * S),
             &json!({}),
         ),
+        wait("b", ("b5", "b1"), (102 * S, 108 * S), "pod web-0"),
         span("b", "b4", "b1", "attempt", (108 * S, 109 * S), &json!({})),
     ]
 }
@@ -109,6 +137,7 @@ fn the_newest_run_is_shown_and_others_are_told_of() {
     assert!(notes.contains("1 more traces of runs"), "{notes}");
     let page = page(&story).expect("a page");
     assert!(page.contains("PATCH &#x2f;web"), "calls are shown");
+    assert!(page.contains("pod web-0"), "what was waited for is shown");
     let chosen = reading(&[&text], Some("a")).expect("a story");
     assert_eq!(chosen.ending, Ending::Failed);
     let wrong = reading(&[&text], Some("c")).expect_err("not a run");
@@ -118,26 +147,140 @@ fn the_newest_run_is_shown_and_others_are_told_of() {
     assert_eq!(known, ["a", "b"]);
 }
 
-#[test]
-fn attempts_of_one_run_are_one_run() {
+const CUT_SHORT: &str = "attempt 1 was cut short: the pod lens-a was OOMKilled";
+
+/// A pod that was killed while it was at its second step, which it could not end.
+fn killed() -> Vec<Value> {
+    let death = ("error.type", "OOMKilled");
+    let told = [
+        ("firstlight.attempt", "1"),
+        ("cicd.pipeline.result", "error"),
+        death,
+    ];
     let mut spans = newest();
-    let killed =
-        json!({"status": {"code": 2}, "attributes": attributes(&[("error.type", "OOMKilled")])});
-    spans[1]["status"] = killed["status"].clone();
-    spans.push(run("b", "b9", "b0", (120 * S, 130 * S), "success"));
+    spans[0] = failed(spans[0].clone(), CUT_SHORT, &told);
+    let mut open = step("b", ("b6", "b0"), "first/db", (109 * S, 110 * S), "");
+    let told = open["attributes"].as_array_mut().expect("attributes");
+    told.retain(|one| one["key"] != "firstlight.outcome");
+    spans.push(failed(open, CUT_SHORT, &[death]));
+    spans
+}
+
+#[test]
+fn attempts_of_one_run_are_one_run_with_the_end_of_the_last() {
+    let mut spans = killed();
+    let second = run("b", "b9", "b0", (120 * S, 130 * S), "success");
+    spans.push(with(second, &[("firstlight.attempt", "2")]));
+    for (id, name) in [("b8", "first/web"), ("b7", "first/db")] {
+        let time = (121 * S, 122 * S);
+        spans.push(step("b", (id, "b9"), name, time, "unchanged"));
+    }
+    let story = reading(&[&line(&spans)], None).expect("a story");
+    assert_eq!(story.ending, Ending::Current);
+    let record = &story.record;
+    assert!(
+        record.sentence.starts_with("lens is current: 2 steps"),
+        "{record:?}"
+    );
+    assert_eq!(
+        (record.attempt, record.after.as_deref()),
+        (Some(2), Some(CUT_SHORT))
+    );
+    assert!((record.seconds - 30.0).abs() < 1e-9);
+    let outcomes: Vec<&str> = record.steps.iter().map(|it| &*it.outcome).collect();
+    assert_eq!(outcomes, ["unchanged", "unchanged"]);
+    let web = &record.steps[0];
+    assert_eq!(
+        (web.seconds, web.waited),
+        (21.0, 6.0),
+        "nobody waited between the pods"
+    );
+    let pods: Vec<_> = story
+        .attempts
+        .iter()
+        .map(|it| (&*it.name, it.said.as_deref(), it.failed))
+        .collect();
+    assert_eq!(
+        pods,
+        [
+            ("attempt 1", Some(CUT_SHORT), true),
+            ("attempt 2", Some("everything is current"), false),
+        ]
+    );
+    let page = page(&story).expect("a page");
+    assert!(
+        page.contains(&format!("<span class=\"said\">{CUT_SHORT}")),
+        "{page}"
+    );
+    assert!(!page.contains("What failed"), "{page}");
+}
+
+#[test]
+fn an_attempt_that_is_under_way_leaves_the_end_open() {
+    let story = reading(&[&line(&killed())], None).expect("a story");
+    assert_eq!(story.ending, Ending::Failed, "nobody goes on with it");
+    assert_eq!(story.record.sentence, CUT_SHORT);
+    let mut spans = killed();
     spans.push(step(
         "b",
         ("b8", "b9"),
-        "first/web",
+        "first/db",
         (121 * S, 122 * S),
-        "unchanged",
+        "changed",
     ));
     let story = reading(&[&line(&spans)], None).expect("a story");
-    assert_eq!(story.attempts.len(), 2);
-    assert_eq!(story.record.steps.len(), 1);
-    assert_eq!(story.record.steps[0].outcome, "unchanged");
-    assert!((story.record.seconds - 30.0).abs() < 1e-9);
-    assert_eq!(story.ending, Ending::Current);
+    assert_eq!(story.ending, Ending::Open);
+    assert_eq!(story.attempts.len(), 1, "{:?}", story.attempts);
+    let db = story.record.steps.iter().find(|it| it.id == "first/db");
+    assert_eq!(db.map(|it| &*it.outcome), Some("changed"));
+}
+
+#[test]
+fn an_attempt_of_which_only_the_lock_knew_is_one() {
+    let mut spans = killed();
+    let told = spans[0]["attributes"].as_array_mut().expect("attributes");
+    told.retain(|one| one["key"] != "cicd.pipeline.run.id");
+    spans.truncate(1);
+    spans.push(run("b", "b9", "b0", (120 * S, 130 * S), "success"));
+    let story = reading(&[&line(&spans)], None).expect("a story");
+    assert_eq!(story.attempts.len(), 2, "{:?}", story.attempts);
+    assert_eq!((story.ending, &*story.record.run), (Ending::Current, "b9"));
+}
+
+#[test]
+fn a_step_that_was_not_tried_has_its_reason_and_no_time() {
+    let mut spans = newest();
+    let why = [("firstlight.skipped.because", "first/web failed")];
+    let time = (109 * S, 109 * S + 5_000);
+    let skipped = step("b", ("b6", "b0"), "first/db", time, "skipped");
+    spans.push(with(skipped, &why));
+    let other = step("b", ("b7", "b0"), "second/db", time, "skipped");
+    spans.push(with(other, &[why[0], ("firstlight.phase", "second")]));
+    let story = reading(&[&line(&spans)], None).expect("a story");
+    let db = &story.record.steps[1];
+    assert_eq!((db.offset, db.seconds), (None, 0.0));
+    assert_eq!(db.reason.as_deref(), Some("first/web failed"));
+    let second = &story.record.phases[1];
+    assert_eq!((&*second.outcome, second.offset), ("skipped", None));
+    let page = page(&story).expect("a page");
+    assert!(page.contains("Not tried: first&#x2f;web failed"), "{page}");
+    assert!(!page.contains("no reason is on record"), "{page}");
+}
+
+#[test]
+fn who_is_told_to_stop_after_a_failure_has_failed() {
+    for (error, ending) in [("stopped", Ending::Stopped), ("timed_out", Ending::Failed)] {
+        let mut spans = newest();
+        spans[0] = failed(
+            run("b", "b0", "", (100 * S, 110 * S), "cancellation"),
+            "told to stop",
+            &[],
+        );
+        let web = step("b", ("b1", "b0"), "first/web", (101 * S, 109 * S), "failed");
+        spans[1] = failed(web, "it", &[("error.type", error)]);
+        let story = reading(&[&line(&spans)], None).expect("a story");
+        assert_eq!(story.ending, ending, "{error}");
+    }
 }
 
 #[test]
