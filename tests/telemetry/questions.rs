@@ -57,8 +57,13 @@ impl Installations {
 
     /// The values of a query of the page for this bundle, once they are as they should be.
     async fn ask(&self, title: &str, enough: impl Fn(&[f64]) -> bool) -> Vec<f64> {
-        let query = queries()[title];
-        let attempt = async || match self.values(query).await {
+        // The runs of other tests are on the same server, and slower than ten of ours.
+        let ours = format!("_sum{{cicd_pipeline_name=\"{}\"}}[", self.bundle);
+        let query = match queries()[title] {
+            query if query.contains("topk") => query.replace("_sum[", &ours),
+            query => query.to_owned(),
+        };
+        let attempt = async || match self.values(&query).await {
             Ok(values) if enough(&values) => Attempt::Done(values),
             Ok(values) => Attempt::NotYet(format!("{values:?}")),
             Err(error) => Attempt::NotYet(error),
