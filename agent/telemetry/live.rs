@@ -203,3 +203,35 @@ fn tell(waiting: &Waiting, diagnosis: Option<&Diagnosis>) {
     };
     Span::current().add_event(name, attributes);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_as_large_as_is_said() {
+        let open = Open {
+            place: SpanContext::empty_context(),
+            since: SystemTime::UNIX_EPOCH,
+            name: KeyValue::new("cicd.pipeline.name", "lens"),
+            is_marked: false,
+        };
+        let mark = |limits| open.mark(SpanId::INVALID, limits);
+        let short = mark(Limits {
+            span_value_length: 2,
+            ..Limits::default()
+        });
+        assert_eq!(
+            short.attributes,
+            [KeyValue::new("cicd.pipeline.name", "le")]
+        );
+        let bare = mark(Limits {
+            span_attributes: 0,
+            ..Limits::default()
+        });
+        assert_eq!(
+            (bare.attributes.len(), bare.dropped_attributes_count),
+            (0, 1)
+        );
+    }
+}
