@@ -88,7 +88,9 @@ impl Keeper {
     pub(super) async fn finish(self) -> Kept {
         // That it has ended by itself is as good.
         let _ = self.end.send(());
+        let writing = self.task.abort_handle();
         if timeout(PATIENCE, self.task).await.is_err() {
+            writing.abort();
             debug!("no answer to the last record of the trace");
         }
         self.work.do_without();

@@ -37,20 +37,29 @@ pub(super) async fn replay(
         return Err(CliError::NoEndpoint);
     }
     let lines = open(&arguments.file)?;
-    let wrong = send(&replay, lines, &arguments.file).await;
+    let sent = send(&replay, lines, &arguments.file).await;
     let delivery = replay.finish().await;
-    let wrong = wrong?;
+    let sent = sent?;
     if wants_json(settings) {
         print_json(&delivery.record())?;
     } else {
-        say(&format!("{}\n", sentence(&delivery, wrong)));
+        say(&format!("{}\n", sentence(&delivery, &sent)));
     }
-    Ok(exit(&delivery, wrong))
+    Ok(exit(&delivery, &sent))
 }
 
-/// Sends all lines; how many were wrong.
-async fn send(replay: &Replay, lines: impl BufRead, file: &Path) -> Result<usize, CliError> {
-    let mut wrong = 0;
+/// How far it came.
+#[derive(Default)]
+struct Sent {
+    /// Lines that are no telemetry, or have nowhere to go.
+    wrong: usize,
+    /// The line after which nothing was sent, counted from 1.
+    stopped: Option<usize>,
+}
+
+/// Sends all lines, until nobody takes them any more.
+async fn send(replay: &Replay, lines: impl BufRead, file: &Path) -> Result<Sent, CliError> {
+    let mut sent = Sent::default();
     for (at, line) in lines.lines().enumerate() {
         let line = line.map_err(|source| CliError::ReadFile {
             path: file.to_path_buf(),
@@ -62,18 +71,19 @@ async fn send(replay: &Replay, lines: impl BufRead, file: &Path) -> Result<usize
         match replay.take(&line).await {
             Ok(()) => progress(replay),
             Err(error) if error.is_of_the_line() => {
-                wrong += 1;
-                if wrong <= TOLD {
+                sent.wrong += 1;
+                if sent.wrong <= TOLD {
                     eprintln!("{}:{}: {}", file.display(), at + 1, Chain(&error));
                 }
             }
             Err(error) => {
                 eprintln!("{}:{}: stopped here: {error}", file.display(), at + 1);
+                sent.stopped = Some(at + 1);
                 break;
             }
         }
     }
-    Ok(wrong)
+    Ok(sent)
 }
 
 fn open(file: &Path) -> Result<Box<dyn BufRead>, CliError> {
@@ -97,27 +107,31 @@ fn progress(replay: &Replay) {
     }
 }
 
-fn sentence(delivery: &Delivery, wrong: usize) -> String {
+fn sentence(delivery: &Delivery, sent: &Sent) -> String {
     let nothing = delivery.signals.is_empty();
-    match (nothing, wrong) {
+    let said = match (nothing, sent.wrong) {
         (true, 0) => "the file holds no telemetry".to_owned(),
         (true, _) => "the file holds no telemetry that could be sent".to_owned(),
         (false, 0) => delivery.to_string(),
         (false, 1) => format!("{delivery}; 1 line was not sent"),
-        (false, _) => format!("{delivery}; {wrong} lines were not sent"),
+        (false, wrong) => format!("{delivery}; {wrong} lines were not sent"),
+    };
+    match sent.stopped {
+        Some(line) => format!("{said}; nothing after line {line} was sent: replay it again"),
+        None => said,
     }
 }
 
 /// What was not taken may be taken later; what was refused, or is no telemetry, never will.
-fn exit(delivery: &Delivery, wrong: usize) -> u8 {
+fn exit(delivery: &Delivery, sent: &Sent) -> u8 {
     let signals = &delivery.signals;
     let is_refused = signals.iter().any(|it| it.tally.refused > 0);
     let is_open = signals
         .iter()
         .any(|it| it.tally.delivered + it.tally.refused < it.tally.made);
-    if is_open {
+    if is_open || sent.stopped.is_some() {
         Class::Unavailable.exit_code()
-    } else if is_refused || wrong > 0 {
+    } else if is_refused || sent.wrong > 0 {
         Class::Invalid.exit_code()
     } else {
         0

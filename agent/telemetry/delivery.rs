@@ -48,7 +48,7 @@ impl Delivery {
     #[must_use]
     pub fn has_all_spans(&self) -> bool {
         let spans = self.signals.iter().filter(|signal| signal.what == "spans");
-        let left = |it: Tally| it.made - it.delivered - it.refused;
+        let left = |it: Tally| it.made - it.delivered - it.refused - it.dropped;
         spans.map(|signal| left(signal.tally)).sum::<u64>() == 0
     }
 

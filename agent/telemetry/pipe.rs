@@ -165,6 +165,9 @@ impl Pipe {
                     pause = FIRST_PAUSE;
                     let refused = (refused.items, refused.why);
                     self.settle(Attempt::Delivered { refused: refused.0 }, refused.1);
+                    if self.store.is_some() {
+                        self.at_store(|_, store| store.done()).await;
+                    }
                     continue;
                 }
                 Err(Refusal::Never { why }) => {
@@ -180,7 +183,7 @@ impl Pipe {
                 Some(wish) => {
                     // Who asks for a pause is there, and will take it.
                     self.answered.store(true, Ordering::SeqCst);
-                    self.grant(wish).await;
+                    self.grant(wish.max(pause)).await;
                 }
                 None => self.rest(pause).await,
             }
@@ -207,8 +210,9 @@ impl Pipe {
 
     /// Waits until all is delivered, at most for the grace.
     pub(super) async fn drain(&self, grace: Duration) {
-        self.ending.store(true, Ordering::SeqCst);
-        self.poked.notify_waiters();
+        if !self.ending.swap(true, Ordering::SeqCst) {
+            self.poked.notify_waiters();
+        }
         // What is left then is in the tally.
         let _ = timeout(grace, self.until(Self::is_empty)).await;
     }

@@ -123,11 +123,22 @@ impl Replay {
         }
     }
 
-    /// Waits until all has arrived, as long as its patience lasts.
+    /// Waits until all has arrived, and while something does.
     pub async fn finish(self) -> Delivery {
-        let drains = self.ways.iter().map(|way| way.pipe.drain(self.patience));
+        let drains = self.ways.iter().map(|way| self.drain(&way.pipe));
         join_all(drains).await;
         self.so_far()
+    }
+
+    async fn drain(&self, pipe: &Pipe) {
+        let settled = || pipe.tally().delivered + pipe.tally().refused;
+        loop {
+            let before = settled();
+            pipe.drain(self.patience).await;
+            if pipe.is_empty() || settled() == before {
+                return;
+            }
+        }
     }
 
     fn way(&self, signal: Signal) -> Result<&Way, Why> {

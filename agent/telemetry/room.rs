@@ -38,7 +38,7 @@ impl Room {
         Self {
             folder: folder.map(Arc::new),
             limit: settings.spool_limit.unwrap_or(USUAL),
-            undelivered: undelivered::place(settings, &run.id),
+            undelivered: undelivered::place(settings, &run.instance),
         }
     }
 

@@ -37,13 +37,13 @@ enum LeaveError {
 /// Where a run leaves what it could not deliver: the folder of the spool, or outside of a pod where
 /// programs of this user keep such things. In a pod without a folder there is no place that would
 /// outlast it.
-pub(super) fn place(settings: &Settings, run: &str) -> Option<PathBuf> {
+pub(super) fn place(settings: &Settings, process: &str) -> Option<PathBuf> {
     let folder = settings.spool_dir.clone().or_else(|| {
         let state = settings.state_dir.as_ref()?;
         let is_pod = settings.pod_name.is_some() || settings.pod_uid.is_some();
         (!is_pod).then(|| state.join("firstlight"))
     });
-    Some(folder?.join(format!("undelivered-{run}.jsonl")))
+    Some(folder?.join(format!("undelivered-{process}.jsonl")))
 }
 
 /// Writes what the pipes still hold, each in its order.
@@ -71,7 +71,10 @@ fn write(path: &Path, pipes: &[(Signal, &Pipe)]) -> Result<(), LeaveError> {
             Ok(file.write_all(b"\n")?)
         })?;
     }
-    Ok(file.flush()?)
+    file.flush()?;
+    // Only now: until here any of them may be needed again.
+    pipes.iter().for_each(|(_, pipe)| pipe.clear());
+    Ok(())
 }
 
 fn create(path: &Path) -> io::Result<File> {

@@ -65,24 +65,26 @@ impl Pipe {
         }
     }
 
-    /// Hands over what was not delivered, the oldest first, until one is not taken. Files are
-    /// removed only when all were taken.
+    /// Hands over what was not delivered, the oldest first, until one is not taken.
     pub(in crate::telemetry) fn leave<E>(
         &self,
         mut each: impl FnMut(Batch) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut store = self.store.as_ref().map(guard);
+        let store = self.store.as_ref().map(guard);
         let (first, newest) = self.spool().pending_parts();
         first.into_iter().try_for_each(&mut each)?;
         if let Some(store) = &store {
             let lost = store.each(&mut each)?;
             self.spool().lose_stored(lost);
         }
-        newest.into_iter().try_for_each(each)?;
-        if let Some(store) = &mut store {
-            store.clear();
+        newest.into_iter().try_for_each(each)
+    }
+
+    /// Removes the files: what is in them is kept elsewhere.
+    pub(in crate::telemetry) fn clear(&self) {
+        if let Some(store) = &self.store {
+            guard(store).clear();
         }
-        Ok(())
     }
 
     /// All has arrived: so has what was brought from the store.
@@ -167,6 +169,7 @@ mod tests {
         })
         .expect("all are taken");
         assert_eq!(left, [0, 1, 2, 3, 4, 5, 6, 7]);
+        pipe.clear();
         folder.tidy();
         assert_eq!(std::fs::read_dir(parent.path()).expect("read").count(), 0);
     }

@@ -5,7 +5,7 @@ use crate::telemetry::spool::Batch;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Write as _;
 
 /// The spans that are open.
@@ -39,7 +39,8 @@ impl Parts {
             }
             return (parts, left_out);
         }
-        for batch in batches {
+        // The newest first: phases end after their steps, and the steps would hang in the air.
+        for batch in batches.iter().rev() {
             let (short, calls) = self.short(batch);
             if room.takes(short.len()) {
                 parts.insert(key("steps", batch), short);
@@ -51,11 +52,11 @@ impl Parts {
         (parts, left_out)
     }
 
-    /// Those that have arrived are not asked for again.
+    /// Those that have arrived, or wait on disk, are not asked for again.
     fn forget(&mut self, batches: &[Batch]) {
-        let first = batches.first().map_or(u64::MAX, |batch| batch.number);
-        self.whole = self.whole.split_off(&first);
-        self.short = self.short.split_off(&first);
+        let numbers: HashSet<u64> = batches.iter().map(|batch| batch.number).collect();
+        self.whole.retain(|number, _| numbers.contains(number));
+        self.short.retain(|number, _| numbers.contains(number));
     }
 
     fn whole(&mut self, batch: &Batch) -> Bytes {

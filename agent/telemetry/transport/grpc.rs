@@ -1,46 +1,75 @@
 //! OTLP by gRPC.
 
 use super::{Refusal, Refused, Tls, refused, root_cause, wish};
-use crate::engine::BoxError;
+use crate::engine::{BoxError, Took};
 use crate::settings::{Endpoint, Signal};
 use bytes::{Buf, BufMut, Bytes};
 use http::uri::PathAndQuery;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::timeout;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::{Ascii, MetadataKey, MetadataMap, MetadataValue};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
 use tonic::{Code, Request, Status};
 
 pub(in crate::telemetry) struct Grpc {
-    client: tonic::client::Grpc<Channel>,
+    to: tonic::transport::Endpoint,
+    /// Over one connection; another one is opened when that does not answer.
+    channel: Mutex<Channel>,
+    gzip: bool,
+    patience: Duration,
     path: PathAndQuery,
     metadata: MetadataMap,
 }
 
 impl Grpc {
     pub(super) fn new(endpoint: &Endpoint, signal: Signal, tls: Tls) -> Result<Self, BoxError> {
-        let mut channel = Channel::from_shared(endpoint.url.clone())?
-            .user_agent(concat!("firstlight/", env!("CARGO_PKG_VERSION")))?
-            .timeout(endpoint.timeout)
-            .connect_timeout(endpoint.timeout);
-        if channel.uri().scheme_str() == Some("https") {
-            channel = channel.tls_config(config(tls))?;
-        }
-        let mut client = tonic::client::Grpc::new(channel.connect_lazy());
-        if endpoint.gzip {
-            // Servers answer as they were asked.
-            client = client
-                .send_compressed(CompressionEncoding::Gzip)
-                .accept_compressed(CompressionEncoding::Gzip);
+        let mut to = Channel::from_shared(endpoint.url.clone())?
+            .user_agent(concat!("firstlight/", env!("CARGO_PKG_VERSION")))?;
+        if to.uri().scheme_str() == Some("https") {
+            to = to.tls_config(config(tls))?;
         }
         Ok(Self {
-            client,
+            channel: Mutex::new(to.connect_lazy()),
+            to,
+            gzip: endpoint.gzip,
+            patience: endpoint.timeout,
             path: PathAndQuery::from_static(path(signal)),
             metadata: metadata(endpoint)?,
         })
     }
 
+    /// The time counts from the opening of the connection, which tonic itself does not bound.
     pub(super) async fn send(&self, request: Bytes) -> Result<Refused, Refusal> {
-        let mut client = self.client.clone();
+        if let Ok(answer) = timeout(self.patience, self.attempt(request)).await {
+            return answer;
+        }
+        // The other end may be gone without a word, and then it would take minutes to be noticed.
+        *self.channel() = self.to.connect_lazy();
+        Err(Refusal::NotNow {
+            why: format!("no answer within {}", Took(self.patience)),
+            wish: None,
+        })
+    }
+
+    fn channel(&self) -> MutexGuard<'_, Channel> {
+        self.channel.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn client(&self) -> tonic::client::Grpc<Channel> {
+        let client = tonic::client::Grpc::new(self.channel().clone());
+        if !self.gzip {
+            return client;
+        }
+        // Servers answer as they were asked.
+        client
+            .send_compressed(CompressionEncoding::Gzip)
+            .accept_compressed(CompressionEncoding::Gzip)
+    }
+
+    async fn attempt(&self, request: Bytes) -> Result<Refused, Refusal> {
+        let mut client = self.client();
         if let Err(error) = client.ready().await {
             return Err(Refusal::NotNow {
                 why: root_cause(&error),
