@@ -73,7 +73,9 @@ fn write(path: &Path, pipes: &[(Signal, &Pipe)]) -> Result<(), LeaveError> {
     }
     file.flush()?;
     // Only now: until here any of them may be needed again.
-    pipes.iter().for_each(|(_, pipe)| pipe.clear());
+    for (_, pipe) in pipes {
+        pipe.clear();
+    }
     Ok(())
 }
 
