@@ -17,6 +17,7 @@ pub mod expression;
 pub mod kinds;
 pub mod natural;
 pub mod needs;
+pub mod percent;
 pub mod providers;
 pub mod record;
 pub mod report;

@@ -1,6 +1,5 @@
 //! The one place that talks to Grafana.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use tracing::{Instrument, Span};
 use super::error::{Error, Refusal};
 use crate::certificate;
 use crate::engine::Failure;
+use crate::percent;
 use crate::secret::{Credential, Login, Secrets, Sensitive};
 use crate::trace_context;
 
@@ -279,22 +279,10 @@ fn fill(template: &str, names: &[&str]) -> String {
     // Every second part stands between braces.
     let parts = template.split(['{', '}']).enumerate();
     let filled = parts.map(|(at, part)| match names.get(at / 2) {
-        Some(name) if at % 2 == 1 => encode(name),
+        Some(name) if at % 2 == 1 => percent::encoded(name, &percent::RESERVED),
         _ => part.to_owned(),
     });
     filled.collect()
-}
-
-fn encode(name: &str) -> String {
-    let mut encoded = String::new();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]

@@ -3,12 +3,14 @@
 use std::fmt::{self, Write as _};
 
 use http::Method;
+use percent_encoding::AsciiSet;
 use serde_json::{Value, json};
 
 use super::kind::{
     EVENT, Kind, LEASE, SECRET, SELF_SUBJECT_ACCESS_REVIEW, SUBJECT_ACCESS_REVIEW, Target, split,
 };
 use super::{Error, MANAGER};
+use crate::percent;
 
 /// How many objects a page of a list has.
 const PAGE: &str = "500";
@@ -338,18 +340,8 @@ fn root(group: &str, version: &str) -> String {
 
 /// For a part of a path or of a query: a name of a document must not lead to another object.
 fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' => {
-                escaped.push(char::from(byte));
-            }
-            _ => {
-                let _ = write!(escaped, "%{byte:02X}");
-            }
-        }
-    }
-    escaped
+    const SET: AsciiSet = percent::RESERVED.remove(b':');
+    percent::encoded(text, &SET)
 }
 
 #[cfg(test)]

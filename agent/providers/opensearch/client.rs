@@ -1,6 +1,5 @@
 //! The one place that talks to OpenSearch.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use opensearch::http::request::JsonBody;
 use opensearch::http::response::Response;
 use opensearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
 use opensearch::http::{Method, Url};
+use percent_encoding::AsciiSet;
 use serde_json::Value;
 use tokio::sync::Mutex;
 use tracing::field::Empty;
@@ -20,6 +20,7 @@ use super::complaint::Complaint;
 use super::error::{Error, Refusal};
 use crate::certificate;
 use crate::engine::Failure;
+use crate::percent;
 use crate::secret::{Credential, Login, Secrets};
 use crate::trace_context;
 
@@ -346,15 +347,8 @@ fn fill(template: &str, names: &[&str]) -> String {
 
 /// Percent-encodes all but what names, lists and patterns of indices are made of.
 fn encode(name: &str) -> String {
-    let mut encoded = String::new();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~,*".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
+    const SET: AsciiSet = percent::RESERVED.remove(b',').remove(b'*');
+    percent::encoded(name, &SET)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use tracing::Span;
 
 use super::super::fault::{Fault, Position};
+use crate::percent;
 use crate::trace_context::{self, TraceContext};
 
 /// The statement as it is sent within the span. One that has a comment stays as it is, by the
@@ -40,22 +41,14 @@ fn commented(sql: &str, context: &TraceContext) -> String {
     let mut text = format!("{sql} /*");
     for (number, (key, value)) in context.headers().enumerate() {
         let comma = if number == 0 { "" } else { "," };
-        let _ = write!(text, "{comma}{key}='{}'", encoded(value));
+        let _ = write!(
+            text,
+            "{comma}{key}='{}'",
+            percent::encoded(value, &percent::RESERVED)
+        );
     }
     text.push_str("*/");
     text
-}
-
-fn encoded(value: &str) -> String {
-    let mut encoded = String::with_capacity(value.len());
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]
