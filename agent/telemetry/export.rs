@@ -172,10 +172,6 @@ impl Export {
         self.meter.as_ref().map(Measures::new)
     }
 
-    pub(super) fn pipes(&self) -> Vec<Arc<Pipe>> {
-        self.ways.iter().map(|way| Arc::clone(&way.pipe)).collect()
-    }
-
     /// What has arrived by now, after a moment in which the rest may arrive too.
     pub(super) async fn so_far(&self) -> Delivery {
         self.flush();

@@ -154,7 +154,8 @@ fn program() -> PathBuf {
     std::env::current_exe().expect("this program has a path")
 }
 
-fn millis(text: &str) -> Duration {
+/// What a line tells of time.
+pub(crate) fn millis(text: &str) -> Duration {
     let (millis, _) = text.split_once(" ms").expect("milliseconds");
     Duration::from_millis(millis.parse().expect("a number"))
 }
