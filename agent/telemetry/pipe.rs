@@ -105,6 +105,11 @@ impl Pipe {
         self.spool().pending()
     }
 
+    /// The number of the last batch that was pushed; 0 if there was none.
+    pub(super) fn pushed(&self) -> u64 {
+        self.spool().pushed()
+    }
+
     /// Lets batches up to this number be delivered, and holds the others back until they may.
     /// All may pass unless this is called; the one that is in flight is not called back.
     pub(super) fn allow(&self, up_to: u64) {

@@ -93,6 +93,7 @@ pub(super) struct Spool {
     has_store: bool,
     /// How many batches are in the store, or on their way to it.
     stored: u64,
+    /// The number of the last batch.
     pushed: u64,
     tally: Tally,
     late: Late,
@@ -114,7 +115,7 @@ impl Spool {
         }
     }
 
-    /// One with a store, on which this was found.
+    /// One with a store, on which this was found; its batches are the first ones.
     pub(super) fn with_store(self, holds: Gone) -> Self {
         let mut tally = self.tally;
         tally.made += holds.items;
@@ -122,6 +123,7 @@ impl Spool {
         Self {
             has_store: true,
             stored: holds.batches,
+            pushed: holds.batches,
             tally,
             ..self
         }
@@ -134,6 +136,11 @@ impl Spool {
     /// How many bytes are in memory.
     pub(super) fn size(&self) -> usize {
         self.size
+    }
+
+    /// The number of the last batch that was pushed; 0 if there was none.
+    pub(super) fn pushed(&self) -> u64 {
+        self.pushed
     }
 
     pub(super) fn late(&self) -> Late {
@@ -430,13 +437,15 @@ mod tests {
         }
         assert_eq!(spool.next(ALL), Next::Stored, "what was left comes first");
         let mut store = vec![Batch {
-            number: 0,
+            number: 1,
             bytes: Bytes::from_static(b"old"),
             items: 4,
             made: SystemTime::now(),
         }];
         store.extend(std::iter::from_fn(|| spool.surplus()));
         assert_eq!((store.len(), spool.size), (3, 3));
+        let numbers: Vec<u64> = store.iter().map(|batch| batch.number).collect();
+        assert_eq!((numbers, spool.pushed()), (vec![1, 2, 3], 4));
         for batch in store.drain(..) {
             assert_eq!(spool.next(ALL), Next::Stored);
             spool.bring(batch.clone());
