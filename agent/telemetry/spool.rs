@@ -226,6 +226,12 @@ impl Spool {
         self.first = Some(batch);
     }
 
+    /// Holds nothing any more: all of it is kept elsewhere. How much it was stays in the tally.
+    pub(super) fn clear(&mut self) {
+        (self.first, self.stored, self.size) = (None, 0, 0);
+        self.queue.clear();
+    }
+
     /// Says how the attempt with the first batch ended.
     pub(super) fn settle(&mut self, attempt: Attempt) {
         if !std::mem::take(&mut self.in_flight) {
