@@ -168,6 +168,11 @@ impl Export {
         Some(Book { logger, limits })
     }
 
+    /// What in the folder of the spool was left alone: a sentence for each.
+    pub(super) fn strange(&self) -> &[String] {
+        self.room.strange()
+    }
+
     pub(super) fn measures(&self) -> Option<Measures> {
         self.meter.as_ref().map(Measures::new)
     }

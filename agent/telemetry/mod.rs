@@ -133,6 +133,9 @@ impl Telemetry {
         for mistake in mistakes {
             warn!(name: "telemetry.mistake", target: "firstlight", "{mistake}; it is ignored");
         }
+        for strange in export.iter().flat_map(Export::strange) {
+            warn!(name: "telemetry.strange", target: "firstlight", "{strange}");
+        }
         let measures = export.as_ref().and_then(Export::measures);
         let live = export.as_ref().and_then(|export| export.live.clone());
         let caller = context::of_caller(otel);

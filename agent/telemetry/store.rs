@@ -227,8 +227,8 @@ fn stored(folder: &Path, signal: &str) -> io::Result<Vec<Stored>> {
         let entry = entry?;
         let name = entry.file_name();
         if entry.path().extension().is_some_and(|it| it == PART) {
-            // Its process was killed while it wrote.
-            fs::remove_file(entry.path())?;
+            // Its process was killed while it wrote. One that stays is only in the way.
+            let _ = fs::remove_file(entry.path());
         } else if let Some((items, made)) = name.to_str().and_then(|name| parsed(name, signal)) {
             found.push(Stored {
                 path: entry.path(),

@@ -174,9 +174,9 @@ async fn what_a_killed_process_has_left_is_delivered_by_the_next() {
     assert_eq!(left, 0, "nothing is left in the folder");
 }
 
-#[tokio::test]
-async fn a_folder_that_cannot_be_used_is_told_and_memory_does() {
-    let (id, collector) = (unique("nofolder"), Collector::new());
+/// The one warning of a run with this folder, of which all arrives.
+async fn warning(folder: &str) -> String {
+    let (id, collector) = (unique("folder"), Collector::new());
     let attributes = format!("test.run={id}");
     let variables = [
         (
@@ -184,14 +184,35 @@ async fn a_folder_that_cannot_be_used_is_told_and_memory_does() {
             collector.endpoint("http/protobuf"),
         ),
         ("OTEL_RESOURCE_ATTRIBUTES", attributes.as_str()),
-        ("FIRSTLIGHT_SPOOL_DIR", "/proc/nothing"),
+        ("FIRSTLIGHT_SPOOL_DIR", folder),
     ];
     let said = Driver::start("fine", &variables).end().await;
-    let warnings = said.at("WARN");
-    assert_eq!(warnings.len(), 1, "{warnings:?}");
-    let message = warnings[0]["message"].as_str().unwrap_or_default();
-    let wanted = "environment variable FIRSTLIGHT_SPOOL_DIR is wrong: /proc/nothing cannot be used";
-    assert!(message.starts_with(wanted), "{message}");
     let count = said.all_spans();
     collector.with_spans(&id, count).await.assert_whole(count);
+    let warnings = said.at("WARN");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    warnings[0]["message"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_used_is_told_and_memory_does() {
+    let message = warning("/proc/nothing").await;
+    let wanted = "environment variable FIRSTLIGHT_SPOOL_DIR is wrong: /proc/nothing cannot be used";
+    assert!(message.starts_with(wanted), "{message}");
+}
+
+#[tokio::test]
+async fn what_others_have_put_in_the_folder_is_told_and_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let strange = folder.path().join("spool-old.tar");
+    std::fs::write(&strange, "x").expect("written");
+    let message = warning(&folder.path().display().to_string()).await;
+    let wanted = format!("what is in {} cannot be taken up", strange.display());
+    assert!(message.starts_with(&wanted), "{message}");
+    let left = std::fs::read_dir(folder.path()).expect("read");
+    let left: Vec<_> = left.map(|it| it.expect("one").path()).collect();
+    assert_eq!(left, [strange], "and the folder was used");
 }
