@@ -71,8 +71,8 @@ async fn a_late_collector_gets_all_while_the_run_goes_on_by_grpc() {
     late("grpc").await;
 }
 
-async fn restarted(protocol: &str) {
-    let id = unique("restarted");
+async fn killed(protocol: &str) {
+    let id = unique("killed");
     let mut server = OwnedOtelcol::new().expect("a collector");
     let collector = Collector::at(server.address().clone());
     let mut driver = driver(&id, collector.endpoint(protocol), protocol);
@@ -84,7 +84,7 @@ async fn restarted(protocol: &str) {
             now => Err(format!("{now} spans")),
         };
         seen = collector.when(&id, more).await.spans.len();
-        server.stop();
+        server.kill();
         // Spans are made that nobody takes.
         driver.until("looked after: ").await;
         driver.until("looked after: ").await;
@@ -94,13 +94,13 @@ async fn restarted(protocol: &str) {
 }
 
 #[tokio::test]
-async fn a_collector_that_is_restarted_three_times_gets_all_by_http() {
-    restarted("http/protobuf").await;
+async fn a_collector_that_is_killed_three_times_gets_all_by_http() {
+    killed("http/protobuf").await;
 }
 
 #[tokio::test]
-async fn a_collector_that_is_restarted_three_times_gets_all_by_grpc() {
-    restarted("grpc").await;
+async fn a_collector_that_is_killed_three_times_gets_all_by_grpc() {
+    killed("grpc").await;
 }
 
 async fn refusing(protocol: &str) {
