@@ -29,6 +29,7 @@ fn driver(id: &str, endpoint: &str, protocol: &str) -> Driver {
 async fn ends_whole(mut driver: Driver, collector: &Collector, id: &str) -> (Received, String) {
     driver.go_on().await;
     let said = driver.end().await;
+    println!("{id}: {}", said.delivery);
     assert_eq!(said.at("WARN"), Vec::<serde_json::Value>::new());
     let count = said.all_spans();
     let received = collector.with_spans(id, count).await;

@@ -1,11 +1,9 @@
 //! More telemetry than there is room for, in memory and on disk.
 
-use std::net::TcpListener;
-
 use tempfile::TempDir;
 use testbed::{Proxy, unique};
 
-use crate::child::{Driver, Said};
+use crate::child::{Driver, Said, nowhere};
 use crate::received::Collector;
 
 /// So many spans fill what memory may hold, twice.
@@ -16,12 +14,6 @@ const MUCH: &str = "held busy 50000";
 
 /// What a run holds in memory for 50,000 spans, in KiB beyond what it holds for ten.
 const MEMORY: u64 = 48 * 1024;
-
-/// A port where nobody listens.
-fn nowhere() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    format!("http://{}", listener.local_addr().expect("an address"))
-}
 
 /// A driver whose collector comes up only when this says so.
 struct Late {
@@ -69,7 +61,9 @@ impl Late {
     async fn goes_on(&mut self, mut driver: Driver) -> Said {
         self.proxy.allow().await.expect("the port is still ours");
         driver.go_on().await;
-        driver.end().await
+        let said = driver.end().await;
+        println!("{}: {}", self.id, said.delivery);
+        said
     }
 }
 
