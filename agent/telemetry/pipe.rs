@@ -50,6 +50,8 @@ pub(super) struct Pipe {
     pushed: Notify,
     /// There is something for the store.
     crowded: Notify,
+    /// The number of the last batch that an earlier process has left.
+    taken_up: u64,
     /// The number of the last batch that may be delivered.
     allowed: AtomicU64,
     /// An attempt has come to its end.
@@ -74,6 +76,7 @@ impl Pipe {
         };
         Self {
             keep,
+            taken_up: spool.pushed(),
             spool: Mutex::new(spool),
             store: store.map(Mutex::new),
             pushed: Notify::new(),
@@ -111,9 +114,11 @@ impl Pipe {
     }
 
     /// Lets batches up to this number be delivered, and holds the others back until they may.
-    /// All may pass unless this is called; the one that is in flight is not called back.
+    /// All may pass unless this is called; the one that is in flight is not called back, and those
+    /// of earlier processes may always pass.
     pub(super) fn allow(&self, up_to: u64) {
-        self.allowed.store(up_to, Ordering::SeqCst);
+        self.allowed
+            .store(up_to.max(self.taken_up), Ordering::SeqCst);
         self.pushed.notify_one();
     }
 

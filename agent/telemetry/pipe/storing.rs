@@ -153,6 +153,28 @@ mod tests {
     }
 
     #[test]
+    fn what_an_earlier_process_has_left_is_never_held_back() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let opened = |run: &str| {
+            let folder = Arc::new(Folder::open(parent.path(), run).expect("opened"));
+            let store = Store::open(folder, "spans", 1000).expect("opened");
+            Pipe::new(Keep::Bytes(8), Some(store))
+        };
+        let first = opened("one");
+        for name in ["one", "two"] {
+            first.push(Bytes::from_static(name.as_bytes()), 1);
+            first.make_room(&mut guard(first.store.as_ref().expect("a store")));
+        }
+        drop(first);
+        let second = opened("two");
+        second.push(Bytes::from_static(b"six"), 1);
+        second.allow(0);
+        assert_eq!(second.allowed.load(Ordering::SeqCst), 2);
+        let numbers: Vec<u64> = second.pending().iter().map(|it| it.number).collect();
+        assert_eq!((numbers, second.pushed()), (vec![3], 3));
+    }
+
+    #[test]
     fn what_is_left_is_handed_over_in_its_order() {
         let parent = tempfile::tempdir().expect("a folder");
         let folder = Arc::new(Folder::open(parent.path(), "one").expect("opened"));
