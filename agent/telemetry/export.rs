@@ -190,6 +190,8 @@ impl Export {
 
     /// Delivers what is left, within the grace, and leaves the rest in a file.
     pub(super) async fn finish(mut self) -> Delivery {
+        // This state is the last one: none is made while it is on its way, and called lost.
+        let _ = self.meter.as_ref().map(SdkMeterProvider::shutdown);
         self.flush();
         join_all(self.ways.iter().map(|way| self.drain(&way.pipe))).await;
         self.tasks.abort_all();
