@@ -174,8 +174,8 @@ fn with_the_opentelemetry_operator_the_roles_are_exactly_those_that_it_takes() {
 }
 
 /// Rules of several Roles with their namespaces, in an order that does not depend on the Role.
-fn each_rule(roles: impl Iterator<Item = (Value, Value)>) -> Vec<String> {
-    let mut rules: Vec<String> = roles
+fn each_rule(all: impl Iterator<Item = (Value, Value)>) -> Vec<String> {
+    let mut told: Vec<String> = all
         .flat_map(|(namespace, rules)| {
             let rules = rules.as_array().cloned().unwrap_or_default();
             rules
@@ -183,8 +183,8 @@ fn each_rule(roles: impl Iterator<Item = (Value, Value)>) -> Vec<String> {
                 .map(move |rule| format!("{namespace}: {rule}"))
         })
         .collect();
-    rules.sort();
-    rules
+    told.sort();
+    told
 }
 
 /// The rules as Kubernetes has them.
