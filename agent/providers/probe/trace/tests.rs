@@ -46,9 +46,9 @@ fn a_run_without_a_trace_cannot_be_found() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_not_sampled_is_not_looked_for() {
+async fn a_run_that_is_not_traced_on_purpose_is_not_looked_for() {
     // Nobody answers there: the server is not asked.
-    let check = TraceCheck::of_unsampled_run(client(), "http://127.0.0.1:1");
+    let check = TraceCheck::of_untraced_run(client(), "http://127.0.0.1:1");
     let observed = check.observe().await.expect("no question");
     assert_eq!(observed, Sighting::Absent);
     assert_eq!(check.plan(&observed).expect("a plan"), Plan::Current);
@@ -60,7 +60,7 @@ fn each_check_sends_a_trace_of_its_own_to_the_right_path() {
         let check = TraceCheck::sending(client(), "http://j", endpoint);
         match check.subject {
             Subject::Sent { endpoint, id, .. } => (endpoint, id),
-            Subject::Run(_) | Subject::Unsampled | Subject::LastRun(_) => panic!("it sends"),
+            Subject::Run(_) | Subject::Untraced | Subject::LastRun(_) => panic!("it sends"),
         }
     };
     let (one, first) = path("http://collector:4318/");
