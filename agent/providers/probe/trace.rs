@@ -1,6 +1,6 @@
 //! Whether a trace can be found in Jaeger, or in what speaks like it.
 
-use super::client::{Answer, Call, Client};
+use super::client::{Answer, Call, Client, shown};
 use super::error::{Error, Refusal};
 use crate::engine::{Plan, Resource, Waiting};
 use serde::Deserialize;
@@ -162,9 +162,10 @@ impl Resource for TraceCheck {
             let what = "the trace of a run: none is on record";
             return Ok(Plan::InProgress(Waiting::unmet(what)));
         }
-        let (id, url) = (self.id()?, &self.url);
+        let (id, url) = (self.id()?, shown(&self.url));
         Ok(Plan::InProgress(Waiting::unmet(match &self.subject {
             Subject::Sent { endpoint, .. } => {
+                let endpoint = shown(endpoint);
                 format!("trace {id}, sent to {endpoint}, is not yet found at {url}")
             }
             Subject::Run(_) | Subject::Untraced => {
@@ -219,7 +220,7 @@ fn taken(call: String, answer: &Answer) -> Result<(), Error> {
     let reason = if complaint.is_empty() {
         answer.excerpt()
     } else {
-        complaint
+        answer.said(&complaint)
     };
     Err(Error::Refused(Refusal {
         call,

@@ -97,7 +97,7 @@ fn mistakes_are_told_once_and_set_aside() {
         ("OTEL_EXPORTER_OTLP_HEADERS", "secret-without-key"),
         (
             "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
-            "collector:4318",
+            "me:secret@collector:4318",
         ),
         ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
     ]);

@@ -15,7 +15,11 @@ fn seen(
     let body = body.as_bytes().to_vec();
     sighting(
         "GET http://j/api/v3/traces/ab".to_owned(),
-        &Answer { status, body },
+        &Answer {
+            status,
+            body,
+            hidden: Vec::new(),
+        },
         read,
     )
 }
@@ -128,7 +132,11 @@ fn a_receiver_that_refuses_the_span_has_not_taken_it() {
         let body = body.as_bytes().to_vec();
         taken(
             "POST http://c/v1/traces".to_owned(),
-            &Answer { status, body },
+            &Answer {
+                status,
+                body,
+                hidden: Vec::new(),
+            },
         )
     };
     assert!(answer(200, "{}").is_ok());
