@@ -26,14 +26,11 @@ impl Found<'_> {
         }
         let namespace = place.namespace.as_deref();
         if matches!(place.resource.as_str(), "roles" | "clusterroles") {
-            match granted(object) {
+            let why = "a role may grant what the agent itself has not";
+            return match granted(object) {
                 Some(granted) => self.hold(&granted, namespace),
-                None => {
-                    let why = "a role may grant what the agent itself has not";
-                    self.add(Escalate, place, Some(name), why);
-                }
-            }
-            return;
+                None => self.add(Escalate, place, Some(name), why),
+            };
         }
         let role = role_of(self.bundle, object, namespace);
         if let Some(granted) = role.and_then(granted) {
