@@ -4,6 +4,7 @@
 //! the termination message, the page, the telemetry that could not be delivered, and in all that is
 //! on record in the cluster.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -400,17 +401,20 @@ async fn statements_that_fail_reveal_no_string() {
         .next()
         .expect("servers")
         .replace("wrong", "right");
-    bundle.push_str(&format!(
+    write!(
+        bundle,
         "phases:
   - name: secrets
     steps: [{{ secret: {{ name: login, values: {{ right: \"{}\" }} }} }}]
 ",
         planted.postgres.password
-    ));
+    )
+    .expect("text");
     let mut steps = Vec::new();
     for (at, (code, sql)) in STATEMENTS.iter().enumerate() {
         planted.write(&format!("sql/{at}/V1__one.sql"), &format!("{sql};\n"));
-        bundle.push_str(&format!(
+        write!(
+            bundle,
             "  - name: schema{at}
     needs: [secrets]
     steps:
@@ -419,7 +423,8 @@ async fn statements_that_fail_reveal_no_string() {
         needs: [{name}-{at}]
         migrate: {{ path: sql/{at}, database: {name}-{at} }}
 "
-        ));
+        )
+        .expect("text");
         steps.push((format!("schema{at}/files"), format!("({code})")));
     }
     bundle.push_str(
