@@ -14,3 +14,15 @@ pub const RESERVED: AsciiSet = NON_ALPHANUMERIC
 pub fn encoded(text: &str, set: &'static AsciiSet) -> String {
     utf8_percent_encode(text, set).to_string()
 }
+
+/// The template of a path, with each `{…}` replaced by the next name, encoded.
+#[must_use]
+pub fn filled(template: &str, names: &[&str], set: &'static AsciiSet) -> String {
+    // Every second part stands between braces.
+    let parts = template.split(['{', '}']).enumerate();
+    let filled = parts.map(|(at, part)| match names.get(at / 2) {
+        Some(name) if at % 2 == 1 => encoded(name, set),
+        _ => part.to_owned(),
+    });
+    filled.collect()
+}

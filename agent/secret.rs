@@ -5,6 +5,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::engine::{BoxError, Class};
 
 /// Names one key of one Secret in the namespace of the installation.
@@ -89,6 +92,12 @@ pub type ReadSecret<'a> = Pin<Box<dyn Future<Output = Result<Sensitive, SecretEr
 pub trait Secrets: Send + Sync {
     /// Reads one key, anew at each call: a rotated password must be seen.
     fn read<'a>(&'a self, reference: &'a SecretRef) -> ReadSecret<'a>;
+
+    /// What somebody else has written, a server's refusal most of all, without the values that were
+    /// read so far: an error is read in logs, traces and reports. Who remembers none hides none.
+    fn mask(&self, said: &str) -> String {
+        said.to_owned()
+    }
 }
 
 /// A credential: either from a Secret or given in the values (for tests and tools, never in a bundle).
@@ -144,5 +153,30 @@ impl Login {
         let user = user.resolve(secrets).await?;
         let password = password.resolve(secrets).await?;
         Ok(Self { user, password })
+    }
+
+    /// What a server says, without this login as a header carries it.
+    #[must_use]
+    pub fn hide(&self, said: &str) -> String {
+        let pair = format!("{}:{}", self.user.expose(), self.password.expose());
+        said.replace(&STANDARD.encode(pair), "(sensitive)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_is_not_told_as_a_header_carries_it() {
+        let login = Login {
+            user: Sensitive::new("lens"),
+            password: Sensitive::new("opensesame"),
+        };
+        let said = "no access with Basic bGVuczpvcGVuc2VzYW1l from here";
+        assert_eq!(
+            login.hide(said),
+            "no access with Basic (sensitive) from here"
+        );
     }
 }

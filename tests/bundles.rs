@@ -172,6 +172,33 @@ fn arguments_that_are_wrong_are_told_like_files() {
 }
 
 #[test]
+fn a_value_that_is_never_read_back_is_in_no_mistake() {
+    let given = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(given.path(), "pin: opensesame\n").expect("written");
+    let by_file = Options {
+        values_files: vec![given.path().to_owned()],
+        ..options("good")
+    };
+    let by_argument = Options {
+        set: vec!["pin=opensesame,replicas=0".to_owned()],
+        ..options("good")
+    };
+    for options in [by_file, by_argument] {
+        let said = mistakes(&options);
+        let wrong = "the value `pin` is (sensitive), but must match ^[0-9]+$";
+        assert!(said.contains(wrong), "{said}");
+        assert!(!said.contains("opensesame"), "{said}");
+    }
+    let cut_off = Options {
+        set: vec!["pin=opensesame,replicas".to_owned()],
+        ..options("good")
+    };
+    let said = mistakes(&cut_off);
+    assert!(said.contains("--set 'pin=…"), "{said}");
+    assert!(!said.contains("opensesame"), "{said}");
+}
+
+#[test]
 fn a_root_that_is_not_there_is_said() {
     let options = Options {
         root: PathBuf::from("no/such/bundle"),

@@ -62,8 +62,8 @@ pub enum Pruning {
 pub enum Trace {
     /// That of this run, if it is traced.
     Own(Option<String>),
-    /// None: this run is not traced, because the sampler or the caller has decided so.
-    Unsampled,
+    /// None: this run is not traced, because a setting or the caller has decided so.
+    Untraced,
     /// In a preview, which sends nothing: that of the last run, if one is on record.
     Last(Option<String>),
 }

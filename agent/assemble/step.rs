@@ -250,7 +250,7 @@ impl Assembly<'_> {
                 let resource = match (self.backends.trace.clone(), send) {
                     (Trace::Last(id), _) => probe::TraceCheck::of_last_run(client, &url, id),
                     (_, Some(to)) => probe::TraceCheck::sending(client, &url, &to),
-                    (Trace::Unsampled, None) => probe::TraceCheck::of_unsampled_run(client, &url),
+                    (Trace::Untraced, None) => probe::TraceCheck::of_untraced_run(client, &url),
                     (Trace::Own(id), None) => probe::TraceCheck::of_run(client, &url, id),
                 };
                 self.add(place, "check.trace", resource);

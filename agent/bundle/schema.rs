@@ -34,6 +34,9 @@ pub(super) fn check(values: &Values, files: &Files, found: &Found) {
     };
     for error in validator.iter_errors(&values.merged) {
         for mistake in explain(&error, values, &schema) {
+            if is_secret(&error, &schema) {
+                found.hide(mistake.place.clone());
+            }
             found.add(mistake);
         }
     }
@@ -48,16 +51,22 @@ fn explain(error: &ValidationError<'_>, values: &Values, schema: &Value) -> Vec<
             .collect();
     }
     let name = show(&path);
+    let is_secret = is_secret(error, schema);
     let (what, hint) = if let Kind::Required { property } = error.kind() {
         let property = property.as_str().unwrap_or_default();
         let what = format!("the value `{}` is missing", join(&name, property));
         (what, description(schema, error, Some(property)))
     } else {
-        let what = format!("the value `{name}` {}", wrong(error));
+        let what = format!("the value `{name}` {}", wrong(error, is_secret));
         (what, description(schema, error, None))
     };
     let hint = number_hint(error, &path, values).or(hint);
-    vec![Mistake::new(values.place(&path), what).hint_if(hint)]
+    let place = if is_secret {
+        values.hidden_place(&path)
+    } else {
+        values.place(&path)
+    };
+    vec![Mistake::new(place, what).hint_if(hint)]
 }
 
 fn unknown(
@@ -81,8 +90,12 @@ fn unknown(
 }
 
 /// What is wrong with a value, as the end of a sentence.
-fn wrong(error: &ValidationError<'_>) -> String {
-    let shown = shown(error.instance());
+fn wrong(error: &ValidationError<'_>, is_secret: bool) -> String {
+    let shown = if is_secret {
+        "(sensitive)".to_owned()
+    } else {
+        shown(error.instance())
+    };
     match error.kind() {
         Kind::Type { kind } => format!("is {shown}, but must be {}", types(kind)),
         Kind::Enum { options } => {
@@ -164,6 +177,13 @@ fn description(
     }
     let text = schema.pointer(&pointer)?.get("description")?.as_str()?;
     Some(format!("it is: {text}"))
+}
+
+/// Whether the schema says of the value that it is never read back, which is how JSON Schema marks
+/// a password.
+fn is_secret(error: &ValidationError<'_>, schema: &Value) -> bool {
+    let of_value = schema.pointer(parent(error.schema_path().as_str()));
+    of_value.is_some_and(|it| it["writeOnly"] == true)
 }
 
 fn parent(pointer: &str) -> &str {

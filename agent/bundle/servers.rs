@@ -93,7 +93,7 @@ fn postgres_tls(node: &Node, reader: Reader<'_>) -> Option<PostgresTls> {
 
 fn http(node: &Node, what: &'static str, reader: Reader<'_>) -> Option<HttpServer> {
     let fields = reader.fields(node, what, &["url", "user", "password", "tls"])?;
-    let url = fields.need("url").and_then(|n| url(n, "url", reader));
+    let url = fields.need("url").and_then(|n| base(n, reader));
     let tls = fields.get("tls");
     let tls = tls.and_then(|node| reader.fields(node, "tls", &["ca"]));
     Some(HttpServer {
@@ -101,6 +101,20 @@ fn http(node: &Node, what: &'static str, reader: Reader<'_>) -> Option<HttpServe
         ca: tls.and_then(|tls| tls.secret("ca")),
         url: url?,
     })
+}
+
+/// A URL that paths are added to, and that is told with them.
+fn base(node: &Node, reader: Reader<'_>) -> Option<String> {
+    let found = url(node, "url", reader)?;
+    if found.contains('?') {
+        reader.found.hide(reader.place(node.at));
+        let mistake = reader.mistake(node.at, "`url` has parameters, and a server has none");
+        reader
+            .found
+            .add(mistake.hint("leave out what is behind the ?"));
+        return None;
+    }
+    Some(found)
 }
 
 fn login(fields: &Fields<'_>) -> Option<(Credential, Credential)> {
@@ -127,26 +141,23 @@ fn user(node: &Node, reader: Reader<'_>) -> Option<Credential> {
 /// A URL of HTTP, without credentials, without a slash at its end.
 pub(super) fn url(node: &Node, name: &str, reader: Reader<'_>) -> Option<String> {
     let text = reader.text(node, name)?;
-    let rest = text
-        .strip_prefix("http://")
-        .or(text.strip_prefix("https://"));
-    let host = rest.and_then(|rest| rest.split(['/', '?']).next());
-    match host {
-        None | Some("") => {
-            let mistake = reader.mistake(node.at, format!("`{name}` is not a URL: {text}"));
-            reader
-                .found
-                .add(mistake.hint("it starts with http:// or https:// and a host"));
-            None
-        }
-        Some(host) if host.contains('@') => {
-            reader.found.hide(reader.place(node.at));
-            let mistake = reader.mistake(node.at, format!("`{name}` has credentials in it"));
-            reader
-                .found
-                .add(mistake.hint("say them as `user` and `password`"));
-            None
-        }
-        Some(_) => Some(text.trim_end_matches('/').to_owned()),
+    let host = text.rsplit("://").next().unwrap_or_default();
+    let host = host.split(['/', '?']).next().unwrap_or_default();
+    if host.contains('@') {
+        reader.found.hide(reader.place(node.at));
+        let mistake = reader.mistake(node.at, format!("`{name}` has credentials in it"));
+        reader
+            .found
+            .add(mistake.hint("say them as `user` and `password`"));
+        return None;
     }
+    let is_url = text.starts_with("http://") || text.starts_with("https://");
+    if !is_url || host.is_empty() {
+        let mistake = reader.mistake(node.at, format!("`{name}` is not a URL: {text}"));
+        reader
+            .found
+            .add(mistake.hint("it starts with http:// or https:// and a host"));
+        return None;
+    }
+    Some(text.trim_end_matches('/').to_owned())
 }

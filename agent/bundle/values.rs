@@ -114,7 +114,7 @@ impl Values {
                 self.layers.push(Layer::Set { argument, list });
             }
             Err(fault) => {
-                let place = set_place(argument, fault.column, 1);
+                let place = set_place(&told_until(argument, fault.column), fault.column, 1);
                 found.add(
                     Mistake::new(place, fault.what).hint(
                         r"write a.b=value; a comma or a dot that is meant has a `\` before it",
@@ -132,6 +132,19 @@ impl Values {
     /// Where the key at the end of a path was said last.
     pub(super) fn key_place(&self, path: &[Step]) -> Place {
         self.find(path, true)
+    }
+
+    /// The same, of a value that must not be shown: of an argument only the keys are left.
+    pub(super) fn hidden_place(&self, path: &[Step]) -> Place {
+        let mut layers = self.layers.iter().rev();
+        let said = layers.find_map(|layer| Some((layer, layer.place(path, false)?)));
+        match said {
+            Some((Layer::Set { argument, list }, _)) => {
+                let (told, _) = told(argument, list, None);
+                set_place(&told, 1, 1)
+            }
+            _ => self.place(path),
+        }
     }
 
     fn find(&self, path: &[Step], key: bool) -> Place {
@@ -162,10 +175,46 @@ impl Layer {
                     !path.is_empty() && (a.path.starts_with(path) || path.starts_with(&a.path))
                 };
                 let assignment = list.iter().rev().find(said)?;
-                Some(set_place(argument, assignment.column, assignment.length))
+                let (told, column) = told(argument, list, Some(assignment));
+                Some(set_place(&told, column, assignment.length))
             }
         }
     }
+}
+
+/// An argument as it is told: with the value that it is about and where that begins, and without
+/// all others. One may be a password, and mistakes end up in logs.
+fn told(argument: &str, list: &[Assignment], about: Option<&Assignment>) -> (String, usize) {
+    let characters: Vec<char> = argument.chars().collect();
+    let (mut told, mut column, mut from) = (String::new(), 1, 0);
+    for assignment in list {
+        let value = assignment.column - 1..assignment.column - 1 + assignment.length;
+        told.extend(&characters[from..value.start]);
+        if about == Some(assignment) {
+            column = told.chars().count() + 1;
+            told.extend(&characters[value.clone()]);
+        } else if assignment.length > 0 {
+            told.push('…');
+        }
+        from = value.end;
+    }
+    told.extend(&characters[from..]);
+    (told, column)
+}
+
+/// An argument that cannot be read, up to where it is wrong. Behind the first `=` nobody can tell
+/// what is a value.
+fn told_until(argument: &str, column: usize) -> String {
+    let keys = argument
+        .split('=')
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .count();
+    let characters = argument.chars().take(column).enumerate();
+    characters
+        .map(|(at, c)| if at > keys { '…' } else { c })
+        .collect()
 }
 
 fn set_place(argument: &str, column: usize, length: usize) -> Place {
@@ -265,7 +314,7 @@ mod tests {
             path: path.into(),
             root: root(text),
         };
-        let set = "a.c=5".to_owned();
+        let set = "a.c=5,pin=4711".to_owned();
         let values = Values {
             merged: Value::Null,
             complete: true,
@@ -286,7 +335,10 @@ mod tests {
             values.place(&path).to_string()
         };
         assert_eq!(place(&["a", "b"]), "profile:1:9");
-        assert_eq!(place(&["a", "c"]), "--set 'a.c=5'");
+        assert_eq!(place(&["a", "c"]), "--set 'a.c=5,pin=…'");
+        assert_eq!(place(&["pin"]), "--set 'a.c=…,pin=4711'");
+        let hidden = values.hidden_place(&[Step::Key("pin".to_owned())]);
+        assert_eq!(hidden.to_string(), "--set 'a.c=…,pin=…'");
         assert_eq!(place(&["z"]), "defaults:4:4");
         assert_eq!(place(&["z", "nope"]), "defaults:4:4");
     }

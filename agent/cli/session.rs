@@ -157,7 +157,7 @@ impl Session {
     /// The graph of a run.
     pub(super) fn graph(&self, pruning: Pruning) -> Result<Graph, CliError> {
         let trace = match self.telemetry.trace_id() {
-            None if self.telemetry.is_unsampled() => Trace::Unsampled,
+            None if self.telemetry.is_untraced() => Trace::Untraced,
             id => Trace::Own(id),
         };
         self.graph_with(trace, pruning, None)
@@ -188,7 +188,7 @@ impl Session {
         let last = last_run(&self.client, &self.bundle.name).await?;
         self.follow(last.as_ref());
         let trace = match last.and_then(|run| run.trace_id) {
-            None if self.telemetry.is_unsampled() => Trace::Unsampled,
+            None if self.telemetry.is_untraced() => Trace::Untraced,
             id => Trace::Last(id),
         };
         let graph = self.graph_with(trace, pruning, Some(preview))?;

@@ -81,6 +81,8 @@ fn head(story: &Story, bounds: &Bounds) -> Head {
         (Ending::Current, "uninstall") => ("good", "uninstalled"),
         (Ending::Current, _) => ("good", "current"),
         (Ending::Failed, _) => ("bad", "failed"),
+        (Ending::Behind, _) => ("bad", "not current"),
+        (Ending::Untold, _) => ("open", "cannot tell"),
         (Ending::Stopped, _) => ("open", "stopped"),
         (Ending::Open, _) => ("open", "no end known"),
     };

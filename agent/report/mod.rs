@@ -51,6 +51,10 @@ pub enum Ending {
     Current,
     /// Something is not.
     Failed,
+    /// A look found that something is not as it should be.
+    Behind,
+    /// A look could not tell whether it is, and nothing had failed.
+    Untold,
     /// It was told to stop, and nothing had failed before.
     Stopped,
     /// It still goes on, or nobody could tell its end any more.
@@ -67,6 +71,10 @@ impl Ending {
             // There are changes, which is what was asked: `plan --detailed-exitcode`.
             2 if record.mode == PREVIEW => Self::Current,
             75 => Self::cut_off(&record.steps),
+            exit if record.mode == PREVIEW && !record.steps.iter().any(has_failed) => match exit {
+                1 => Self::Behind,
+                _ => Self::Untold,
+            },
             _ => Self::Failed,
         }
     }
@@ -76,16 +84,20 @@ impl Ending {
     fn cut_off(steps: &[StepRecord]) -> Self {
         let has = |word: &str| steps.iter().any(|step| step.outcome == word);
         let stopped = |step: &StepRecord| step.error.as_deref() == Some("stopped");
-        let failed = |step: &StepRecord| step.outcome == "failed" && !step.optional;
-        if steps.iter().any(|step| failed(step) && !stopped(step)) {
+        if steps.iter().any(|step| has_failed(step) && !stopped(step)) {
             return Self::Failed;
         }
         // A preview that only had to wait says so of its steps, and leaves none out.
         if has("deferred") && !has("skipped") && !steps.iter().any(stopped) {
-            return Self::Failed;
+            return Self::Untold;
         }
         Self::Stopped
     }
+}
+
+/// Whether a step makes that a run has failed.
+fn has_failed(step: &StepRecord) -> bool {
+    step.outcome == "failed" && !step.optional
 }
 
 /// Who was at work.

@@ -219,7 +219,11 @@ fn the_badge_says_what_the_exit_code_means_for_this_run() {
         ("run", 75, stopped("skipped", None), "stopped"),
         ("run", 75, step("first/a", "unchanged"), "stopped"),
         ("run", 75, stopped("failed", Some("timed_out")), "failed"),
-        ("preview", 75, step("first/a", "deferred"), "failed"),
+        ("preview", 1, step("first/a", "changed"), "not current"),
+        ("preview", 1, step("first/a", "deferred"), "not current"),
+        ("preview", 69, step("first/a", "deferred"), "cannot tell"),
+        ("preview", 75, step("first/a", "deferred"), "cannot tell"),
+        ("preview", 78, stopped("failed", Some("refused")), "failed"),
         ("run", 69, stopped("failed", Some("timed_out")), "failed"),
     ] {
         let what = format!("{mode} {exit} {step:?}");

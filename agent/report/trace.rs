@@ -271,6 +271,8 @@ fn sentence(record: &RunRecord, ending: Ending, newest: Option<&Span>) -> String
             format!("{bundle} is current: {count} steps, {changed} changed, in {took}")
         }
         (Ending::Failed, _) => format!("{bundle} failed"),
+        (Ending::Behind, _) => format!("{bundle} is not current"),
+        (Ending::Untold, _) => format!("{bundle}: it cannot be told whether all is current"),
         (Ending::Stopped, _) => format!("{bundle} was told to stop"),
         (Ending::Open, _) => format!("{bundle}: the end of the run is not in the trace"),
     }

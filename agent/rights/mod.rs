@@ -7,6 +7,7 @@
 
 mod beside;
 mod credentials;
+mod grants;
 mod kinds;
 mod print;
 mod roles;

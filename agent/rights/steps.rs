@@ -9,7 +9,7 @@ use super::{Guess, Need, Purpose, Subject, Verb};
 use crate::bundle::{Action, Bundle, Check, Manifest, OperatorGate, Restart};
 use crate::providers::kubernetes;
 use crate::secret::Credential;
-use Verb::{Bind, Create, Delete, Escalate, Get, List, Patch, Watch};
+use Verb::{Create, Delete, Get, List, Patch, Watch};
 
 /// What every run does, whatever the bundle is.
 pub(super) const RUN: &str = "run";
@@ -179,30 +179,6 @@ impl Found<'_> {
                 for verb in [Get, List, Watch] {
                     self.add(verb, &place("configmaps"), None, why);
                 }
-            }
-        }
-    }
-
-    /// What Kubernetes asks of whoever writes Roles and their bindings.
-    fn grants(&mut self, object: &Value, place: &Place, name: &str) {
-        if place.group != "rbac.authorization.k8s.io" {
-            return;
-        }
-        match place.resource.as_str() {
-            "roles" | "clusterroles" => {
-                let why = "a role may grant what the agent itself has not";
-                self.add(Escalate, place, Some(name), why);
-            }
-            _ => {
-                let role = Place {
-                    resource: match text(object, "/roleRef/kind") {
-                        "Role" => "roles".to_owned(),
-                        _ => "clusterroles".to_owned(),
-                    },
-                    ..place.clone()
-                };
-                let why = "a binding may grant what the agent itself has not";
-                self.add(Bind, &role, Some(text(object, "/roleRef/name")), why);
             }
         }
     }

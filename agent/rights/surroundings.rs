@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Verb;
+use super::grants::HELD;
 use super::kinds::{Served, is_own};
 use Verb::{Get, List, Watch};
 
@@ -75,7 +76,7 @@ const DISPENSABLE: [&str; 3] = ["nodes", LOG, "storageclasses"];
 
 /// Whether a run does without a right to read all of a resource.
 pub(super) fn is_dispensable(resource: &str, why: &str) -> bool {
-    DISPENSABLE.contains(&resource) && why != OWN_CLASS.3
+    DISPENSABLE.contains(&resource) && ![OWN_CLASS.3, HELD].contains(&why)
 }
 
 /// What containers write.

@@ -39,6 +39,8 @@ pub struct Otel {
     pub metric_interval: Duration,
     /// How much of a span or a record is kept.
     pub limits: Limits,
+    /// The variable that turns traces off, as it is set; none if nothing does.
+    pub untraced_by: Option<&'static str>,
     /// Where spans go, if anywhere.
     pub traces: Option<Endpoint>,
     /// Where metrics go, if anywhere.
@@ -146,8 +148,12 @@ impl Otel {
         };
         if reader.is_true("OTEL_SDK_DISABLED") {
             // The standard wants it so: propagators are not turned off with the rest.
-            return Self::propagated(&mut reader);
+            return Self {
+                untraced_by: Some("OTEL_SDK_DISABLED=true"),
+                ..Self::propagated(&mut reader)
+            };
         }
+        let has_none = reader.text("OTEL_TRACES_EXPORTER").as_deref() == Some("none");
         let otel = Self {
             service_name: reader.text("OTEL_SERVICE_NAME"),
             resource_attributes: reader.pairs("OTEL_RESOURCE_ATTRIBUTES"),
@@ -156,6 +162,7 @@ impl Otel {
                 .millis("OTEL_METRIC_EXPORT_INTERVAL")
                 .unwrap_or(METRIC_INTERVAL),
             limits: Limits::read(&mut reader),
+            untraced_by: has_none.then_some("OTEL_TRACES_EXPORTER=none"),
             traces: reader.endpoint(Signal::Traces),
             metrics: reader.endpoint(Signal::Metrics),
             logs: reader.endpoint(Signal::Logs),

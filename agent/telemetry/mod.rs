@@ -86,14 +86,16 @@ const EXPORTERS: [&str; 7] = [
     "opentelemetry",
 ];
 
-/// Said where a place for spans is named and no trace is recorded.
-const UNSAMPLED: &str = "this run is not traced, as OTEL_TRACES_SAMPLER or the flags of TRACEPARENT say; no check looks for its trace";
+/// What decides that no trace is recorded although there is a place for it.
+const SAMPLER: &str = "OTEL_TRACES_SAMPLER or the flags of TRACEPARENT";
 
 /// The telemetry of one run.
 pub struct Telemetry {
     export: Option<Export>,
     reporter: Arc<RunReporter>,
     trace_id: Option<String>,
+    /// The setting that wants no trace.
+    untraced_by: Option<&'static str>,
     live: Option<Arc<Live>>,
     /// What the log has kept for the end.
     kept: Kept,
@@ -127,8 +129,10 @@ impl Telemetry {
         for unheeded in &otel.unheeded {
             info!(name: "telemetry.unheeded", target: "firstlight", "{unheeded}");
         }
-        if export.as_ref().is_some_and(|export| export.is_unsampled) {
-            info!(name: "telemetry.unsampled", target: "firstlight", "{UNSAMPLED}");
+        let is_unsampled = export.as_ref().is_some_and(|export| export.is_unsampled);
+        let untraced_by = otel.untraced_by.or(is_unsampled.then_some(SAMPLER));
+        if let Some(by) = untraced_by {
+            info!(name: "telemetry.untraced", target: "firstlight", "this run is not traced, because of {by}; no check looks for its trace");
         }
         for mistake in mistakes {
             warn!(name: "telemetry.mistake", target: "firstlight", "{mistake}; it is ignored");
@@ -145,6 +149,7 @@ impl Telemetry {
         Self {
             reporter: Arc::new(RunReporter::new(measures, live.clone())),
             trace_id: export.as_ref().and_then(|export| export.trace_id.clone()),
+            untraced_by,
             live,
             export,
             kept,
@@ -157,13 +162,11 @@ impl Telemetry {
         self.trace_id.clone()
     }
 
-    /// Whether no trace is exported although there is a place for it: because the sampler, or the
-    /// caller's `TRACEPARENT`, says so.
+    /// Whether no trace is exported on purpose: because the sampler, the caller's `TRACEPARENT` or a
+    /// variable that turns traces off says so. That no endpoint is named is no such purpose.
     #[must_use]
-    pub fn is_unsampled(&self) -> bool {
-        self.export
-            .as_ref()
-            .is_some_and(|export| export.is_unsampled)
+    pub fn is_untraced(&self) -> bool {
+        self.untraced_by.is_some()
     }
 
     /// The span of the run as a `traceparent`, known before the run; none if no trace is exported.

@@ -114,12 +114,23 @@ metadata: {{ name: elsewhere, namespace: {namespace}-more }}
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata: {{ name: reader }}
-rules: [{{ apiGroups: [\"\"], resources: [nodes], verbs: [get] }}]
+rules: [{{ apiGroups: [example.com], resources: [fruits], resourceNames: [apple], verbs: [get, watch] }}]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata: {{ name: reader }}
 roleRef: {{ apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader }}
+subjects: [{{ kind: ServiceAccount, name: default, namespace: {namespace} }}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {{ name: master }}
+rules: [{{ apiGroups: [example.com], resources: [fruits], verbs: [\"*\"] }}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{ name: master }}
+roleRef: {{ apiGroup: rbac.authorization.k8s.io, kind: Role, name: master }}
 subjects: [{{ kind: ServiceAccount, name: default, namespace: {namespace} }}]
 ---
 apiVersion: apps/v1

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use testbed::{Attempt, Env, eventually};
 
-use crate::agent::{Agent, migrating, postgres};
+use crate::agent::{Agent, ended, migrating, postgres};
 
 const CONFIG: &str = "apiVersion: v1
 kind: ConfigMap
@@ -51,6 +51,33 @@ fn a_bundle_is_planned_run_checked_and_run_again() {
     let record: Value = serde_json::from_str(&status.stdout).expect("JSON");
     assert_eq!(record["exit"], 0);
     assert_eq!(record["sentence"], again.sentence());
+}
+
+#[test]
+fn a_check_for_a_trace_that_is_turned_off_is_met_and_the_log_says_so() {
+    // Nobody answers there, and nobody is asked.
+    let phases = "  - name: validation
+    steps:
+      - name: this-run-is-a-trace
+        check: { trace: { url: 'http://127.0.0.1:9' } }
+";
+    let agent = Agent::new("untraced", "", phases);
+    let none = agent.run(&["run"]);
+    assert_eq!(
+        none.code, 78,
+        "that no endpoint is named is a mistake: {none}"
+    );
+    for (name, value) in [
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("OTEL_SDK_DISABLED", "true"),
+    ] {
+        let run = ended(agent.command(&["run"]).env(name, value));
+        assert_eq!(run.code, 0, "{name}: {run}");
+        let said = format!("this run is not traced, because of {name}={value}");
+        assert!(run.to_string().contains(&said), "{run}");
+        let check = ended(agent.command(&["check"]).env(name, value));
+        assert_eq!(check.code, 0, "{name}: {check}");
+    }
 }
 
 #[test]

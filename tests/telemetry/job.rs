@@ -268,7 +268,8 @@ impl Pod {
     }
 }
 
-fn unpacked(text: &str) -> Vec<u8> {
+/// What is kept in a `ConfigMap` in base64, compressed.
+pub(crate) fn unpacked(text: &str) -> Vec<u8> {
     let packed = STANDARD.decode(text).expect("base64");
     let mut bytes = Vec::new();
     let read = GzDecoder::new(packed.as_slice()).read_to_end(&mut bytes);

@@ -82,7 +82,7 @@ impl Request {
         Self {
             method,
             template,
-            path: fill(template, names),
+            path: percent::filled(template, names, &percent::RESERVED),
             body,
             answers: &[],
         }
@@ -116,6 +116,11 @@ impl Server {
     /// Reads a secret that Grafana is to be given.
     pub(super) async fn secret(&self, credential: &Credential) -> Result<Sensitive, Error> {
         Ok(credential.resolve(&self.secrets).await?)
+    }
+
+    /// What Grafana says, without the secrets that it was given.
+    pub(super) fn mask(&self, said: &str) -> String {
+        self.secrets.mask(said)
     }
 
     /// Makes one call.
@@ -171,7 +176,16 @@ impl Server {
         if (200..300).contains(&status) || answers.contains(&status) {
             return Ok(Answer { status, json });
         }
-        Err(Error::Refused(Refusal::read(line, status, &json)))
+        let refusal = Refusal::read(line, status, &json);
+        let mask = |said: &str| {
+            let login = session.login.as_ref();
+            self.mask(&login.map_or_else(|| said.to_owned(), |login| login.hide(said)))
+        };
+        Err(Error::Refused(Refusal {
+            reason: mask(&refusal.reason),
+            word: mask(&refusal.word),
+            ..refusal
+        }))
     }
 
     fn build(&self, session: &Session, request: Request) -> Result<RequestBuilder, Error> {
@@ -273,16 +287,6 @@ impl Server {
             Error::LoginStale { url, from }
         }
     }
-}
-
-fn fill(template: &str, names: &[&str]) -> String {
-    // Every second part stands between braces.
-    let parts = template.split(['{', '}']).enumerate();
-    let filled = parts.map(|(at, part)| match names.get(at / 2) {
-        Some(name) if at % 2 == 1 => percent::encoded(name, &percent::RESERVED),
-        _ => part.to_owned(),
-    });
-    filled.collect()
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ impl Resource for DatasourceHealth {
         let health = health.answered_by(&[400, 404, 500]);
         let health = self.server.send(health).await?.json;
         let text = |key: &str| health[key].as_str().unwrap_or_default();
-        let said = text("message").to_owned();
+        let said = self.server.mask(text("message"));
         Ok(match (text("status"), text("messageId")) {
             ("OK", _) => Observed::Works,
             // The plugin runs in the browser only, so Grafana's proxy has to ask.

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kube::core::WatchEvent;
+use kube::core::response::Status;
 use serde_json::Value;
 
 use crate::secret::Sensitive;
@@ -63,21 +64,23 @@ impl KnownValues {
         for item in answer["items"].as_array().into_iter().flatten() {
             self.learn(item);
         }
-        let data = answer["data"].as_object().into_iter().flatten();
-        let secret = data.filter(|(key, _)| !PUBLIC.contains(&key.as_str()));
         let mut values = self.values();
-        for (_, encoded) in secret {
-            let bytes = encoded.as_str().and_then(|text| STANDARD.decode(text).ok());
-            let Some(text) = bytes.and_then(|bytes| String::from_utf8(bytes).ok()) else {
-                continue;
-            };
-            // A log is quoted by its lines.
-            let lines = text.lines().map(str::trim);
-            let lines = lines.filter(|line| {
-                (SHORTEST..=LONGEST).contains(&line.len()) && !line.starts_with("-----")
-            });
-            values.extend(lines.map(|line| Longest(Sensitive::new(line))));
+        for encoded in secret(&answer["data"]) {
+            let bytes = STANDARD.decode(encoded).ok();
+            if let Some(text) = bytes.and_then(|bytes| String::from_utf8(bytes).ok()) {
+                values.extend(lines(&text));
+                // Who refuses a document may quote it as it was sent.
+                values.extend(lines(encoded));
+            }
         }
+    }
+
+    /// Takes note of what a Secret is going to hold.
+    pub(super) fn learn_document(&self, body: &[u8]) {
+        let document = serde_json::from_slice::<Value>(body).unwrap_or_default();
+        self.learn(&document);
+        let plain = secret(&document["stringData"]);
+        self.values().extend(plain.flat_map(lines));
     }
 
     /// Takes note of what a Secret that is watched has become.
@@ -97,6 +100,30 @@ impl KnownValues {
         }
         masked
     }
+
+    /// What a server says, without any of them.
+    pub(super) fn mask_status(&self, mut said: Status) -> Status {
+        said.message = self.mask(&said.message);
+        for cause in said.details.iter_mut().flat_map(|it| &mut it.causes) {
+            cause.message = self.mask(&cause.message);
+        }
+        said
+    }
+}
+
+/// The values of a Secret that say neither where nor who.
+fn secret(data: &Value) -> impl Iterator<Item = &str> {
+    let data = data.as_object().into_iter().flatten();
+    let secret = data.filter(|(key, _)| !PUBLIC.contains(&key.as_str()));
+    secret.filter_map(|(_, value)| value.as_str())
+}
+
+/// The lines of a value that are to be hidden: a log is quoted by its lines.
+fn lines(text: &str) -> impl Iterator<Item = Longest> {
+    let lines = text.lines().map(str::trim);
+    let hidden = lines
+        .filter(|line| (SHORTEST..=LONGEST).contains(&line.len()) && !line.starts_with("-----"));
+    hidden.map(|line| Longest(Sensitive::new(line)))
 }
 
 #[cfg(test)]
@@ -142,6 +169,21 @@ mod tests {
         let masked = known.mask("neither opensesame nor abracadabra");
         assert_eq!(masked, "neither (sensitive) nor (sensitive)");
         known.learn(&secret(&"x".repeat(LONGEST + 1)));
-        assert_eq!(known.values().len(), 2);
+        assert_eq!(known.values().len(), 4, "each plain and encoded");
+    }
+
+    #[test]
+    fn what_is_sent_is_known_before_it_is_refused() {
+        let known = KnownValues::default();
+        let body = json!({ "stringData": { "key": "opensesame", "user": "ali-baba" },
+                           "data": { "other": STANDARD.encode("abracadabra") } });
+        known.learn_document(body.to_string().as_bytes());
+        let quoted = format!(
+            "opensesame, abracadabra, {} of ali-baba",
+            STANDARD.encode("abracadabra")
+        );
+        let said = known.mask_status(Status::failure(&quoted, "Invalid"));
+        let hidden = "(sensitive), (sensitive), (sensitive) of ali-baba";
+        assert_eq!(said.message, hidden);
     }
 }

@@ -39,7 +39,8 @@ pub(super) fn negative_answer(request: &Request, server: String, code: u16, said
     let asked = request.to_string();
     let causes = said.details.map(|details| details.causes);
     let causes = causes.unwrap_or_default();
-    let message = said.message;
+    let is_denial = is_denial(request, &said.message);
+    let message = of_document(request, said.message, &causes, code);
     let reason = match said.reason.as_str() {
         "" => format!("HTTP {code}"),
         reason => reason.to_owned(),
@@ -49,7 +50,7 @@ pub(super) fn negative_answer(request: &Request, server: String, code: u16, said
             request: asked,
             server,
         },
-        403 if !is_denial(request, &message) => forbidden(request, message, &causes),
+        403 if !is_denial => forbidden(request, message, &causes),
         404 => Error::NotFound {
             request: asked,
             message,
@@ -62,7 +63,7 @@ pub(super) fn negative_answer(request: &Request, server: String, code: u16, said
         },
         500 if said.reason.is_empty() => Error::Unexplained {
             request: asked,
-            message: of_document(request, message, &causes),
+            message,
         },
         408 | 410 | 429 | 500.. => Error::Unable {
             request: asked,
@@ -72,15 +73,17 @@ pub(super) fn negative_answer(request: &Request, server: String, code: u16, said
         _ => Error::Refused {
             request: asked,
             reason,
-            message: of_document(request, message, &causes),
+            message,
         },
     }
 }
 
-/// What the server says of a document; of a Secret only which fields it means, because its words
-/// may quote a value.
-fn of_document(request: &Request, message: String, causes: &[StatusCause]) -> String {
-    if !request.is_of_secret() || request.body.is_empty() {
+/// What the server says of a document; of a Secret only which fields it means, because its words,
+/// or those of a webhook or a policy, may quote a value. A missing right is told without causes.
+fn of_document(request: &Request, message: String, causes: &[StatusCause], code: u16) -> String {
+    let is_of_value = request.is_of_secret() && !request.body.is_empty();
+    let is_of_right = code == 403 && causes.is_empty() && !is_denial(request, &message);
+    if !is_of_value || is_of_right {
         return message;
     }
     let fields = causes.iter().map(|cause| cause.field.as_str());
@@ -226,6 +229,21 @@ mod tests {
             ),
             (
                 500,
+                "",
+                "its words are left out, as they may quote a secret",
+            ),
+            (
+                403,
+                "",
+                "its words are left out, as they may quote a secret",
+            ),
+            (
+                409,
+                "",
+                "its words are left out, as they may quote a secret",
+            ),
+            (
+                429,
                 "",
                 "its words are left out, as they may quote a secret",
             ),

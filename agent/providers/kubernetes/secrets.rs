@@ -24,6 +24,10 @@ impl Secrets for Client {
             value(&secret, reference)
         })
     }
+
+    fn mask(&self, said: &str) -> String {
+        Client::mask(self, said)
+    }
 }
 
 fn value(secret: &Live, reference: &SecretRef) -> Result<Sensitive, SecretError> {

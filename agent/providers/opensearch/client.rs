@@ -27,6 +27,9 @@ use crate::trace_context;
 /// Longer than the half minute that the server itself waits for its cluster manager.
 const TIMEOUT: Duration = Duration::from_secs(40);
 
+/// All but what names, lists and patterns of indices are made of.
+const SET: AsciiSet = percent::RESERVED.remove(b',').remove(b'*');
+
 /// An OpenSearch cluster; opened at the first call.
 ///
 /// An authority given as `ca` is trusted *besides* the public ones: the driver cannot leave
@@ -104,7 +107,7 @@ impl Request {
         Self {
             method,
             template,
-            path: fill(template, names),
+            path: percent::filled(template, names, &SET),
             body: None,
             absence,
         }
@@ -118,7 +121,7 @@ impl Request {
     /// Adds a parameter.
     pub(super) fn with(mut self, key: &str, value: impl std::fmt::Display) -> Self {
         let before = if self.path.contains('?') { '&' } else { '?' };
-        let value = encode(&value.to_string());
+        let value = percent::encoded(&value.to_string(), &SET);
         self.path = format!("{}{before}{key}={value}", self.path);
         self
     }
@@ -209,10 +212,15 @@ impl Server {
         if status == 401 {
             return Err(self.login_refused(session.login.as_ref()).await);
         }
-        self.answer(request, response).await
+        self.answer(request, response, session.login.as_ref()).await
     }
 
-    async fn answer(&self, request: &Request, response: Response) -> Result<Answer, Error> {
+    async fn answer(
+        &self,
+        request: &Request,
+        response: Response,
+        login: Option<&Login>,
+    ) -> Result<Answer, Error> {
         let status = response.status_code().as_u16();
         let text = response.text().await;
         let text = text.map_err(|source| self.unreachable(source))?;
@@ -223,12 +231,17 @@ impl Server {
         match json {
             Some(json) if fine => Ok(Answer { status, json }),
             json => {
-                let complaint = Complaint::read(json.as_ref(), &text);
+                // It may quote the login: in the whole text, which is cut then, and without escapes.
+                let mask = |said: &str| {
+                    let hidden = login.map(|login| login.hide(said));
+                    self.secrets.mask(hidden.as_deref().unwrap_or(said))
+                };
+                let complaint = Complaint::read(json.as_ref(), &mask(&text));
                 Err(Error::Refused(Refusal {
                     call: request.line(),
                     status,
                     kind: complaint.kind,
-                    reason: complaint.reason,
+                    reason: mask(&complaint.reason),
                 }))
             }
         }
@@ -335,22 +348,6 @@ fn word(method: Method) -> &'static str {
     }
 }
 
-fn fill(template: &str, names: &[&str]) -> String {
-    // Every second part stands between braces.
-    let parts = template.split(['{', '}']).enumerate();
-    let filled = parts.map(|(at, part)| match names.get(at / 2) {
-        Some(name) if at % 2 == 1 => encode(name),
-        _ => part.to_owned(),
-    });
-    filled.collect()
-}
-
-/// Percent-encodes all but what names, lists and patterns of indices are made of.
-fn encode(name: &str) -> String {
-    const SET: AsciiSet = percent::RESERVED.remove(b',').remove(b'*');
-    percent::encoded(name, &SET)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -369,9 +366,7 @@ mod tests {
 
     #[test]
     fn lists_and_patterns_stay() {
-        assert_eq!(
-            fill("/_resolve/index/{names}", &["a,b-*"]),
-            "/_resolve/index/a,b-*"
-        );
+        let request = Request::get("/_resolve/index/{names}", &["a,b-*"]);
+        assert_eq!(request.path, "/_resolve/index/a,b-*");
     }
 }

@@ -8,6 +8,7 @@ use crate::engine::{Plan, Resource, Waiting};
 use super::client::{Server, Texts};
 use super::error::Error;
 use super::fault::Excerpt;
+use super::literals;
 use super::locate::{self, Sent};
 use super::statements;
 
@@ -81,7 +82,9 @@ impl Resource for SqlCheck {
         }
         let text = format!(
             "database {}: {:?} said {observed}, expected {}",
-            self.database, self.query, self.expect
+            self.database,
+            literals::hidden(&self.query),
+            self.expect
         );
         Ok(Plan::InProgress(match observed {
             Answer::NoDatabase => {

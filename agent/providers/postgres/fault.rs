@@ -4,6 +4,7 @@ use std::fmt;
 
 use unicode_width::UnicodeWidthChar;
 
+use super::literals;
 use crate::engine::Class;
 
 /// An error message of the server. Its code decides, its text is for people.
@@ -101,7 +102,10 @@ pub struct Excerpt {
     pub line: usize,
     /// From 1, in characters.
     pub column: usize,
+    /// The line without its strings.
     source: String,
+    /// How much of that stands before the place, in characters.
+    before: usize,
 }
 
 /// How much of a long line is shown.
@@ -121,15 +125,21 @@ impl Excerpt {
             line += 1;
             start = index + 1;
         }
+        let mut bytes = text.char_indices().map(|(byte, _)| byte);
+        let place = bytes.nth(offset).unwrap_or(text.len());
+        let begin = text[..place].rfind('\n').map_or(0, |newline| newline + 1);
+        let shown = text[begin..].lines().next().unwrap_or_default();
+        let (source, before) = literals::part(text, begin..begin + shown.len(), place);
         Self {
             file: file.to_owned(),
             line,
             column: offset - start + 1,
-            source: text.lines().nth(line - 1).unwrap_or_default().to_owned(),
+            source,
+            before,
         }
     }
 
-    /// The whole line that the place is in.
+    /// The whole line that the place is in, without its strings: they are data.
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source
@@ -145,10 +155,10 @@ impl Excerpt {
 /// The line and a caret below the place.
 impl fmt::Display for Excerpt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let skip = (self.column).saturating_sub(WIDTH * 3 / 4);
+        let skip = (self.before + 1).saturating_sub(WIDTH * 3 / 4);
         let shown: String = self.source.chars().skip(skip).take(WIDTH).collect();
         let before = shown.chars().chain(std::iter::repeat(' '));
-        let pad: String = before.take(self.column - 1 - skip).map(blank).collect();
+        let pad: String = before.take(self.before - skip).map(blank).collect();
         let number = self.line.to_string();
         let margin = " ".repeat(number.len());
         write!(f, "{number} | {shown}\n{margin} | {pad}^")
@@ -215,19 +225,19 @@ mod tests {
         let excerpt = Excerpt::new("a.sql", "SELECT 'ä';\n\tSELECT 'öü' FROM nodes;\n", 30);
         assert_eq!(excerpt.place(), "a.sql:2:19");
         insta::assert_snapshot!(excerpt.to_string(), @r"
-        2 | 	SELECT 'öü' FROM nodes;
-          | 	                 ^
+        2 | 	SELECT '…' FROM nodes;
+          | 	                ^
         ");
     }
 
     #[test]
     fn the_caret_stands_below_wide_characters() {
         // Of the width of two columns, of none, and of one.
-        let excerpt = Excerpt::new("a.sql", "SELECT '節点', 'e\u{301}', x;", 19);
+        let excerpt = Excerpt::new("a.sql", "SELECT \"節点\", \"e\u{301}\", x;", 19);
         assert_eq!(excerpt.column, 20);
         assert_eq!(
             excerpt.to_string(),
-            "1 | SELECT '節点', 'e\u{301}', x;\n  |                     ^"
+            "1 | SELECT \"節点\", \"e\u{301}\", x;\n  |                     ^"
         );
     }
 

@@ -20,6 +20,7 @@ mod gate;
 mod grants;
 mod hints;
 mod history;
+mod literals;
 mod locate;
 mod lock;
 mod migrations;

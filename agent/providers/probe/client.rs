@@ -18,6 +18,12 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long it may take to reach the server.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// In place of a parameter.
+const MASK: &str = "(sensitive)";
+
+/// A shorter parameter is a word that may stand anywhere.
+const SHORTEST: usize = 8;
+
 /// How much of an answer is read: a trace of some ten thousand spans.
 const LONGEST: usize = 32 * 1024 * 1024;
 
@@ -36,6 +42,7 @@ pub(super) struct Call {
     url: Url,
     template: String,
     json: Option<String>,
+    hidden: Vec<String>,
 }
 
 /// What the server said.
@@ -43,6 +50,8 @@ pub(super) struct Call {
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
+    /// Parameters of the bundle's URL: one may be a token, and an answer may quote it.
+    pub(super) hidden: Vec<String>,
 }
 
 impl Call {
@@ -52,6 +61,7 @@ impl Call {
         let template = url.path().to_owned();
         Ok(Self {
             method: Method::GET,
+            hidden: parameters(&url),
             url,
             template,
             json: None,
@@ -69,6 +79,7 @@ impl Call {
         let template = template.replace("{}", "{id}");
         Ok(Self {
             method: Method::GET,
+            hidden: parameters(&url),
             url,
             template,
             json: None,
@@ -96,7 +107,6 @@ impl Call {
         format!("{} {}", self.method, self.shown())
     }
 
-    /// The URL without what may be a secret: login and parameters.
     fn shown(&self) -> String {
         let base = self.url.origin().ascii_serialization();
         format!("{base}{}", self.url.path())
@@ -127,12 +137,18 @@ impl Answer {
 
     /// The beginning of the body, on one line, for people.
     pub(super) fn excerpt(&self) -> String {
-        let text = String::from_utf8_lossy(&self.body);
+        let text = self.said(&String::from_utf8_lossy(&self.body));
         let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
         match line.char_indices().nth(200) {
             Some((end, _)) => format!("{}…", &line[..end]),
             None => line,
         }
+    }
+
+    /// What stands in the answer, without the parameters of the question.
+    pub(super) fn said(&self, text: &str) -> String {
+        let hide = |text: String, value: &String| text.replace(value, MASK);
+        self.hidden.iter().fold(text.to_owned(), hide)
     }
 }
 
@@ -178,6 +194,7 @@ impl Client {
 
     async fn ask(&self, call: Call) -> Result<Answer, Error> {
         let line = call.line();
+        let hidden = call.hidden;
         let host = call.url.host_str().unwrap_or_default().to_owned();
         let failed = |source: reqwest::Error| unreachable(&line, &host, source.without_url());
         let mut request = self
@@ -199,7 +216,11 @@ impl Client {
         let status = response.status().as_u16();
         let body = read(response).await.map_err(failed)?;
         match body {
-            Some(body) => Ok(Answer { status, body }),
+            Some(body) => Ok(Answer {
+                status,
+                body,
+                hidden,
+            }),
             None => Err(Error::Unexpected {
                 call: line.clone(),
                 expected: "smaller than 32 MiB",
@@ -230,6 +251,20 @@ impl Client {
     }
 }
 
+/// A URL of the bundle without what may be a secret: its parameters. It has no login.
+pub(super) fn shown(url: &str) -> &str {
+    url.split('?').next().unwrap_or_default()
+}
+
+/// The parameters of a URL, as they are written and as they are meant.
+fn parameters(url: &Url) -> Vec<String> {
+    let written = url.query().unwrap_or_default().split('&');
+    let written = written.filter_map(|pair| Some(pair.split_once('=')?.1.to_owned()));
+    let meant = url.query_pairs().map(|(_, value)| value.into_owned());
+    let all = written.chain(meant);
+    all.filter(|value| value.len() >= SHORTEST).collect()
+}
+
 fn builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .user_agent(concat!("firstlight/", env!("CARGO_PKG_VERSION")))
@@ -240,7 +275,7 @@ fn builder() -> reqwest::ClientBuilder {
 
 fn parse(text: &str) -> Result<Url, Error> {
     let url = |source| Error::Url {
-        url: text.to_owned(),
+        url: shown(text).to_owned(),
         source,
     };
     let parsed = Url::parse(text).map_err(|source| url(Some(source.into())))?;
@@ -306,8 +341,31 @@ mod tests {
     #[test]
     fn an_excerpt_is_short_and_on_one_line() {
         let body = format!("<html>\n  {}\n</html>", "é".repeat(300)).into_bytes();
-        let excerpt = Answer { status: 200, body }.excerpt();
+        let hidden = Vec::new();
+        let status = 200;
+        let answer = Answer {
+            status,
+            body,
+            hidden,
+        };
+        let excerpt = answer.excerpt();
         assert_eq!(excerpt.chars().count(), 201);
         assert!(excerpt.starts_with("<html> é"), "{excerpt}");
+    }
+
+    #[test]
+    fn an_answer_that_quotes_the_question_is_told_without_its_parameters() {
+        let call = Call::get("http://grafana/api?token=open%20sesame&wait=yes").expect("a call");
+        let answer = Answer {
+            status: 404,
+            body: b"no /api?token=open%20sesame&wait=yes: 'open sesame' is old, yes".to_vec(),
+            hidden: call.hidden,
+        };
+        assert_eq!(
+            answer.excerpt(),
+            "no /api?token=(sensitive)&wait=yes: '(sensitive)' is old, yes"
+        );
+        let wrong = Call::get("http://grafana:port/?token=opensesame").expect_err("no port");
+        assert!(!wrong.to_string().contains("opensesame"), "{wrong}");
     }
 }

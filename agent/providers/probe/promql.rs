@@ -1,6 +1,6 @@
 //! Whether a question in PromQL has a result.
 
-use super::client::{Answer, Call, Client};
+use super::client::{Answer, Call, Client, shown};
 use super::error::{Error, Refusal};
 use crate::engine::{Plan, Resource, Waiting};
 use serde::Deserialize;
@@ -61,11 +61,13 @@ impl Resource for PromqlCheck {
             PromqlAnswer { results: 1.., .. } => Plan::Current,
             PromqlAnswer { partial: true, .. } => Plan::InProgress(Waiting::unavailable(format!(
                 "PromQL {:?} has no result, but not all storage nodes of {} answered",
-                self.query, self.url
+                self.query,
+                shown(&self.url)
             ))),
             PromqlAnswer { .. } => Plan::InProgress(Waiting::unmet(format!(
                 "PromQL {:?} has no result at {}",
-                self.query, self.url
+                self.query,
+                shown(&self.url)
             ))),
         })
     }
@@ -79,7 +81,7 @@ fn read(call: String, answer: &Answer) -> Result<PromqlAnswer, Error> {
     let envelope = serde_json::from_slice::<Envelope>(&answer.body);
     if !answer.is_success() {
         let (kind, reason) = match envelope {
-            Ok(envelope) => (envelope.error_type, envelope.error),
+            Ok(envelope) => (envelope.error_type, answer.said(&envelope.error)),
             Err(_) => (String::new(), answer.excerpt()),
         };
         return Err(Error::Refused(Refusal {
@@ -117,7 +119,11 @@ mod tests {
         let body = body.as_bytes().to_vec();
         read(
             "GET http://p/api/v1/query".to_owned(),
-            &Answer { status, body },
+            &Answer {
+                status,
+                body,
+                hidden: Vec::new(),
+            },
         )
     }
 

@@ -1,6 +1,6 @@
 //! Whether a trace can be found in Jaeger, or in what speaks like it.
 
-use super::client::{Answer, Call, Client};
+use super::client::{Answer, Call, Client, shown};
 use super::error::{Error, Refusal};
 use crate::engine::{Plan, Resource, Waiting};
 use serde::Deserialize;
@@ -29,7 +29,7 @@ enum Subject {
     /// This run's own trace, if it has one.
     Run(Option<String>),
     /// None: it was decided that this run is not traced.
-    Unsampled,
+    Untraced,
     /// The trace of the last run, if one is on record.
     LastRun(Option<String>),
 }
@@ -79,14 +79,14 @@ impl TraceCheck {
         }
     }
 
-    /// Has nothing to look for, and is met: that this run is not traced was decided on purpose, by the
-    /// sampler or by the caller, and says nothing against the stack.
+    /// Has nothing to look for, and is met: that this run is not traced was decided on purpose, by a
+    /// setting or by the caller, and says nothing against the stack.
     #[must_use]
-    pub fn of_unsampled_run(client: Client, url: &str) -> Self {
+    pub fn of_untraced_run(client: Client, url: &str) -> Self {
         Self {
             client,
             url: url.to_owned(),
-            subject: Subject::Unsampled,
+            subject: Subject::Untraced,
         }
     }
 
@@ -105,7 +105,7 @@ impl TraceCheck {
         match &self.subject {
             Subject::Sent { id, .. } => Ok(id),
             Subject::Run(id) | Subject::LastRun(id) => id.as_deref().ok_or(Error::NotTraced),
-            Subject::Unsampled => Err(Error::NotTraced),
+            Subject::Untraced => Err(Error::NotTraced),
         }
     }
 
@@ -139,7 +139,7 @@ impl Resource for TraceCheck {
     type Error = Error;
 
     async fn observe(&self) -> Result<Sighting, Error> {
-        if matches!(self.subject, Subject::LastRun(None) | Subject::Unsampled) {
+        if matches!(self.subject, Subject::LastRun(None) | Subject::Untraced) {
             return Ok(Sighting::Absent);
         }
         self.send_first().await?;
@@ -155,19 +155,20 @@ impl Resource for TraceCheck {
         if let Sighting::Present { .. } = observed {
             return Ok(Plan::Current);
         }
-        if matches!(self.subject, Subject::Unsampled) {
+        if matches!(self.subject, Subject::Untraced) {
             return Ok(Plan::Current);
         }
         if matches!(self.subject, Subject::LastRun(None)) {
             let what = "the trace of a run: none is on record";
             return Ok(Plan::InProgress(Waiting::unmet(what)));
         }
-        let (id, url) = (self.id()?, &self.url);
+        let (id, url) = (self.id()?, shown(&self.url));
         Ok(Plan::InProgress(Waiting::unmet(match &self.subject {
             Subject::Sent { endpoint, .. } => {
+                let endpoint = shown(endpoint);
                 format!("trace {id}, sent to {endpoint}, is not yet found at {url}")
             }
-            Subject::Run(_) | Subject::Unsampled => {
+            Subject::Run(_) | Subject::Untraced => {
                 format!("trace {id} of this run is not yet found at {url}")
             }
             Subject::LastRun(_) => format!("trace {id} of the last run is not found at {url}"),
@@ -219,7 +220,7 @@ fn taken(call: String, answer: &Answer) -> Result<(), Error> {
     let reason = if complaint.is_empty() {
         answer.excerpt()
     } else {
-        complaint
+        answer.said(&complaint)
     };
     Err(Error::Refused(Refusal {
         call,

@@ -256,10 +256,10 @@ impl Reader {
             ),
             Protocol::HttpProtobuf if has_scheme => Some(address.to_owned()),
             _ => {
-                self.mistake(
-                    name,
-                    format!("{address} does not begin with http:// or https://"),
-                );
+                // Before an @ there is a login.
+                let place = address.rsplit('@').next().unwrap_or_default();
+                let reason = format!("{place} does not begin with http:// or https://");
+                self.mistake(name, reason);
                 None
             }
         }

@@ -95,7 +95,10 @@ fn mistakes_are_told_once_and_set_aside() {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "secret-without-key"),
-        ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "collector:4318"),
+        (
+            "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+            "me:secret@collector:4318",
+        ),
         ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
     ]);
     assert_eq!(
@@ -112,6 +115,22 @@ fn mistakes_are_told_once_and_set_aside() {
             "environment variable OTEL_EXPORTER_OTLP_LOGS_ENDPOINT is wrong: collector:4318 does not begin with http:// or https://",
         ]
     );
+}
+
+#[test]
+fn what_turns_traces_off_is_known_with_or_without_an_endpoint() {
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318");
+    let by = |more: &[(&'static str, &'static str)]| read(more).untraced_by;
+    assert_eq!(by(&[]), None);
+    assert_eq!(by(&[endpoint]), None);
+    for variable in [
+        ("OTEL_SDK_DISABLED", "true"),
+        ("OTEL_TRACES_EXPORTER", "none"),
+    ] {
+        let said = format!("{}={}", variable.0, variable.1);
+        assert_eq!(by(&[variable]), Some(said.as_str()));
+        assert_eq!(by(&[variable, endpoint]), Some(said.as_str()));
+    }
 }
 
 #[test]
@@ -156,6 +175,7 @@ fn the_sdk_can_be_turned_off() {
         otel,
         Otel {
             propagates: true,
+            untraced_by: Some("OTEL_SDK_DISABLED=true"),
             ..Otel::default()
         }
     );
@@ -177,7 +197,11 @@ fn turned_off_it_still_hands_the_caller_s_trace_on() {
         ("OTEL_PROPAGATORS", "none"),
         ("TRACEPARENT", "00-ab-cd-01"),
     ]);
-    assert_eq!(none, Otel::default());
+    let off = Otel {
+        untraced_by: Some("OTEL_SDK_DISABLED=true"),
+        ..Otel::default()
+    };
+    assert_eq!(none, off);
 }
 
 #[test]

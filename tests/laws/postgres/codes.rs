@@ -212,7 +212,7 @@ async fn an_error_inside_a_function_is_shown_in_the_function() {
     let sql = "CREATE FUNCTION k(a int) RETURNS int LANGUAGE sql AS $$\n  SELECT 1;\n  INSERT INTO nodes VALUES (1, 'a') RETURNING id $$;\nSELECT k(0);";
     insta::assert_snapshot!(shown(&bed, &database, sql).await, @r#"
     sql/V0001__test.sql:3:3: duplicate key value violates unique constraint "nodes_pkey" (23505)
-    3 |   INSERT INTO nodes VALUES (1, 'a') RETURNING id $$;
+    3 |   INSERT INTO nodes VALUES (1, '…') RETURNING id $$;
       |   ^
     of table public.nodes, constraint nodes_pkey
     in SQL function "k" statement 2
@@ -235,7 +235,7 @@ async fn an_error_inside_a_function_is_shown_in_the_function() {
     let sql = "DO $$\nBEGIN\n  EXECUTE format('SELECT %I FROM nodes', 'nam');\nEND $$;";
     insta::assert_snapshot!(shown(&bed, &database, sql).await, @r#"
     sql/V0001__test.sql:3:3: column "nam" does not exist (42703)
-    3 |   EXECUTE format('SELECT %I FROM nodes', 'nam');
+    3 |   EXECUTE format('…', '…');
       |   ^
     in PL/pgSQL function inline_code_block line 3 at EXECUTE
     "#);

@@ -232,8 +232,8 @@ async fn an_error_in_a_file_is_shown_where_it_is() {
         fails("SELECT 1;\n\tSELECT 'größer', id FROM nodez;\n").await,
         @r#"
         sql/V0002__test.sql:2:27: relation "nodez" does not exist (42P01)
-        2 | 	SELECT 'größer', id FROM nodez;
-          | 	                         ^
+        2 | 	SELECT '…', id FROM nodez;
+          | 	                    ^
         create it in an earlier migration, or write its schema before it: schema.name
         "#
     );

@@ -117,6 +117,9 @@ impl Connection {
             }
             permit
         };
+        if request.is_of_secret() {
+            self.0.known.learn_document(&request.body);
+        }
         let span = self.span(&request);
         let answer = tokio::time::timeout(ANSWER, self.exchange(&request))
             .instrument(span.clone())
@@ -222,6 +225,7 @@ impl Connection {
             let text = String::from_utf8_lossy(&body);
             Status::failure(text.trim(), "")
         });
+        let said = self.0.known.mask_status(said);
         Err(refusal::negative_answer(
             request,
             self.server(),
@@ -277,7 +281,8 @@ impl Connection {
         let events = self.0.kube.request_events::<Value>(message).await;
         let events = events.map_err(|error| match error {
             kube::Error::Api(status) => {
-                refusal::negative_answer(&request, self.server(), status.code, *status)
+                let said = self.0.known.mask_status(*status);
+                refusal::negative_answer(&request, self.server(), said.code, said)
             }
             other => refusal::no_answer(&request, self.server(), other),
         })?;

@@ -11,6 +11,7 @@ use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryStream};
 
 use super::super::error::Error;
 use super::super::fault::{Fault, Position};
+use super::super::literals;
 use super::waits::LockWait;
 
 /// A row of an answer in text, none where it is null.
@@ -135,15 +136,16 @@ pub(super) fn fault(said: &DbError) -> Fault {
     let code = said.code().code();
     // Of a constraint or the condition of a view: the values of a row, which may be anybody's. A
     // password in a seed file, or a name in a table, is not to get into traces and logs.
-    let detail = said.detail();
-    let withheld = detail.filter(|_| code.starts_with("23") || code.starts_with("44"));
+    let detail = said.detail().map(|detail| without_value(code, detail));
+    let is_of_row = code.starts_with("23") || code.starts_with("44");
+    let withheld = detail.is_some() && is_of_row;
     Fault {
         code: code.to_owned(),
         message: without_value(code, said.message()),
-        detail: detail.xor(withheld).map(str::to_owned),
+        detail: detail.filter(|_| !withheld),
         hint: said
             .hint()
-            .or(withheld.map(|_| WITHHELD))
+            .or(withheld.then_some(WITHHELD))
             .map(str::to_owned),
         position: said.position().map(|position| match position {
             ErrorPosition::Original(at) => Position::Sent(*at as usize),
@@ -152,19 +154,35 @@ pub(super) fn fault(said: &DbError) -> Fault {
                 query: query.clone(),
             },
         }),
-        context: said.where_().map(str::to_owned),
+        context: said.where_().map(|context| told(code, context)),
         object: object(said),
     }
 }
 
-/// The message; of data that cannot be read as what it should be, without the data.
+/// The message; of data that cannot be read as what it should be, without the data, and of a string
+/// at a place where none can be, without the string.
 fn without_value(code: &str, message: &str) -> String {
-    match (message.find('"'), message.rfind('"')) {
-        (Some(open), Some(close)) if code.starts_with("22") && open < close => {
-            format!("{}…{}", &message[..=open], &message[close..])
-        }
-        _ => message.to_owned(),
+    let (Some(open), Some(close)) = (message.find('"'), message.rfind('"')) else {
+        return message.to_owned();
+    };
+    let quoted = message.get(open + 1..close).unwrap_or_default();
+    let is_string = code == "42601" && (quoted.contains('\'') || quoted.matches('$').count() > 1);
+    if quoted.is_empty() || !(is_string || code.starts_with("22")) {
+        return message.to_owned();
     }
+    format!("{}…{}", &message[..=open], &message[close..])
+}
+
+/// What was at work. Where the error is about data, every other line may quote it, as
+/// `COPY nodes, line 1, column id: "…"` does.
+fn told(code: &str, context: &str) -> String {
+    let is_of_data = ["22", "23", "44"]
+        .iter()
+        .any(|class| code.starts_with(class));
+    let is_code = |line: &&str| line.starts_with("PL/pgSQL ") || line.starts_with("SQL ");
+    let context = literals::quoted(context);
+    let lines = context.lines().filter(|line| !is_of_data || is_code(line));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// What an error is about, where the server names it beside its message.

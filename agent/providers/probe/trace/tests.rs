@@ -15,7 +15,11 @@ fn seen(
     let body = body.as_bytes().to_vec();
     sighting(
         "GET http://j/api/v3/traces/ab".to_owned(),
-        &Answer { status, body },
+        &Answer {
+            status,
+            body,
+            hidden: Vec::new(),
+        },
         read,
     )
 }
@@ -46,9 +50,9 @@ fn a_run_without_a_trace_cannot_be_found() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_not_sampled_is_not_looked_for() {
+async fn a_run_that_is_not_traced_on_purpose_is_not_looked_for() {
     // Nobody answers there: the server is not asked.
-    let check = TraceCheck::of_unsampled_run(client(), "http://127.0.0.1:1");
+    let check = TraceCheck::of_untraced_run(client(), "http://127.0.0.1:1");
     let observed = check.observe().await.expect("no question");
     assert_eq!(observed, Sighting::Absent);
     assert_eq!(check.plan(&observed).expect("a plan"), Plan::Current);
@@ -60,7 +64,7 @@ fn each_check_sends_a_trace_of_its_own_to_the_right_path() {
         let check = TraceCheck::sending(client(), "http://j", endpoint);
         match check.subject {
             Subject::Sent { endpoint, id, .. } => (endpoint, id),
-            Subject::Run(_) | Subject::Unsampled | Subject::LastRun(_) => panic!("it sends"),
+            Subject::Run(_) | Subject::Untraced | Subject::LastRun(_) => panic!("it sends"),
         }
     };
     let (one, first) = path("http://collector:4318/");
@@ -128,7 +132,11 @@ fn a_receiver_that_refuses_the_span_has_not_taken_it() {
         let body = body.as_bytes().to_vec();
         taken(
             "POST http://c/v1/traces".to_owned(),
-            &Answer { status, body },
+            &Answer {
+                status,
+                body,
+                hidden: Vec::new(),
+            },
         )
     };
     assert!(answer(200, "{}").is_ok());
