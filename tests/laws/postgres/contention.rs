@@ -141,7 +141,7 @@ async fn a_commit_in_doubt_is_waited_for_and_never_repeated() {
         .await
         .expect("a proxy");
     let server = connect(Settings {
-        port: proxy.address().port(),
+        port: proxy.address().port().into(),
         ..settings(&bed.at)
     });
     let sql = "SET LOCAL synchronous_commit = on;\nCREATE TABLE once (id int);\nINSERT INTO once VALUES (1);";

@@ -184,7 +184,7 @@ fn files() -> Vec<File> {
 /// The server as the agent reaches it through a line.
 fn through(wire: &Wire, at: &PostgresServer) -> Server {
     connect(Settings {
-        port: wire.address.port(),
+        port: wire.address.port().into(),
         tls: Tls::Disable,
         ..settings(at)
     })
