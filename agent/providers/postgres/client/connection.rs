@@ -90,6 +90,13 @@ impl Connection {
         )
     }
 
+    /// What sets the longest that a statement may run to the usual again, until the transaction ends.
+    pub(super) fn usual_timeout(&self) -> String {
+        let timeout = self.statement_timeout;
+        let timeout = timeout.map_or_else(|| "DEFAULT".to_owned(), |t| t.as_millis().to_string());
+        format!("SET LOCAL statement_timeout TO {timeout}")
+    }
+
     fn terms(&self) -> String {
         let timeout = self.statement_timeout.map_or_else(String::new, |timeout| {
             format!("SET statement_timeout = {};", timeout.as_millis())
