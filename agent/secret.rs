@@ -100,6 +100,32 @@ pub trait Secrets: Send + Sync {
     }
 }
 
+/// What is no secret and may all the same stand in one, as where a server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Setting<T> {
+    /// Known already.
+    Known(T),
+    /// Read from a Secret when it is needed.
+    Secret(SecretRef),
+}
+
+impl<T> Setting<T> {
+    /// The key that it is read from.
+    #[must_use]
+    pub fn reference(&self) -> Option<&SecretRef> {
+        match self {
+            Self::Known(_) => None,
+            Self::Secret(reference) => Some(reference),
+        }
+    }
+}
+
+impl<T> From<T> for Setting<T> {
+    fn from(value: T) -> Self {
+        Self::Known(value)
+    }
+}
+
 /// A credential: either from a Secret or given in the values (for tests and tools, never in a bundle).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credential {
@@ -110,6 +136,15 @@ pub enum Credential {
 }
 
 impl Credential {
+    /// The key that it is read from.
+    #[must_use]
+    pub fn reference(&self) -> Option<&SecretRef> {
+        match self {
+            Self::Secret(reference) => Some(reference),
+            Self::Plain(_) => None,
+        }
+    }
+
     /// The value, read now.
     ///
     /// # Errors

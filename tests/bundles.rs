@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use firstlight::assemble::read_sql;
 use firstlight::bundle::{Action, Body, Bundle, Node, Options, render};
+use firstlight::secret::Setting;
 
 fn options(case: &str) -> Options {
     Options {
@@ -223,8 +224,8 @@ fn later_values_win() {
     let bundle = Bundle::load(&options).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let postgres = bundle.servers.postgres.expect("it is in the bundle");
     assert_eq!(
-        (postgres.host.as_str(), postgres.port),
-        ("given.lens.svc", 6543)
+        (postgres.host, postgres.port),
+        (Setting::Known("given.lens.svc".to_owned()), 6543.into())
     );
     assert_eq!(bundle.values["replicas"], 1);
     assert_eq!(bundle.values["shards"], 1);

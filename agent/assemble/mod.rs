@@ -20,6 +20,7 @@ use std::time::Duration;
 use crate::bundle::{Action, Body, Bundle, Node, Step};
 use crate::engine::{Class, Failure, Graph, GraphBuilder, StepId, StepOptions};
 use crate::needs::NeedsMistake;
+use crate::providers::postgres::Cancels;
 use crate::providers::{kubernetes, probe};
 use servers::{Opened, Server};
 
@@ -33,6 +34,8 @@ const PATIENCE: Duration = Duration::from_mins(5);
 pub struct Backends {
     /// The cluster; also the reader of Secrets.
     pub kubernetes: kubernetes::Client,
+    /// What Postgres is still to be told when the run has ended.
+    pub cancels: Cancels,
     /// The trace that checks look for.
     pub trace: Trace,
     /// Whether objects that are not there yet are tried out, which a preview wants and a run does
@@ -116,7 +119,7 @@ pub fn assemble(bundle: &Bundle, backends: &Backends) -> Result<Graph, AssembleE
     let mut assembly = Assembly {
         bundle,
         backends,
-        opened: Opened::new(bundle, &backends.kubernetes),
+        opened: Opened::new(bundle, &backends.kubernetes, &backends.cancels),
         probe: probe::Client::new(None).map_err(AssembleError::Probe)?,
         graph: Graph::builder(),
         gates: Vec::new(),

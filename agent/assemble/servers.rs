@@ -72,14 +72,19 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    pub(super) fn new(bundle: &Bundle, cluster: &kubernetes::Client) -> Self {
+    pub(super) fn new(
+        bundle: &Bundle,
+        cluster: &kubernetes::Client,
+        cancels: &postgres::Cancels,
+    ) -> Self {
         let secrets: Arc<dyn Secrets> = Arc::new(cluster.clone());
         let servers = &bundle.servers;
         let open =
             |server: &HttpServer| (server.url.clone(), server.login.clone(), server.ca.clone());
         Self {
             postgres: servers.postgres.as_ref().map(|server| {
-                postgres::Server::new(settings(server, longest(bundle)), Arc::clone(&secrets))
+                let settings = settings(server, longest(bundle));
+                postgres::Server::new(settings, Arc::clone(&secrets)).counting(cancels)
             }),
             opensearch: servers.opensearch.as_ref().map(|server| {
                 let (url, login, ca) = open(server);
@@ -126,7 +131,7 @@ impl Opened {
 fn settings(server: &PostgresServer, longest: Duration) -> postgres::Settings {
     postgres::Settings {
         host: server.host.clone(),
-        port: server.port,
+        port: server.port.clone(),
         user: server.user.clone(),
         password: server.password.clone(),
         database: server.database.clone(),

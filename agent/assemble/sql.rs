@@ -37,7 +37,7 @@ pub fn migrations(
     bundle: &Bundle,
     cluster: &kubernetes::Client,
 ) -> Result<Vec<(String, postgres::Migrations)>, AssembleError> {
-    let opened = Opened::new(bundle, cluster);
+    let opened = Opened::new(bundle, cluster, &postgres::Cancels::default());
     let mut found = Vec::new();
     for (node, step) in bundle.leaves() {
         if let Action::Migrations(migrations) = &step.action {

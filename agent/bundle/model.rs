@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::question::Check;
 use super::{Database, Extension, Grants, Manifest, Migrations, Role, Schema};
-use crate::secret::Credential;
+use crate::secret::{Credential, Setting};
 
 /// A place in a file of the bundle, for messages.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,9 +66,9 @@ pub struct Servers {
 #[derive(Debug, Clone)]
 pub struct PostgresServer {
     /// A name or an address.
-    pub host: String,
+    pub host: Setting<String>,
     /// 5432 unless given.
-    pub port: u16,
+    pub port: Setting<u16>,
     /// The role to connect as; it may create databases and roles.
     pub user: Credential,
     /// Its password.

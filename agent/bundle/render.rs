@@ -3,6 +3,7 @@
 
 mod postgres;
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
     PostgresServer, PostgresTls, RunningAsk, SearchKind, SearchObject, Servers, Step, Workload,
     duration,
 };
-use crate::secret::Credential;
+use crate::secret::{Credential, SecretRef, Setting};
 
 const HIDDEN: &str = "(sensitive)";
 
@@ -234,8 +235,8 @@ fn postgres_server(server: &PostgresServer) -> Value {
         }),
     };
     json!({
-        "host": server.host,
-        "port": server.port,
+        "host": setting(&server.host),
+        "port": setting(&server.port),
         "user": user(&server.user),
         "password": credential(&server.password),
         "database": server.database,
@@ -261,9 +262,20 @@ fn user(credential_of: &Credential) -> Value {
     }
 }
 
+fn setting<T: Serialize>(setting: &Setting<T>) -> Value {
+    match setting {
+        Setting::Known(value) => json!(value),
+        Setting::Secret(from) => reference(from),
+    }
+}
+
+fn reference(from: &SecretRef) -> Value {
+    json!({ "secret": from.secret, "key": from.key })
+}
+
 fn credential(credential: &Credential) -> Value {
     match credential {
-        Credential::Secret(from) => json!({ "secret": from.secret, "key": from.key }),
+        Credential::Secret(from) => reference(from),
         Credential::Plain(_) => json!(HIDDEN),
     }
 }

@@ -3,9 +3,9 @@
 use super::reader::{Fields, Reader};
 use super::yaml::{Content, Node};
 use super::{HttpServer, PostgresServer, PostgresTls, Servers, suggest};
-use crate::secret::{Credential, Sensitive};
+use crate::secret::{Credential, SecretRef, Sensitive, Setting};
 
-const POSTGRES_PORT: u64 = 5432;
+const POSTGRES_PORT: u16 = 5432;
 const TLS_MODES: [&str; 3] = ["disable", "verify-ca", "verify-full"];
 
 /// The step that waits for Postgres before its first user.
@@ -34,11 +34,23 @@ pub(super) fn read(node: &Node, reader: Reader<'_>) -> Option<Servers> {
 fn postgres(node: &Node, reader: Reader<'_>) -> Option<PostgresServer> {
     let allowed = &["host", "port", "user", "password", "database", "tls"];
     let fields = reader.fields(node, "the server postgres", allowed)?;
-    let host = fields.need_text("host");
-    let port = fields.number("port", 1, u64::from(u16::MAX));
+    let host = fields.need("host").and_then(|n| host(n, reader));
+    let port = match fields.get("port") {
+        Some(node) => port(node, reader),
+        None => Some(POSTGRES_PORT.into()),
+    };
     let user = fields.need("user").and_then(|n| user(n, reader));
     let password = fields.need("password");
     let password = password.and_then(|n| reader.secret(n, "password"));
+    let shown = host.as_ref().and_then(Setting::reference);
+    if let Some(node) = fields.get("host")
+        && shown.is_some()
+        && shown == password.as_ref().and_then(Credential::reference)
+    {
+        // The host is shown in errors and in telemetry.
+        let mistake = reader.mistake(node.at, "`host` and `password` name the same key");
+        reader.found.add(mistake.hint(HOST_KEY));
+    }
     let database = fields.text("database");
     let tls = match fields.get("tls") {
         Some(node) => postgres_tls(node, reader),
@@ -49,12 +61,46 @@ fn postgres(node: &Node, reader: Reader<'_>) -> Option<PostgresServer> {
     };
     Some(PostgresServer {
         host: host?,
-        port: u16::try_from(port.unwrap_or(POSTGRES_PORT)).ok()?,
+        port: port?,
         user: user?,
         password: password?,
         database: database.unwrap_or_else(|| "postgres".to_owned()),
         tls: tls?,
     })
+}
+
+const HOST_KEY: &str = "a Secret of PGO has the keys `host` and `port` of the server itself";
+
+/// A name or an address, which is no secret.
+fn host(node: &Node, reader: Reader<'_>) -> Option<Setting<String>> {
+    match node.content {
+        Content::Scalar(_) => reader.text(node, "host").map(Setting::Known),
+        _ => place(node, "host", reader).map(Setting::Secret),
+    }
+}
+
+fn port(node: &Node, reader: Reader<'_>) -> Option<Setting<u16>> {
+    match node.content {
+        Content::Scalar(_) => {
+            let number = reader.number(node, "port", 1, u64::from(u16::MAX))?;
+            u16::try_from(number).ok().map(Setting::Known)
+        }
+        _ => place(node, "port", reader).map(Setting::Secret),
+    }
+}
+
+/// A key that says where the server itself is; PGO writes where its pooler is beside it.
+fn place(node: &Node, name: &str, reader: Reader<'_>) -> Option<SecretRef> {
+    let Credential::Secret(reference) = reader.secret(node, name)? else {
+        return None;
+    };
+    if reference.key.starts_with("pgbouncer-") {
+        let what = format!("`{name}` is that of a pooler: key {}", reference.key);
+        let mistake = reader.mistake(node.at, what);
+        reader.found.add(mistake.hint(HOST_KEY));
+        return None;
+    }
+    Some(reference)
 }
 
 fn postgres_tls(node: &Node, reader: Reader<'_>) -> Option<PostgresTls> {

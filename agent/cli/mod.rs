@@ -4,6 +4,7 @@ mod check;
 mod completion;
 mod error;
 mod lint;
+mod only;
 mod options;
 mod plan;
 mod progress;

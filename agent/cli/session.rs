@@ -11,12 +11,14 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::CliError;
+use super::only::only;
 use crate::assemble::{Backends, Pruning, Trace, assemble};
-use crate::bundle::{Body, Bundle, Node, Options};
+use crate::bundle::{Bundle, Options};
 use crate::engine::{
     self, Attempt, Class, Graph, Mode, Pacing, Report, Reporter, Reporters, Run, RunInfo,
 };
 use crate::providers::kubernetes::{self, Entry, Holder, Inventory};
+use crate::providers::postgres::Cancels;
 use crate::record::{RunRecord, TelemetryRecord};
 use crate::settings::{Otel, Settings};
 use crate::telemetry::{Delivery, LogTarget, Progress, RunIdentity, Telemetry};
@@ -50,6 +52,8 @@ pub(super) struct Session {
     /// The record of its last run.
     pub(super) runs: kubernetes::RunRecord,
     pub(super) stop: CancellationToken,
+    /// What Postgres is still to be told.
+    cancels: Cancels,
     /// Whether it is about the whole bundle, and not only about one phase.
     pub(super) whole: bool,
     identity: RunIdentity,
@@ -103,6 +107,7 @@ impl Session {
             client,
             bundle,
             stop: CancellationToken::new(),
+            cancels: Cancels::default(),
             whole,
             identity,
             attempt: OnceLock::new(),
@@ -171,6 +176,7 @@ impl Session {
     ) -> Result<Graph, CliError> {
         let backends = Backends {
             kubernetes: self.client.clone(),
+            cancels: self.cancels.clone(),
             trace,
             rehearse: preview == Some(Preview::Plan),
             what_runs: preview == Some(Preview::Check),
@@ -223,7 +229,10 @@ impl Session {
             reporters,
             stop,
         };
-        engine::run(run).await
+        let report = engine::run(run).await;
+        // A statement that was given up would else go on, and keep its locks, without us.
+        self.cancels.told().await;
+        report
     }
 
     fn link_to(&self, last: Option<&RunRecord>) {
@@ -353,32 +362,6 @@ fn load(settings: &Settings, namespace: &str) -> Result<Bundle, CliError> {
         namespace: namespace.to_owned(),
     };
     Ok(Bundle::load(&options)?)
-}
-
-/// The bundle with one phase; what that phase needs of others is taken to be there.
-fn only(mut bundle: Bundle, phase: &str) -> Result<Bundle, CliError> {
-    let known: Vec<String> = bundle.phases.iter().map(|node| node.id.clone()).collect();
-    bundle.phases.retain(|node| node.id == phase);
-    if bundle.phases.is_empty() {
-        return Err(CliError::NoSuchPhase {
-            name: phase.to_owned(),
-            known,
-        });
-    }
-    let inside = format!("{phase}/");
-    for node in &mut bundle.phases {
-        keep_needs(node, &inside);
-    }
-    Ok(bundle)
-}
-
-fn keep_needs(node: &mut Node, inside: &str) {
-    node.needs.retain(|need| need.starts_with(inside));
-    if let Body::Group(members) = &mut node.body {
-        for member in members {
-            keep_needs(member, inside);
-        }
-    }
 }
 
 /// Leaves the sentence where Kubernetes reads why a container ended.

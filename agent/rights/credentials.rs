@@ -1,15 +1,16 @@
 //! What the servers of a bundle are logged in to with.
 
 use crate::bundle::{HttpServer, PostgresTls, Servers};
-use crate::secret::Credential;
+use crate::secret::{Credential, SecretRef};
 
-/// What a server is logged in to with.
-pub(super) fn credentials<'a>(servers: &'a Servers, server: &str) -> Vec<&'a Credential> {
+/// The keys of Secrets that a server is found and logged in to with.
+pub(super) fn credentials<'a>(servers: &'a Servers, server: &str) -> Vec<&'a SecretRef> {
     let of_http = |server: Option<&'a HttpServer>| {
         let login = server.and_then(|server| server.login.as_ref());
         let login = login.into_iter().flat_map(|(user, word)| [user, word]);
         login
             .chain(server.and_then(|server| server.ca.as_ref()))
+            .filter_map(Credential::reference)
             .collect()
     };
     match server {
@@ -24,10 +25,10 @@ pub(super) fn credentials<'a>(servers: &'a Servers, server: &str) -> Vec<&'a Cre
                 PostgresTls::VerifyCa { ca } => Some(ca),
                 PostgresTls::VerifyFull { ca, .. } => ca.as_ref(),
             };
-            [&postgres.user, &postgres.password]
-                .into_iter()
-                .chain(ca)
-                .collect()
+            let place = [postgres.host.reference(), postgres.port.reference()];
+            let login = [&postgres.user, &postgres.password].into_iter().chain(ca);
+            let login = login.filter_map(Credential::reference);
+            place.into_iter().flatten().chain(login).collect()
         }
     }
 }

@@ -8,7 +8,7 @@ use super::surroundings;
 use super::{Guess, Need, Purpose, Subject, Verb};
 use crate::bundle::{Action, Bundle, Check, Manifest, OperatorGate, Restart};
 use crate::providers::kubernetes;
-use crate::secret::Credential;
+use crate::secret::{Credential, SecretRef};
 use Verb::{Create, Delete, Get, List, Patch, Watch};
 
 /// What every run does, whatever the bundle is.
@@ -101,8 +101,13 @@ impl Found<'_> {
             // Everything else is no object of ours.
             _ if self.purpose == Purpose::Uninstall => {}
             Action::Operator(gate) => self.operator(gate),
-            Action::Role(role) => self.credentials(role.password.iter()),
-            Action::Datasource(datasource) => self.credentials(datasource.secrets.values()),
+            Action::Role(role) => {
+                self.secrets(role.password.iter().filter_map(Credential::reference));
+            }
+            Action::Datasource(datasource) => {
+                let secrets = datasource.secrets.values();
+                self.secrets(secrets.filter_map(Credential::reference));
+            }
             Action::Check(Check::Running { workload, ask }) => self.running(workload, ask),
             Action::Check(Check::Drift { objects, .. }) => {
                 for object in objects {
@@ -113,8 +118,7 @@ impl Found<'_> {
         }
         let server = action.server();
         if let Some(server) = server.filter(|_| self.purpose != Purpose::Uninstall) {
-            let credentials = credentials(&self.bundle.servers, server);
-            self.credentials(credentials);
+            self.secrets(credentials(&self.bundle.servers, server));
         }
     }
 
@@ -264,13 +268,11 @@ impl Found<'_> {
         }
     }
 
-    fn credentials<'c>(&mut self, credentials: impl IntoIterator<Item = &'c Credential>) {
+    fn secrets<'c>(&mut self, references: impl IntoIterator<Item = &'c SecretRef>) {
         let place = self.within("", "secrets");
-        for credential in credentials {
-            if let Credential::Secret(reference) = credential {
-                let why = "credentials that it uses";
-                self.add(Get, &place, Some(&reference.secret), why);
-            }
+        for reference in references {
+            let why = "credentials that it uses";
+            self.add(Get, &place, Some(&reference.secret), why);
         }
     }
 

@@ -101,10 +101,9 @@ const SLEEPING: &str = "    - migrate: { path: sql, database: DATABASE }
 ";
 
 /// A run in the middle of a minute's sleep.
-async fn asleep(name: &str) -> (Bed, Child, Client) {
+async fn asleep(name: &str, sql: &str) -> (Bed, Child, Client) {
     let bed = Bed::new(name, &format!("  {SLEEPING}"));
-    bed.agent
-        .write("sql/V0001__sleep.sql", "select pg_sleep(60);\n");
+    bed.agent.write("sql/V0001__sleep.sql", sql);
     let client = bed.client("postgres").await;
     let (run, lines) = bed.start();
     // Nobody reads what it says; it must not wait for a reader.
@@ -119,7 +118,7 @@ async fn asleep(name: &str) -> (Bed, Child, Client) {
 
 async fn sleepers(client: &Client, database: &str, expected: i64) -> Attempt<()> {
     let count = "SELECT count(*) FROM pg_stat_activity \
-                 WHERE datname = $1 AND state = 'active' AND query LIKE '%pg_sleep(60)%'";
+                 WHERE datname = $1 AND state = 'active' AND query LIKE '%pg_sleep(%'";
     match client.query_one(count, &[&database]).await {
         Ok(row) if row.get::<_, i64>(0) == expected => Attempt::Done(()),
         Ok(row) => Attempt::NotYet(format!("{} sessions sleep", row.get::<_, i64>(0))),
@@ -137,9 +136,14 @@ fn signal(run: &Child, signal: &str) {
 /// A few seconds, as it looks each second whether its client is still there.
 const SOON: Duration = Duration::from_secs(5);
 
+/// It does not look in this file, so it can only have been told. The next run does not sleep.
+const DEAF: &str = "set local client_connection_check_interval = 0;
+select pg_sleep(coalesce(current_setting('test.nap', true), '60')::float);
+";
+
 #[tokio::test]
 async fn the_server_stops_what_a_run_that_was_told_to_stop_has_begun() {
-    let (bed, mut run, client) = asleep("stopped").await;
+    let (bed, mut run, client) = asleep("stopped", DEAF).await;
     signal(&run, "-TERM");
     let since = Instant::now();
     let ended = eventually(
@@ -159,11 +163,17 @@ async fn the_server_stops_what_a_run_that_was_told_to_stop_has_begun() {
         sleepers(&client, &bed.database, 0).await
     });
     gone.await.expect("the server stops it");
+    let awake = format!("ALTER DATABASE {} SET test.nap = '0'", bed.database);
+    client.batch_execute(&awake).await.expect("it is ours");
+    let (mut next, lines) = bed.start();
+    let said: Vec<String> = lines.map_while(Result::ok).collect();
+    let code = next.wait().expect("it ends").code();
+    assert_eq!(code, Some(0), "{said:#?}");
 }
 
 #[tokio::test]
 async fn the_server_stops_what_a_run_that_was_killed_has_begun() {
-    let (bed, mut run, client) = asleep("killed").await;
+    let (bed, mut run, client) = asleep("killed", "select pg_sleep(60);\n").await;
     run.kill().expect("it is killed");
     run.wait().expect("it ends");
     let gone = eventually("the statement to end", SOON, async || {

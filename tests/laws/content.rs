@@ -194,8 +194,8 @@ async fn queries_for_postgres() {
     let name = unique("lens");
     let server = postgres::Server::new(
         postgres::Settings {
-            host: at.host.clone(),
-            port: at.port,
+            host: at.host.clone().into(),
+            port: at.port.into(),
             user: law::plain(&at.user),
             password: law::plain(&at.password),
             database: "postgres".to_owned(),

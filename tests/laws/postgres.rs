@@ -152,8 +152,8 @@ impl Bed {
 fn settings(at: &PostgresServer) -> Settings {
     let pem = std::fs::read_to_string(&at.ca_file).expect("the authority is readable");
     Settings {
-        host: at.host.clone(),
-        port: at.port,
+        host: at.host.clone().into(),
+        port: at.port.into(),
         user: law::plain(&at.user),
         password: law::plain(&at.password),
         database: "postgres".to_owned(),
@@ -350,7 +350,7 @@ async fn many_resources_share_few_sessions() {
     let backend = format!("{}:{}", bed.at.host, bed.at.port);
     let proxy = Proxy::start(backend).await.expect("a proxy");
     let server = connect(Settings {
-        port: proxy.address().port(),
+        port: proxy.address().port().into(),
         ..settings(&bed.at)
     });
     let gates = (0..20).map(|_| Gate {

@@ -3,7 +3,9 @@
 //! Sessions are opened on demand, a few per database, and used again; one that broke, or whose
 //! user was stopped in the middle of something, is closed instead.
 
+mod address;
 mod answers;
+mod cancel;
 mod comment;
 mod connection;
 mod direct;
@@ -21,10 +23,12 @@ use std::time::Duration;
 
 use tokio::sync::{OnceCell, Semaphore};
 
-use crate::secret::{Credential, Secrets, Sensitive};
+use crate::secret::{Credential, Secrets, Sensitive, Setting};
 
 use super::error::Error;
+use address::Address;
 pub(super) use answers::{Interrupted, Row, Texts};
+pub use cancel::Cancels;
 use connection::Connection;
 pub(super) use pipeline::{Heard, Text};
 pub(super) use session::Session;
@@ -39,9 +43,9 @@ const SESSIONS: usize = 4;
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// A name or an address.
-    pub host: String,
+    pub host: Setting<String>,
     /// Usually 5432.
-    pub port: u16,
+    pub port: Setting<u16>,
     /// The role to connect as.
     pub user: Credential,
     /// Its password.
@@ -58,12 +62,15 @@ pub struct Settings {
 #[derive(Clone)]
 pub struct Server {
     shared: Arc<Shared>,
+    cancels: Cancels,
 }
 
 struct Shared {
     settings: Settings,
     secrets: Arc<dyn Secrets>,
     pools: Mutex<HashMap<String, Arc<Pool>>>,
+    /// Where the server was found last, if a Secret says where it is.
+    found: Mutex<Option<Address>>,
     /// Set once it is known that no pooler lends our sessions to others.
     direct: OnceCell<()>,
 }
@@ -112,18 +119,22 @@ impl Server {
             settings,
             secrets,
             pools: Mutex::default(),
+            found: Mutex::default(),
             direct: OnceCell::new(),
         };
         Self {
             shared: Arc::new(shared),
+            cancels: Cancels::default(),
         }
     }
 
-    /// `host:port`
+    /// The same server, whose requests to leave off are among those that somebody waits for.
     #[must_use]
-    pub fn address(&self) -> String {
-        let Settings { host, port, .. } = &self.shared.settings;
-        format!("{host}:{port}")
+    pub fn counting(self, cancels: &Cancels) -> Self {
+        Self {
+            cancels: cancels.clone(),
+            ..self
+        }
     }
 
     /// The database for work that needs none of its own.
@@ -239,8 +250,8 @@ pub(super) mod tests {
     pub(in super::super) fn nowhere() -> Server {
         let known = || Credential::Plain(Sensitive::new("nobody"));
         let settings = Settings {
-            host: "nowhere.invalid".to_owned(),
-            port: 5432,
+            host: "nowhere.invalid".to_owned().into(),
+            port: 5432.into(),
             user: known(),
             password: known(),
             database: "postgres".to_owned(),

@@ -24,6 +24,14 @@ pub enum Error {
         /// Why.
         source: SecretError,
     },
+    /// What a Secret says of where the server is makes no sense. It is not shown: it may be another key.
+    #[error("{from} does not hold {wanted}")]
+    Place {
+        /// Where it was read.
+        from: String,
+        /// What it was to hold.
+        wanted: &'static str,
+    },
     /// The certificate authority is not usable.
     #[error("{from} holds no certificate authority")]
     Authority {
@@ -279,7 +287,8 @@ impl Failure for Error {
             Self::Conflict(conflict) => conflict.class(),
             Self::HalfDropped { .. } => Class::Diverged,
             Self::NotTrusted { .. } | Self::NoCreate { .. } => Class::Forbidden,
-            Self::Authority { .. }
+            Self::Place { .. }
+            | Self::Authority { .. }
             | Self::Plaintext { .. }
             | Self::Pooler { .. }
             | Self::Authentication { .. }
@@ -292,6 +301,7 @@ impl Failure for Error {
     fn kind(&self) -> &'static str {
         match self {
             Self::Secret { .. } => "no_credentials",
+            Self::Place { .. } => "bad_place",
             Self::Authority { .. } => "bad_authority",
             Self::Unreachable { .. } => "unreachable",
             Self::Silent { .. } => "silent",

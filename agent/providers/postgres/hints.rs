@@ -15,6 +15,10 @@ pub(super) fn own(error: &Error) -> Option<String> {
         } => return login_hint(source, password_from, user),
         Error::Statement { source, needs, .. } => return right_hint(source, needs.as_deref()),
         Error::Text { fault, .. } => return advice::of_text(&fault.code).map(str::to_owned),
+        Error::Place { .. } => {
+            "let `servers.postgres` name the keys for host and port, and the keys hold nothing else \
+                 (PGO: `host` and `port` of Secret CLUSTER-pguser-USER)"
+        }
         Error::Authority { .. } => "put the certificate of the authority there, as PEM",
         Error::Plaintext { .. } => {
             "turn TLS on in the server, or say `tls: { mode: disable }` in the bundle if plain \

@@ -225,11 +225,16 @@ pub(super) fn normalise(text: &str) -> String {
     text.replace("\r\n", "\n")
 }
 
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
 /// The checksum of a normalised text.
 pub(super) fn checksum(text: &str) -> String {
     let digest = Sha256::digest(text.as_bytes());
-    let hex: Vec<_> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:v1:{}", hex.concat())
+    let mut checksum = "sha256:v1:".to_owned();
+    for half in digest.iter().flat_map(|byte| [byte >> 4, byte & 15]) {
+        checksum.push(char::from(HEX[usize::from(half)]));
+    }
+    checksum
 }
 
 /// As much of a checksum as tells two of them apart.

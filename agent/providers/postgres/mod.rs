@@ -36,7 +36,7 @@ mod turn;
 pub use adoption::{Adoption, AdoptionError, Mend, Mended, RepairError, Tool, Which};
 pub use catalog::{Drift, Fingerprint, OnDrift};
 pub use check::{Answer, Expect, SqlCheck};
-pub use client::{Blocker, Distrust, LockWait, Server, Settings, Tls};
+pub use client::{Blocker, Cancels, Distrust, LockWait, Server, Settings, Tls};
 pub use conflict::Conflict;
 pub use database::{Database, Making};
 pub use error::Error;

@@ -108,8 +108,10 @@ impl<'a> Statement<'a> {
     /// Why this must not be sent at all.
     #[must_use]
     pub fn unsendable(&self) -> Option<Refusal> {
-        let mut tokens = self.tokens();
-        if let Some(meta) = tokens.find(|token| token.is_sign("\\")) {
+        let is_meta = |token: &Token<'_>| token.is_sign("\\");
+        if self.sql.contains('\\')
+            && let Some(meta) = self.tokens().find(is_meta)
+        {
             return Some(Refusal {
                 at: self.start + meta.at,
                 why: "this is a command of psql, not SQL",
@@ -121,19 +123,22 @@ impl<'a> Statement<'a> {
             why,
             instead,
         };
-        if self.copies_with("FROM", "STDIN") {
+        let first = self.words(1);
+        let begins_with = |word| first.iter().any(|first| first.eq_ignore_ascii_case(word));
+        let copies = begins_with("COPY");
+        if copies && self.copies("FROM", "STDIN") {
             return Some(refusal(
                 "COPY FROM STDIN has no data to read here",
                 "write the rows as INSERT",
             ));
         }
-        if self.copies_with("TO", "STDOUT") {
+        if copies && self.copies("TO", "STDOUT") {
             return Some(refusal(
                 "COPY TO STDOUT has nobody to read it here",
                 "remove the statement, or let a SELECT say what is to be seen",
             ));
         }
-        self.changes_the_syntax().then(|| {
+        (begins_with("SET") && self.changes_the_syntax()).then(|| {
             refusal(
                 "without standard_conforming_strings the rest of the file reads differently",
                 "write strings with backslashes as E'…', and remove the statement",
@@ -141,10 +146,9 @@ impl<'a> Statement<'a> {
         })
     }
 
-    fn copies_with(&self, direction: &str, end: &str) -> bool {
-        let first = self.tokens().next();
-        let copies = first.is_some_and(|token| token.is_word("COPY"));
-        copies && (self.has(&[direction, end]) || self.has(&[direction, other_end(end)]))
+    /// Whether a COPY goes this way.
+    fn copies(&self, direction: &str, end: &str) -> bool {
+        self.has(&[direction, end]) || self.has(&[direction, other_end(end)])
     }
 
     /// `SET standard_conforming_strings = off`: where statements end is no longer ours to say.
@@ -184,6 +188,9 @@ impl<'a> Statement<'a> {
     /// Whether it calls this function, be it in the text of a block. What a function that it calls
     /// does in turn is not seen.
     pub(super) fn calls(&self, function: &str) -> bool {
+        if !mentions(self.sql, function) {
+            return false;
+        }
         let calls = |text| {
             let tokens = Lexer::new(text).filter(|token| token.kind != Kind::Blank);
             let tokens: Vec<Token<'_>> = tokens.collect();
@@ -242,6 +249,13 @@ const HEAD: usize = 1000;
 /// The server takes either word in either direction.
 fn other_end(end: &str) -> &'static str {
     if end == "STDIN" { "STDOUT" } else { "STDIN" }
+}
+
+/// Whether a text has these letters in it at all, in capitals or not: cheaper than its tokens.
+fn mentions(text: &str, word: &str) -> bool {
+    let word = word.as_bytes();
+    let mut places = text.as_bytes().windows(word.len());
+    places.any(|place| place[0].eq_ignore_ascii_case(&word[0]) && place.eq_ignore_ascii_case(word))
 }
 
 fn unquoted(text: &str) -> &str {

@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use firstlight::engine::{Chain, Class, Failure, Resource};
-use firstlight::providers::postgres::{Error, Expect, Gate, Server, Settings, Tls};
-use firstlight::secret::{Credential, ReadSecret, SecretError, SecretRef, Secrets, Sensitive};
-use testbed::{Attempt, Authority, Postgres, Shutdown, eventually, unique};
+use firstlight::providers::postgres::{Cancels, Error, Expect, Gate, Server, Settings, Tls};
+use firstlight::secret::{
+    Credential, ReadSecret, SecretError, SecretRef, Secrets, Sensitive, Setting,
+};
+use testbed::{Attempt, Authority, Postgres, Proxy, Shutdown, eventually, unique};
 
 use super::migrations::{file, migrations};
 use super::{Bed, connect, settings};
@@ -241,6 +243,86 @@ async fn a_password_is_read_again_when_it_is_wrong() {
     );
     assert_eq!(error.hints(), [hint]);
     assert_eq!(secrets.reads.load(Ordering::SeqCst), 2);
+}
+
+/// As PGO does it: where the server is stands beside the password, and comes when it comes.
+#[tokio::test]
+async fn where_the_server_is_comes_late_and_changes() {
+    let bed = Bed::shared();
+    let backend = || format!("{}:{}", bed.at.host, bed.at.port);
+    let mut first = Proxy::start(backend()).await.expect("a proxy");
+    let second = Proxy::start(backend()).await.expect("another");
+    let (host, port) = (key("lens-pguser", "host"), key("lens-pguser", "port"));
+    let secrets = Arc::new(Kept::default());
+    let settings = Settings {
+        host: Setting::Secret(host.clone()),
+        port: Setting::Secret(port.clone()),
+        ..settings(&bed.at)
+    };
+    let server = Server::new(settings, Arc::clone(&secrets) as Arc<dyn Secrets>);
+    let gate = || Gate {
+        server: server.clone(),
+    };
+    let (class, what) = law::waits_for(gate()).await;
+    assert_eq!(class, Class::Unavailable);
+    let sentence = "failed to read the host for Postgres: Secret lens-pguser does not exist";
+    assert_eq!(what, sentence);
+    secrets.put(&host, "127.0.0.1\n");
+    let (_, what) = law::waits_for(gate()).await;
+    let sentence = "failed to read the port for Postgres: Secret lens-pguser has no key port";
+    assert_eq!(what, sentence);
+    let at = |proxy: &Proxy| proxy.address().port().to_string();
+    secrets.put(&port, &at(&first));
+    law::unchanged(gate()).await;
+    assert_eq!(server.address(), format!("127.0.0.1:{}", at(&first)));
+
+    // What is open goes on; who comes back finds the other.
+    secrets.put(&port, &at(&second));
+    law::unchanged(gate()).await;
+    assert_eq!(second.accepted(), 0);
+    first.refuse().await;
+    first.cut().await;
+    law::settles(gate()).await;
+    assert_eq!(server.address(), format!("127.0.0.1:{}", at(&second)));
+    assert!(second.accepted() > 0);
+
+    // It may be another key that was named, so its value is not told.
+    secrets.put(&host, "it's a password");
+    second.cut().await;
+    let told = eventually(
+        "the key to be read",
+        Duration::from_mins(1),
+        async || match gate().observe().await {
+            Err(error) if error.kind() == "bad_place" => Attempt::Done(error),
+            other => Attempt::NotYet(format!("{other:?}")),
+        },
+    );
+    let error = told.await.expect("it is read");
+    assert_eq!(error.class(), Class::Invalid);
+    let sentence = "key host of Secret lens-pguser does not hold the name or the address of a host";
+    assert_eq!(Chain(&error).to_string(), sentence);
+    assert!(error.hints()[0].contains("CLUSTER-pguser-USER"));
+}
+
+/// Who no longer waits tells the server so: this statement does not end when its client is gone.
+#[tokio::test]
+async fn a_statement_that_was_given_up_ends_at_once() {
+    let bed = Bed::shared();
+    let database = bed.database("given_up").await;
+    let file = file(
+        1,
+        "SET LOCAL client_connection_check_interval = 0;\nSELECT pg_sleep(600);",
+    );
+    let cancels = Cancels::default();
+    let server = connect(settings(&bed.at)).counting(&cancels);
+    let run = tokio::spawn(law::settles(migrations(server, &database, vec![file])));
+    let asleep = "SELECT count(*)::text FROM pg_stat_activity WHERE wait_event = 'PgSleep' \
+                  AND datname = current_database()";
+    bed.until(&database, asleep, "1").await;
+    run.abort();
+    assert!(run.await.expect_err("it was given up").is_cancelled());
+    bed.until(&database, asleep, "0").await;
+    cancels.told().await;
 }
 
 #[tokio::test]

@@ -122,6 +122,42 @@ async fn an_index_whose_builder_was_killed_is_made_anew() {
     );
 }
 
+/// The row of the history is written in the transaction of the file, and not in its time.
+#[tokio::test]
+async fn the_limits_of_a_file_do_not_end_what_is_noted_of_it() {
+    let bed = Bed::shared();
+    let files = [
+        "-- firstlight: statement_timeout=1s\nCREATE TABLE made ();",
+        "SET statement_timeout = 1000; SET lock_timeout = 1000;\nCREATE TABLE made ();",
+        "-- firstlight: transaction=none statement_timeout=1s\nVACUUM pg_am;",
+    ];
+    for sql in files {
+        let database = bed.database("limited").await;
+        let [before, limited] = [(1, "SELECT 1;"), (2, sql)].map(|(version, sql)| {
+            let path = format!("sql/V{version}__test.sql");
+            File::new(version, "test", path, sql, &Placeholders::new())
+        });
+        law::changes(Migrations::new(
+            bed.server(),
+            &database,
+            vec![before.clone()],
+        ))
+        .await;
+        let dump = bed.client(&database).await;
+        let lock = "BEGIN; LOCK TABLE firstlight.schema_history, firstlight.schema_statements \
+                    IN SHARE MODE";
+        dump.batch_execute(lock).await.expect("they are free");
+        let run = Migrations::new(bed.server(), &database, vec![before, limited]);
+        let run = tokio::spawn(law::changes(run));
+        let late = "SELECT count(*)::text FROM pg_stat_activity \
+                    WHERE wait_event_type = 'Lock' AND datname = current_database() \
+                      AND now() - query_start > '1500ms'";
+        bed.until(&database, late, "1").await;
+        dump.batch_execute("COMMIT").await.expect("it ends");
+        run.await.expect("it ends well");
+    }
+}
+
 /// The answer to a COMMIT is lost while the server still works on it.
 #[tokio::test]
 async fn a_commit_in_doubt_is_waited_for_and_never_repeated() {
@@ -141,7 +177,7 @@ async fn a_commit_in_doubt_is_waited_for_and_never_repeated() {
         .await
         .expect("a proxy");
     let server = connect(Settings {
-        port: proxy.address().port(),
+        port: proxy.address().port().into(),
         ..settings(&bed.at)
     });
     let sql = "SET LOCAL synchronous_commit = on;\nCREATE TABLE once (id int);\nINSERT INTO once VALUES (1);";

@@ -23,7 +23,7 @@ async fn an_absent_server_is_waited_for() {
     let mut proxy = Proxy::start(backend).await.expect("a proxy");
     let port = proxy.address().port();
     let server = connect(Settings {
-        port,
+        port: port.into(),
         ..settings(&bed.at)
     });
     let gate = || Gate {
@@ -82,7 +82,7 @@ async fn the_name_in_the_certificate_counts_only_with_verify_full() {
     let ca = law::plain(&pem);
     // The same server, by an address that its certificate does not have.
     let elsewhere = |tls| Settings {
-        host: "0.0.0.0".to_owned(),
+        host: "0.0.0.0".to_owned().into(),
         tls,
         ..settings(&bed.at)
     };
@@ -96,7 +96,7 @@ async fn the_name_in_the_certificate_counts_only_with_verify_full() {
         ca: Some(ca),
         server_name: None,
     });
-    let sentence = format!("TLS with {}:{} failed", wanted.host, wanted.port);
+    let sentence = format!("TLS with 0.0.0.0:{} failed", bed.at.port);
     let (class, what, hints) = law::fails(gate(wanted)).await;
     assert_eq!((class, what), (Class::Invalid, sentence));
     assert!(hints[0].starts_with("name the host"), "{hints:?}");
@@ -146,7 +146,7 @@ async fn a_server_without_tls_gets_no_password() {
         more
     });
     let (class, what, hints) = law::fails(gate(Settings {
-        port,
+        port: port.into(),
         ..settings(&bed.at)
     }))
     .await;

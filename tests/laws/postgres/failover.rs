@@ -25,7 +25,7 @@ async fn pair() -> (Postgres, Postgres, Proxy) {
 /// As a client that knows only the name.
 fn by_name(name: &Proxy, at: &PostgresServer) -> Settings {
     Settings {
-        port: name.address().port(),
+        port: name.address().port().into(),
         ..settings(at)
     }
 }

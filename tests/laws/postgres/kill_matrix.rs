@@ -184,7 +184,7 @@ fn files() -> Vec<File> {
 /// The server as the agent reaches it through a line.
 fn through(wire: &Wire, at: &PostgresServer) -> Server {
     connect(Settings {
-        port: wire.address.port(),
+        port: wire.address.port().into(),
         tls: Tls::Disable,
         ..settings(at)
     })
@@ -225,10 +225,11 @@ async fn undisturbed(bed: &Bed) -> (String, Vec<Point>) {
 
 /// Each request that changes something is one boundary. That its answer is lost is for the server the
 /// same as that the next request is, and the agent forgets all but one thing: that it has sent a
-/// COMMIT.
+/// COMMIT. Where several statements were sent before the first was answered, the run is ended with
+/// no answer told, and with half of them.
 fn points(requests: &[String]) -> Vec<Point> {
     let mut points = Vec::new();
-    let (mut file, mut last) = (0, false);
+    let (mut file, mut last, mut begun) = (0, false, 0);
     for (request, sql) in requests.iter().enumerate() {
         let label: String = sql.split_whitespace().collect::<Vec<_>>().join(" ");
         let label: String = label.chars().take(60).collect();
@@ -236,7 +237,7 @@ fn points(requests: &[String]) -> Vec<Point> {
         let reads = reads.iter().any(|word| label.starts_with(word))
             || label.starts_with("RESET") && !sql.contains("INSERT");
         let ends = sql == "COMMIT";
-        let mut add = |face| {
+        let mut add_at = |request, face| {
             points.push(Point {
                 request,
                 face,
@@ -244,6 +245,16 @@ fn points(requests: &[String]) -> Vec<Point> {
                 label: label.clone(),
             });
         };
+        if label.starts_with("BEGIN") {
+            begun = request;
+        }
+        let all = request.saturating_sub(begun + 1);
+        if ends && all >= SEVERAL {
+            for told in [0, all / 2] {
+                add_at(begun + 1, Face::Sent { all, told });
+            }
+        }
+        let mut add = |face| add_at(request, face);
         if !reads || label.contains("pg_try_advisory_lock") {
             add(Face::Before);
         }
@@ -257,6 +268,9 @@ fn points(requests: &[String]) -> Vec<Point> {
     }
     points
 }
+
+/// So many statements and their note are worth ending in the midst of.
+const SEVERAL: usize = 3;
 
 /// A run of this process that is held.
 struct Held {
@@ -379,7 +393,7 @@ async fn kill_agents(matrix: &mut Matrix) {
     // What a COMMIT was sent for dies with the agent, so an answer that it does not get is the next
     // request that it does not send; but for the last one, which has no next.
     let last = points.pop();
-    points.retain(|point| point.face == Face::Before);
+    points.retain(|point| point.face != Face::After);
     points.extend(last);
     let namespace = Arc::new(Namespace::new(&bed.at));
     let places = Arc::new(Semaphore::new(4));

@@ -56,7 +56,7 @@ async fn no_statement_of_a_file_waits_for_the_answer_to_the_one_before_it() {
     let database = bed.database("pipeline").await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let server = connect(Settings {
-        port: listener.local_addr().expect("an address").port(),
+        port: listener.local_addr().expect("an address").port().into(),
         tls: Tls::Disable,
         ..settings(&bed.at)
     });

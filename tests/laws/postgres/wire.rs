@@ -19,6 +19,9 @@ pub(super) enum Face {
     Before,
     /// The server has answered, and the answer has not reached the agent.
     After,
+    /// This request and those behind it were sent one after another, `all` of them. The server has
+    /// answered them, and `told` of the answers have reached the agent.
+    Sent { all: usize, told: usize },
 }
 
 /// One place in a run.
@@ -142,11 +145,15 @@ impl Shared {
                 server.write_all(&request).await?;
                 continue;
             }
-            let number = {
-                let mut requests = self.requests();
-                requests.push(text);
-                requests.len() - 1
-            };
+            let number = self.note(text);
+            if let Some((stop, Face::Sent { all, told })) = self.stop
+                && stop == number
+            {
+                if self.several(&request, (all, told), client, server).await? {
+                    return pour(server, client).await;
+                }
+                continue;
+            }
             let is_stop = |face| self.stop == Some((number, face));
             if is_stop(Face::Before) && self.hold().await {
                 return pour(server, client).await;
@@ -158,6 +165,41 @@ impl Shared {
             }
             client.write_all(&answer).await?;
         }
+    }
+
+    /// The number of a request.
+    fn note(&self, text: String) -> usize {
+        let mut requests = self.requests();
+        requests.push(text);
+        requests.len() - 1
+    }
+
+    /// Carries `all` requests to the server before an answer, holds the run once `told` of the answers
+    /// have reached it, and loses the others; false if it is over already.
+    async fn several(
+        &self,
+        first: &[u8],
+        (all, told): (usize, usize),
+        client: &mut TcpStream,
+        server: &mut TcpStream,
+    ) -> io::Result<bool> {
+        server.write_all(first).await?;
+        for _ in 1..all {
+            let (request, _) = request(client).await?;
+            self.note(sql(&request));
+            server.write_all(&request).await?;
+        }
+        let mut answers = Vec::new();
+        for _ in 0..all {
+            answers.push(answer(server).await?);
+        }
+        let lost = answers.split_off(told);
+        client.write_all(&answers.concat()).await?;
+        if self.hold().await {
+            return Ok(true);
+        }
+        client.write_all(&lost.concat()).await?;
+        Ok(false)
     }
 
     /// Waits until the test has done what it does; false if it is over already.

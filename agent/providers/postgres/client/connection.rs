@@ -13,8 +13,9 @@ use tracing::{Instrument, Span, field, info_span};
 use crate::engine::{Chain, Class, Failure};
 
 use super::super::error::Error;
-use super::Settings;
+use super::address::Address;
 use super::answers::{Answers, Count, Each, Interrupted, Row, Texts, ask, fault, read, send};
+use super::cancel::Cancel;
 use super::comment::{with_trace, within};
 use super::notices::{Asking, Current, drive};
 
@@ -22,8 +23,8 @@ use super::notices::{Asking, Current, drive};
 pub(super) struct Connection {
     client: Client,
     socket: JoinHandle<()>,
-    host: String,
-    port: u16,
+    cancel: Cancel,
+    address: Address,
     database: String,
     statement_timeout: Option<Duration>,
     current: Current,
@@ -38,10 +39,10 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new<S, T>(
-        settings: &Settings,
-        database: &str,
-        client: Client,
-        socket: tokio_postgres::Connection<S, T>,
+        (address, database): (&Address, &str),
+        statement_timeout: Option<Duration>,
+        cancel: Cancel,
+        (client, socket): (Client, tokio_postgres::Connection<S, T>),
     ) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -51,11 +52,11 @@ impl Connection {
         Self {
             client,
             socket: tokio::spawn(drive(socket, current.clone())),
+            cancel,
             pid: 0,
-            host: settings.host.clone(),
-            port: settings.port,
+            address: address.clone(),
             database: database.to_owned(),
-            statement_timeout: settings.statement_timeout,
+            statement_timeout,
             current,
             broken: false,
             settled: true,
@@ -87,6 +88,13 @@ impl Connection {
              DEALLOCATE ALL; UNLISTEN *; {}",
             self.terms()
         )
+    }
+
+    /// What sets the longest that a statement may run to the usual again, until the transaction ends.
+    pub(super) fn usual_timeout(&self) -> String {
+        let timeout = self.statement_timeout;
+        let timeout = timeout.map_or_else(|| "DEFAULT".to_owned(), |t| t.as_millis().to_string());
+        format!("SET LOCAL statement_timeout TO {timeout}")
     }
 
     fn terms(&self) -> String {
@@ -223,8 +231,8 @@ impl Connection {
             db.response.returned_rows = field::Empty,
             firstlight.rows_affected = field::Empty,
             firstlight.waits_for = field::Empty,
-            server.address = self.host,
-            server.port = self.port,
+            server.address = self.address.host,
+            server.port = self.address.port,
             error.type = field::Empty,
         );
         self.current.set(summary, &span);
@@ -268,7 +276,7 @@ impl Connection {
             None if error.is_closed() || is_io(&error) => {
                 self.broken = true;
                 Error::Lost {
-                    server: format!("{}:{}", self.host, self.port),
+                    server: self.address.to_string(),
                     summary,
                     source: error.into(),
                 }
@@ -284,11 +292,17 @@ impl Connection {
 }
 
 /// An idle session says goodbye by itself once its client is gone. One that is in the middle of
-/// something is cut off, so that the server notices and stops.
+/// something is told to leave that off, and is cut off, so that the server notices and stops.
 impl Drop for Connection {
     fn drop(&mut self) {
-        if !self.settled {
-            self.socket.abort();
+        if self.settled {
+            return;
+        }
+        let socket = self.socket.abort_handle();
+        if self.broken || self.client.is_closed() {
+            socket.abort();
+        } else {
+            self.cancel.send(socket);
         }
     }
 }

@@ -5,14 +5,16 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
-use tokio_postgres::{Config, NoTls};
-use tracing::{Instrument, field, info_span};
+use tokio_postgres::{Client, Config, NoTls};
+use tracing::{Instrument, Span, field, info_span};
 
 use crate::engine::BoxError;
 use crate::secret::{Credential, Login};
 
 use super::super::error::Error;
+use super::address::Address;
 use super::answers::fault;
+use super::cancel::Cancel;
 use super::connection::{Connection, record};
 use super::tls::{self, Connector, Names};
 use super::trust::Distrust;
@@ -24,7 +26,6 @@ const CONNECT: Duration = Duration::from_secs(10);
 impl Server {
     /// A new connection, as the server gives it: nothing is set in it yet.
     pub(super) async fn open(&self, database: &str) -> Result<Connection, Error> {
-        let Settings { host, port, .. } = self.settings();
         let span = info_span!(
             "postgres",
             otel.kind = "client",
@@ -35,34 +36,51 @@ impl Server {
             db.namespace = database,
             db.operation.name = "connect",
             db.response.status_code = field::Empty,
-            server.address = host,
-            server.port = port,
+            server.address = field::Empty,
+            server.port = field::Empty,
             error.type = field::Empty,
         );
-        let opening = tokio::time::timeout(CONNECT, self.enter(database));
-        let opened = match opening.instrument(span.clone()).await {
-            Ok(opened) => opened,
-            Err(_) => Err(Error::Silent {
-                server: self.address(),
-                seconds: CONNECT.as_secs(),
-            }),
-        };
+        let opened = self.enter(database).instrument(span.clone()).await;
         opened.inspect_err(|error| record(&span, error))
     }
 
-    /// Everything is read anew: passwords and authorities change, and names point elsewhere.
+    /// Everything is read anew: passwords and authorities change, and servers move.
     async fn enter(&self, database: &str) -> Result<Connection, Error> {
-        let login = self.login().await?;
-        let refused = match self.enter_as(database, &login).await {
+        let way = self.way().await?;
+        let refused = match self.enter_by(&way, database).await {
             Err(error) if error.is_wrong_password() => error,
             entered => return entered,
         };
         // It may have been changed between our look at the Secret and the server's at the password.
-        let now = self.login().await?;
-        if now == login {
+        let now = self.way().await?;
+        if now == way {
             return Err(refused);
         }
-        self.enter_as(database, &now).await
+        self.enter_by(&now, database).await
+    }
+
+    /// Where to, and as whom.
+    async fn way(&self) -> Result<(Address, Login), Error> {
+        let address = self.find().await?;
+        let span = Span::current();
+        span.record("server.address", address.host.as_str());
+        span.record("server.port", address.port);
+        Ok((address, self.login().await?))
+    }
+
+    async fn enter_by(
+        &self,
+        (address, login): &(Address, Login),
+        database: &str,
+    ) -> Result<Connection, Error> {
+        let entering = self.enter_as(address, database, login);
+        let entered = tokio::time::timeout(CONNECT, entering).await;
+        entered.unwrap_or_else(|_| {
+            Err(Error::Silent {
+                server: address.to_string(),
+                seconds: CONNECT.as_secs(),
+            })
+        })
     }
 
     async fn login(&self) -> Result<Login, Error> {
@@ -73,52 +91,41 @@ impl Server {
         })
     }
 
-    async fn enter_as(&self, database: &str, login: &Login) -> Result<Connection, Error> {
-        let settings = self.settings();
+    async fn enter_as(
+        &self,
+        address: &Address,
+        database: &str,
+        login: &Login,
+    ) -> Result<Connection, Error> {
         let user = login.user.expose();
-        let mut config = self.config(database, login);
+        let mut config = config(address, database, login);
+        let timeout = self.settings().statement_timeout;
+        let place = (address, database);
+        let cancel = |client: &Client, tls| Cancel {
+            token: client.cancel_token(),
+            tls,
+            cancels: self.cancels.clone(),
+        };
         match self.connector().await? {
             None => {
                 config.ssl_mode(SslMode::Disable);
                 let connected = config.connect(NoTls).await;
-                let (client, socket) =
-                    connected.map_err(|error| self.refused(database, user, None, error))?;
-                Ok(Connection::new(settings, database, client, socket))
+                let opened = connected.map_err(|error| self.refused(place, user, None, error))?;
+                let cancel = cancel(&opened.0, None);
+                Ok(Connection::new(place, timeout, cancel, opened))
             }
             Some(connector) => {
                 config.ssl_mode(SslMode::Require);
                 let begun = connector.begun();
-                let connected = config.connect(connector).await;
-                let (client, socket) = connected.map_err(|error| {
+                let connected = config.connect(connector.clone()).await;
+                let opened = connected.map_err(|error| {
                     let begun = begun.load(Ordering::Relaxed);
-                    self.refused(database, user, Some(begun), error)
+                    self.refused(place, user, Some(begun), error)
                 })?;
-                Ok(Connection::new(settings, database, client, socket))
+                let cancel = cancel(&opened.0, Some(connector));
+                Ok(Connection::new(place, timeout, cancel, opened))
             }
         }
-    }
-
-    /// Session settings are not among it: poolers refuse what they do not know as a startup
-    /// parameter, and take a `SET`.
-    fn config(&self, database: &str, login: &Login) -> Config {
-        let Settings { host, port, .. } = self.settings();
-        let mut config = Config::new();
-        config
-            .host(host)
-            .port(*port)
-            .user(login.user.expose())
-            .password(login.password.expose())
-            .dbname(database)
-            .application_name("firstlight")
-            // Of several addresses of a name, the one that takes writes; after a failover the
-            // name may still lead to the old one.
-            .target_session_attrs(TargetSessionAttrs::ReadWrite)
-            .connect_timeout(CONNECT)
-            .keepalives_idle(Duration::from_secs(30))
-            .keepalives_interval(Duration::from_secs(10))
-            .keepalives_retries(3)
-            .tcp_user_timeout(Duration::from_mins(1));
-        config
     }
 
     async fn connector(&self) -> Result<Option<Connector>, Error> {
@@ -153,12 +160,12 @@ impl Server {
     /// Why a connection was not made; `begun` says whether a TLS handshake was, if one is asked for.
     fn refused(
         &self,
-        database: &str,
+        (address, database): (&Address, &str),
         user: &str,
         begun: Option<bool>,
         error: tokio_postgres::Error,
     ) -> Error {
-        let server = self.address();
+        let server = address.to_string();
         if let Some(said) = error.as_db_error() {
             return Error::Login {
                 server,
@@ -192,6 +199,28 @@ impl Server {
             }
         }
     }
+}
+
+/// Session settings are not among it: poolers refuse what they do not know as a startup parameter,
+/// and take a `SET`.
+fn config(address: &Address, database: &str, login: &Login) -> Config {
+    let mut config = Config::new();
+    config
+        .host(&address.host)
+        .port(address.port)
+        .user(login.user.expose())
+        .password(login.password.expose())
+        .dbname(database)
+        .application_name("firstlight")
+        // Of several addresses of a name, the one that takes writes; after a failover the name may
+        // still lead to the old one.
+        .target_session_attrs(TargetSessionAttrs::ReadWrite)
+        .connect_timeout(CONNECT)
+        .keepalives_idle(Duration::from_secs(30))
+        .keepalives_interval(Duration::from_secs(10))
+        .keepalives_retries(3)
+        .tcp_user_timeout(Duration::from_mins(1));
+    config
 }
 
 /// A broken handshake is an error of the transport; only one that rustls itself ended is about trust.

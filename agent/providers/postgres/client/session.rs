@@ -134,6 +134,11 @@ impl Session {
         self.connection().batch("SET", &anew).await
     }
 
+    /// What begins our own part of a transaction of a file, which has limits for its statements.
+    pub(in crate::providers::postgres) fn usual_timeout(&mut self) -> String {
+        self.connection().usual_timeout()
+    }
+
     /// For what may take its time or wait for others; a question of our own does neither.
     pub(super) fn watch(&mut self) -> Watch {
         let server = self.server.clone();

@@ -37,6 +37,7 @@ pub enum Tls {
 }
 
 /// Makes the TLS side of one connection.
+#[derive(Clone)]
 pub(super) struct Connector {
     rustls: MakeRustlsConnect,
     server_name: Option<String>,

@@ -1,7 +1,7 @@
 //! One file of a folder of migrations.
 
 use std::cmp::Ordering;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::engine::FieldChange;
 use crate::natural;
@@ -37,7 +37,9 @@ pub struct File {
     pub(in super::super) path: String,
     pub(in super::super) checksum: String,
     text: Arc<str>,
-    script: Arc<Result<Script, Vec<Flaw>>>,
+    placeholders: Arc<Placeholders>,
+    /// Read when it is first asked for: of what a database has had only the checksum counts.
+    script: Arc<OnceLock<Result<Script, Vec<Flaw>>>>,
 }
 
 /// Something that is wrong with a file before any server has seen it.
@@ -67,15 +69,21 @@ impl File {
             description: description.into(),
             path: path.into(),
             checksum: history::checksum(&sql),
-            script: Arc::new(Script::read(&sql, placeholders)),
+            placeholders: Arc::new(placeholders.clone()),
+            script: Arc::default(),
             text: sql.into(),
         }
+    }
+
+    fn read(&self) -> Result<&Script, &Vec<Flaw>> {
+        let read = || Script::read(&self.text, &self.placeholders);
+        self.script.get_or_init(read).as_ref()
     }
 
     /// All that is wrong with it.
     #[must_use]
     pub fn mistakes(&self) -> Vec<FileMistake> {
-        let flaws = self.script.as_ref().as_ref().err();
+        let flaws = self.read().err();
         let flaws = flaws.into_iter().flatten();
         flaws
             .map(|flaw| FileMistake {
@@ -88,7 +96,7 @@ impl File {
 
     /// What is to be run.
     pub(super) fn script(&self) -> Result<&Script, MigrationError> {
-        let flaws = match self.script.as_ref() {
+        let flaws = match self.read() {
             Ok(script) => return Ok(script),
             Err(flaws) => flaws,
         };
@@ -107,7 +115,7 @@ impl File {
 
     /// Its statements, for who looks before they are run.
     pub(super) fn preview(&self) -> Vec<FieldChange> {
-        let script = self.script.as_ref().as_ref().ok();
+        let script = self.read().ok();
         let pieces = script.into_iter().flat_map(|script| &script.pieces);
         let statements: Vec<&str> = pieces.map(|piece| piece.resolved.sql.as_str()).collect();
         // A piece may end in a comment.

@@ -26,13 +26,16 @@ impl Default for Header {
 
 const KEYS: &str = "`transaction=none`, `lock_timeout=10s` and `statement_timeout=5min`";
 
+/// What a comment to the agent has in it: without this, a text need not be taken apart for one.
+pub(super) const MARK: &str = "firstlight:";
+
 /// What a comment says to the agent: where that starts in the comment, in characters, and what.
 pub(super) fn directive<'a>(token: &Token<'a>) -> Option<(usize, &'a str)> {
     if token.kind != Kind::Comment {
         return None;
     }
     let said = token.text.strip_prefix("--")?.trim_start();
-    let said = said.strip_prefix("firstlight:")?;
+    let said = said.strip_prefix(MARK)?;
     let before = token.text.len() - said.len();
     Some((before, said.trim_end()))
 }

@@ -97,15 +97,22 @@ impl Running<'_> {
     ///
     /// What the file has put off is checked before the note, so that it is the file's error, and we
     /// become ourselves again, whoever the file has made us. That the catalog is changed by us is
-    /// noted with each: between two files another run may have taken the fingerprint.
+    /// noted with each: between two files another run may have taken the fingerprint. The note and the
+    /// COMMIT have our time: what limits the file is for the file.
     pub(super) async fn carry_through(
         &mut self,
         (first, pieces): (usize, &[Piece]),
         questions: &[Piece],
         note: &str,
     ) -> Result<(), Error> {
+        let time = format!(
+            "{}; SET LOCAL lock_timeout = {}",
+            self.holder.session.usual_timeout(),
+            LOCK_TIMEOUT.as_millis()
+        );
         let note = format!(
-            "SET CONSTRAINTS ALL IMMEDIATE; RESET SESSION AUTHORIZATION; RESET ROLE; {TOUCH}; {note}"
+            "SET CONSTRAINTS ALL IMMEDIATE; {time}; RESET SESSION AUTHORIZATION; RESET ROLE; \
+             {TOUCH}; {note}"
         );
         let all: Vec<&Piece> = pieces.iter().chain(questions).collect();
         let texts = all.iter().map(|piece| Text {

@@ -1,8 +1,8 @@
 //! A migration as it will be run: its header, its statements, and the questions at its end.
 
 use super::super::history;
-use super::super::statements::{self, Control, Statement};
-use super::header::{Header, directive};
+use super::super::statements::{self, Control, Head, Statement};
+use super::header::{Header, MARK, directive};
 use super::outside::Outside;
 use super::placeholders::{Placeholders, Resolved, resolve};
 use super::tokens::{Parts, Token, tokens};
@@ -70,14 +70,12 @@ impl Script {
         }
         reader.gap((place.chars, &sql[place.bytes..]), changes.is_empty());
         let begin = reader.unwrap(&mut changes);
+        let known = |statements: Vec<_>| statements.into_iter().map(Known::new).collect();
+        let (changes, questions): (Vec<Known<'_>>, Vec<Known<'_>>) =
+            (known(changes), known(questions));
         reader.statements(&changes, &questions);
-        let goes_back = changes.iter().any(|statement| {
-            let words = statement.words(1);
-            words
-                .iter()
-                .any(|word| word.eq_ignore_ascii_case("ROLLBACK"))
-        });
-        let mut piece = |statement: &&Statement<'_>| reader.piece(statement, placeholders);
+        let goes_back = changes.iter().any(|known| known.is(0, "ROLLBACK"));
+        let mut piece = |known: &Known<'_>| reader.piece(known, placeholders);
         let pieces = changes.iter().map(&mut piece).collect();
         let verify = questions.iter().map(&mut piece).collect();
         if reader.flaws.is_empty() {
@@ -92,6 +90,49 @@ impl Script {
         }
         reader.flaws.sort();
         Err(reader.flaws)
+    }
+}
+
+/// A statement, and what is asked of it more than once.
+struct Known<'a> {
+    statement: &'a Statement<'a>,
+    head: Head,
+    /// What it is, if no transaction may be around it.
+    alone: Option<&'static str>,
+    /// The first three, if they are bare.
+    words: Vec<&'a str>,
+}
+
+impl<'a> Known<'a> {
+    fn new(statement: &'a Statement<'a>) -> Self {
+        let head = statement.head();
+        Self {
+            statement,
+            alone: statement.stands_alone_as(&head),
+            head,
+            words: statement.words(3),
+        }
+    }
+
+    /// Whether this is one of its first words.
+    fn is(&self, at: usize, word: &str) -> bool {
+        let found = self.words.get(at);
+        found.is_some_and(|found| found.eq_ignore_ascii_case(word))
+    }
+
+    /// What to do instead, if it frees all locks of its session, ours among them.
+    fn frees_our_lock(&self) -> Option<&'static str> {
+        if self.is(0, "DISCARD") && self.is(1, "ALL") {
+            return Some("leave it out: what one file sets the next does not see");
+        }
+        let frees = self.statement.calls("pg_advisory_unlock_all");
+        frees.then_some("free the locks of your own one by one, with pg_advisory_unlock(key)")
+    }
+
+    /// Whether it only sets something for the session.
+    fn is_setting(&self) -> bool {
+        let local = ["LOCAL", "TRANSACTION", "CONSTRAINTS"];
+        self.is(0, "RESET") || (self.is(0, "SET") && !local.iter().any(|word| self.is(1, word)))
     }
 }
 
@@ -142,6 +183,9 @@ impl Reader {
 
     /// What stands between statements: there a comment may be meant for the agent.
     fn gap(&mut self, (mut offset, gap): (usize, &str), at_the_top: bool) {
+        if !gap.contains(MARK) {
+            return;
+        }
         for token in tokens(gap) {
             if let Some((before, said)) = directive(&token) {
                 self.directive(offset + before, said, at_the_top);
@@ -167,6 +211,9 @@ impl Reader {
 
     /// A comment inside a statement is meant for nobody.
     fn inside(&mut self, place: Place, sql: &str) {
+        if !sql.contains(MARK) {
+            return;
+        }
         let is_directive = |token: &Token<'_>| directive(token).is_some();
         let Some(found) = tokens(sql).find(is_directive) else {
             return;
@@ -201,7 +248,7 @@ impl Reader {
         Some(begin)
     }
 
-    fn statements(&mut self, changes: &[&Statement<'_>], questions: &[&Statement<'_>]) {
+    fn statements(&mut self, changes: &[Known<'_>], questions: &[Known<'_>]) {
         if changes.is_empty() {
             self.flaw(
                 0,
@@ -213,17 +260,17 @@ impl Reader {
             let hint = "write queries below it that must be answered with true";
             self.flaw(at, "no question follows", hint);
         }
-        for statement in changes.iter().chain(questions) {
-            if let Some(refusal) = statement.refusal() {
+        for known in changes.iter().chain(questions) {
+            if let Some(refusal) = known.statement.refusal() {
                 self.flaw(refusal.at, refusal.why, refusal.instead);
             } else {
-                self.bounds(statement);
+                self.bounds(known);
             }
         }
         for question in questions {
-            if !Parts::of(question.sql()).ask() {
+            if !Parts::of(question.statement.sql()).ask() {
                 self.flaw(
-                    question.start(),
+                    question.statement.start(),
                     "this is no question",
                     "below `-- firstlight: verify` are queries that must be answered with true",
                 );
@@ -232,36 +279,32 @@ impl Reader {
     }
 
     /// Whether a statement may be where it is: inside a transaction, or outside.
-    fn bounds(&mut self, statement: &Statement<'_>) {
-        let (start, words) = (statement.start(), statement.words(3));
-        let is = |at: usize, word: &str| {
-            let found: Option<&&str> = words.get(at);
-            found.is_some_and(|found| found.eq_ignore_ascii_case(word))
-        };
-        let alone = statement.stands_alone();
-        if let Some(alone) = alone.filter(|_| self.header.transaction) {
+    fn bounds(&mut self, known: &Known<'_>) {
+        let start = known.statement.start();
+        if let Some(alone) = known.alone.filter(|_| self.header.transaction) {
             self.flaw(
                 start,
                 format!("{alone} cannot run inside a transaction"),
                 "give it a file of its own with `-- firstlight: transaction=none` above it",
             );
         }
-        let outside = Outside::of(statement.sql());
-        if matches!(outside, Some(Outside::CreateIndex { index: None, .. })) {
+        let makes_index = known.head.object == "INDEX";
+        let outside = makes_index.then(|| Outside::of(known.statement.sql()));
+        if let Some(Some(Outside::CreateIndex { index: None, .. })) = outside {
             self.flaw(
                 start,
                 "the index has no name",
                 "name it: after an interruption it could not be found again",
             );
         }
-        if let Some(hint) = frees_our_lock(statement) {
+        if let Some(hint) = known.frees_our_lock() {
             let what = "this would free the lock that keeps other runs out";
             self.flaw(start, what, hint);
         }
         let temporary = ["TEMP", "TEMPORARY"]
             .iter()
-            .any(|word| is(1, word) || is(2, word));
-        if !self.header.transaction && is(0, "CREATE") && temporary {
+            .any(|word| known.is(1, word) || known.is(2, word));
+        if !self.header.transaction && known.is(0, "CREATE") && temporary {
             self.flaw(
                 start,
                 "a temporary table ends with the session, and the file may be finished by another",
@@ -270,7 +313,8 @@ impl Reader {
         }
     }
 
-    fn piece(&mut self, statement: &Statement<'_>, placeholders: &Placeholders) -> Piece {
+    fn piece(&mut self, known: &Known<'_>, placeholders: &Placeholders) -> Piece {
+        let statement = known.statement;
         let sql = statement.sql();
         let mut flaws = Vec::new();
         let resolved = resolve(sql, placeholders, &mut flaws);
@@ -278,37 +322,15 @@ impl Reader {
             offset: statement.start() + flaw.offset,
             ..flaw
         }));
-        let alone = statement.stands_alone().is_some();
         Piece {
             start: statement.start(),
-            summary: statement.summary(),
+            summary: known.head.summary(),
             checksum: history::checksum(sql),
-            outside: Outside::find(&resolved.sql, alone),
-            is_setting: is_setting(statement),
+            outside: Outside::find(&resolved.sql, known.alone.is_some()),
+            is_setting: known.is_setting(),
             resolved,
         }
     }
-}
-
-/// What to do instead of a statement that frees all locks of its session, ours among them.
-fn frees_our_lock(statement: &Statement<'_>) -> Option<&'static str> {
-    let words = statement.words(2).join(" ");
-    if words.eq_ignore_ascii_case("DISCARD ALL") {
-        return Some("leave it out: what one file sets the next does not see");
-    }
-    let frees = statement.calls("pg_advisory_unlock_all");
-    frees.then_some("free the locks of your own one by one, with pg_advisory_unlock(key)")
-}
-
-/// Whether a statement only sets something for the session.
-fn is_setting(statement: &Statement<'_>) -> bool {
-    let words = statement.words(2);
-    let is = |at: usize, word: &str| {
-        let found: Option<&&str> = words.get(at);
-        found.is_some_and(|found| found.eq_ignore_ascii_case(word))
-    };
-    let local = ["LOCAL", "TRANSACTION", "CONSTRAINTS"];
-    is(0, "RESET") || (is(0, "SET") && !local.iter().any(|word| is(1, word)))
 }
 
 impl Parts<'_> {

@@ -179,8 +179,9 @@ impl Running<'_> {
             (Then::Owner, Some(owner)) => format!("; {owner}"),
             _ => String::new(),
         };
-        let sql = format!("RESET SESSION AUTHORIZATION; RESET ROLE; {TOUCH}; {note}{then}");
         let session = &mut self.holder.session;
+        let time = session.usual_timeout();
+        let sql = format!("{time}; RESET SESSION AUTHORIZATION; RESET ROLE; {TOUCH}; {note}{then}");
         session
             .batch("INSERT firstlight.schema_statements", &sql)
             .await

@@ -1,5 +1,7 @@
 //! The tokens of SQL, as far as its quoting goes: what is code, what is quoted, what is said beside.
 
+use std::iter::{Filter, Peekable};
+
 use super::super::statements::lexer::{self, Lexer};
 
 /// What a token is.
@@ -37,23 +39,40 @@ impl Token<'_> {
 }
 
 /// All of a text: the tokens put together are the text again.
-pub(super) fn tokens(sql: &str) -> impl Iterator<Item = Token<'_>> {
-    let mut lexer = Lexer::new(sql);
-    let mut behind = 0;
-    std::iter::from_fn(move || {
-        let found = lexer.find(|token| token.start >= behind)?;
-        let rest = &sql[found.start..];
+pub(super) fn tokens(sql: &str) -> Tokens<'_> {
+    Tokens {
+        sql,
+        lexer: Lexer::new(sql),
+        behind: 0,
+    }
+}
+
+/// The tokens of a text, one after the other.
+pub(super) struct Tokens<'a> {
+    sql: &'a str,
+    lexer: Lexer<'a>,
+    /// Where the last one ends.
+    behind: usize,
+}
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = Token<'a>;
+
+    fn next(&mut self) -> Option<Token<'a>> {
+        let behind = self.behind;
+        let found = self.lexer.find(|token| token.start >= behind)?;
+        let rest = &self.sql[found.start..];
         let (kind, length) = match (placeholder_end(rest), found.kind) {
             (Some(end), lexer::Kind::Sign | lexer::Kind::Other) => (Kind::Placeholder, end),
             (_, kind) => (meaning(kind, found.text), found.text.len()),
         };
-        behind = found.start + length;
+        self.behind = found.start + length;
         Some(Token {
             kind,
             start: found.start,
             text: &rest[..length],
         })
-    })
+    }
 }
 
 fn meaning(kind: lexer::Kind, text: &str) -> Kind {
@@ -79,16 +98,19 @@ pub(super) fn is_key(text: &str) -> bool {
     text.starts_with(letter) && text.chars().all(|c| letter(c) || c.is_ascii_digit())
 }
 
-/// Reads a statement from its first token on, past blanks and comments.
+/// Reads a statement from its first token on, past blanks and comments, as far as it is asked.
 pub(super) struct Parts<'a> {
-    tokens: std::iter::Peekable<std::vec::IntoIter<Token<'a>>>,
+    tokens: Peekable<Meant<'a>>,
 }
+
+/// Without blanks and comments.
+type Meant<'a> = Filter<Tokens<'a>, fn(&Token<'a>) -> bool>;
 
 impl<'a> Parts<'a> {
     pub(super) fn of(sql: &'a str) -> Self {
-        let meant: Vec<_> = tokens(sql).filter(Token::is_meant).collect();
+        let is_meant: fn(&Token<'a>) -> bool = Token::is_meant;
         Self {
-            tokens: meant.into_iter().peekable(),
+            tokens: tokens(sql).filter(is_meant).peekable(),
         }
     }
 

@@ -78,10 +78,7 @@ const NAMELESS: &[&str] = &[
 impl Head {
     /// Reads the head from the tokens outside of parentheses.
     pub(super) fn read<'a>(tokens: impl Iterator<Item = Token<'a>>) -> Self {
-        let mut reader = Reader {
-            tokens: tokens.collect(),
-            at: 0,
-        };
+        let mut reader = Reader::new(tokens);
         reader.main();
         let verb = reader.word().unwrap_or_default();
         match verb.as_str() {
@@ -106,7 +103,7 @@ impl Head {
     }
 
     /// Few words that are the same for all statements that do the same to the same thing.
-    pub(super) fn summary(&self) -> String {
+    pub(in super::super) fn summary(&self) -> String {
         let name = self.name.as_deref().unwrap_or_default();
         let words = [self.verb.as_str(), self.object.as_str(), name];
         let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
@@ -116,10 +113,7 @@ impl Head {
 
 /// The name behind the first such word or sign; empty if there is none.
 pub(super) fn name_after(tokens: &[Token<'_>], word: &str) -> String {
-    let mut reader = Reader {
-        tokens: tokens.to_vec(),
-        at: 0,
-    };
+    let mut reader = Reader::new(tokens.iter().copied());
     reader.skip_to(word);
     reader.name()
 }
@@ -127,12 +121,33 @@ pub(super) fn name_after(tokens: &[Token<'_>], word: &str) -> String {
 /// As OpenTelemetry advises for `db.query.summary`.
 const LONGEST: usize = 255;
 
-struct Reader<'a> {
+/// Takes no more of the tokens than it needs: most heads are short, and some statements long.
+struct Reader<'a, I> {
+    coming: I,
     tokens: Vec<Token<'a>>,
     at: usize,
 }
 
-impl Reader<'_> {
+impl<'a, I: Iterator<Item = Token<'a>>> Reader<'a, I> {
+    fn new(coming: I) -> Self {
+        Self {
+            coming,
+            tokens: Vec::new(),
+            at: 0,
+        }
+    }
+
+    fn token(&mut self, index: usize) -> Option<Token<'a>> {
+        while self.tokens.len() <= index {
+            self.tokens.push(self.coming.next()?);
+        }
+        self.tokens.get(index).copied()
+    }
+
+    fn next(&mut self) -> Option<Token<'a>> {
+        self.token(self.at)
+    }
+
     /// Goes to the statement behind `WITH a AS (…), b AS (…)`.
     fn main(&mut self) {
         if !self.is("WITH") {
@@ -140,7 +155,10 @@ impl Reader<'_> {
         }
         let verbs = ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"];
         let mut behind_name = false;
-        for (index, token) in self.tokens.iter().enumerate().skip(1) {
+        for index in 1.. {
+            let Some(token) = self.token(index) else {
+                return;
+            };
             if behind_name && verbs.iter().any(|verb| token.is_word(verb)) {
                 self.at = index;
                 return;
@@ -149,14 +167,13 @@ impl Reader<'_> {
         }
     }
 
-    fn is(&self, word: &str) -> bool {
-        self.tokens
-            .get(self.at)
-            .is_some_and(|token| token.is_word(word) || token.is_sign(word))
+    fn is(&mut self, word: &str) -> bool {
+        let next = self.next();
+        next.is_some_and(|token| token.is_word(word) || token.is_sign(word))
     }
 
     fn word(&mut self) -> Option<String> {
-        let token = self.tokens.get(self.at)?;
+        let token = self.next()?;
         if token.kind != Kind::Word {
             return None;
         }
@@ -172,7 +189,7 @@ impl Reader<'_> {
 
     /// Behind that word, or at the end.
     fn skip_to(&mut self, word: &str) {
-        while self.at < self.tokens.len() && !self.is(word) {
+        while self.next().is_some() && !self.is(word) {
             self.at += 1;
         }
         self.at += 1;
@@ -194,7 +211,7 @@ impl Reader<'_> {
     fn kind(&mut self) -> String {
         for words in LONG_KINDS {
             let is = |(offset, word): (usize, &&str)| {
-                let token = self.tokens.get(self.at + offset);
+                let token = self.token(self.at + offset);
                 token.is_some_and(|token| token.is_word(word))
             };
             if words.iter().enumerate().all(is) {
@@ -219,7 +236,7 @@ impl Reader<'_> {
     fn name(&mut self) -> String {
         self.skip(FILLERS);
         let mut name = String::new();
-        while let Some(token) = self.tokens.get(self.at) {
+        while let Some(token) = self.next() {
             let part = matches!(token.kind, Kind::Word | Kind::Name);
             if part != (name.is_empty() || name.ends_with('.')) || !(part || token.is_sign(".")) {
                 break;

@@ -1,6 +1,6 @@
 //! What a statement means for the transaction around it.
 
-use super::Statement;
+use super::{Head, Statement};
 
 /// How a statement begins or ends a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,11 @@ impl Statement<'_> {
     /// What this is, if the server refuses it inside a transaction (its code 25001).
     #[must_use]
     pub fn stands_alone(&self) -> Option<&'static str> {
-        let head = self.head();
+        self.stands_alone_as(&self.head())
+    }
+
+    /// The same where the head is known already.
+    pub(in super::super) fn stands_alone_as(&self, head: &Head) -> Option<&'static str> {
         let has = |words: &[&str]| self.has(words);
         match (head.verb.as_str(), head.object.as_str()) {
             ("CREATE", "INDEX") if has(&["INDEX", "CONCURRENTLY"]) => {
