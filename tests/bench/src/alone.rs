@@ -8,7 +8,9 @@ use firstlight::engine::{
     self, Attempt, Graph, Mode, Outcome, Pacing, Reporters, Run, RunInfo, StepId, StepOptions,
 };
 use firstlight::providers::postgres::{File, Migrations, Placeholders, Server, Settings, Tls};
-use firstlight::secret::{Credential, ReadSecret, SecretError, SecretRef, Secrets, Sensitive};
+use firstlight::secret::{
+    Credential, ReadSecret, SecretError, SecretRef, Secrets, Sensitive, Setting,
+};
 use testbed::Env;
 
 use crate::Failure;
@@ -63,8 +65,8 @@ fn server() -> Result<Server, Failure> {
     let at = Env::load()?.postgres()?;
     let plain = |value: &str| Credential::Plain(Sensitive::new(value));
     let settings = Settings {
-        host: at.host,
-        port: at.port,
+        host: Setting::Known(at.host),
+        port: Setting::Known(at.port),
         user: plain(&at.user),
         password: plain(&at.password),
         database: "postgres".to_owned(),
