@@ -49,6 +49,8 @@ pub(super) struct Pipe {
     crowded: Notify,
     /// The number of the last batch that may be delivered.
     allowed: AtomicU64,
+    /// Whether what may not be delivered is left to another process.
+    is_left: AtomicBool,
     /// There is a reason to try again before the pause is over.
     poked: Notify,
     /// An attempt has come to its end.
@@ -77,6 +79,7 @@ impl Pipe {
             pushed: Notify::new(),
             crowded: Notify::new(),
             allowed: AtomicU64::new(u64::MAX),
+            is_left: AtomicBool::new(false),
             poked: Notify::new(),
             settled: Notify::new(),
             ending: AtomicBool::new(false),
@@ -108,6 +111,12 @@ impl Pipe {
     /// All may pass unless this is called; the one that is in flight is not called back.
     pub(super) fn allow(&self, up_to: u64) {
         self.allowed.store(up_to, Ordering::SeqCst);
+        self.pushed.notify_one();
+    }
+
+    /// Gives up what may not be delivered, now and from now on: another process says it.
+    pub(super) fn leave_rest(&self) {
+        self.is_left.store(true, Ordering::SeqCst);
         self.pushed.notify_one();
     }
 
@@ -194,6 +203,10 @@ impl Pipe {
     /// The first batch that may be delivered, brought from the store if it is there.
     async fn next(self: &Arc<Self>) -> Option<Batch> {
         let allowed = self.allowed.load(Ordering::SeqCst);
+        if self.is_left.load(Ordering::SeqCst) {
+            self.spool().hand_on(allowed);
+            self.settled.notify_waiters();
+        }
         let next = self.spool().next(allowed);
         let next = if next == Next::Stored {
             self.at_store(Self::bring).await;
