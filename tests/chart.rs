@@ -151,6 +151,42 @@ fn the_roles_are_exactly_those_that_the_quickstart_takes() {
     assert_eq!(shipped, computed.iter().collect::<Vec<_>>(), "{hint}");
 }
 
+#[test]
+fn with_the_opentelemetry_operator_the_roles_are_exactly_those_that_it_takes() {
+    let options = Options {
+        root: root().to_path_buf(),
+        profile: Some("quickstart".to_owned()),
+        namespace: "lens".to_owned(),
+        set: vec!["collector.operator.enabled=true".to_owned()],
+        ..Options::default()
+    };
+    let bundle = Bundle::load(&options).expect("the repository is a bundle");
+    let roles = Roles::of(&needs(&bundle, Purpose::Run), "lens");
+    let computed = roles
+        .0
+        .iter()
+        .map(|role| (json!(role.namespace), rules(role)));
+    let objects = render(&["--set", "values.collector.operator.enabled=true"]);
+    let shipped = objects.iter().filter(|it| it["rules"].is_array());
+    let shipped =
+        shipped.map(|role| (role["metadata"]["namespace"].clone(), role["rules"].clone()));
+    assert_eq!(each_rule(shipped), each_rule(computed));
+}
+
+/// Rules of several Roles with their namespaces, in an order that does not depend on the Role.
+fn each_rule(all: impl Iterator<Item = (Value, Value)>) -> Vec<String> {
+    let mut told: Vec<String> = all
+        .flat_map(|(namespace, rules)| {
+            let rules = rules.as_array().cloned().unwrap_or_default();
+            rules
+                .into_iter()
+                .map(move |rule| format!("{namespace}: {rule}"))
+        })
+        .collect();
+    told.sort();
+    told
+}
+
 /// The rules as Kubernetes has them.
 fn rules(role: &Role) -> Value {
     let shown = |one: &Rule| {

@@ -168,12 +168,13 @@ impl Export {
         Some(Book { logger, limits })
     }
 
-    pub(super) fn measures(&self) -> Option<Measures> {
-        self.meter.as_ref().map(Measures::new)
+    /// What in the folder of the spool was left alone: a sentence for each.
+    pub(super) fn strange(&self) -> &[String] {
+        self.room.strange()
     }
 
-    pub(super) fn pipes(&self) -> Vec<Arc<Pipe>> {
-        self.ways.iter().map(|way| Arc::clone(&way.pipe)).collect()
+    pub(super) fn measures(&self) -> Option<Measures> {
+        self.meter.as_ref().map(Measures::new)
     }
 
     /// What has arrived by now, after a moment in which the rest may arrive too.
@@ -189,6 +190,8 @@ impl Export {
 
     /// Delivers what is left, within the grace, and leaves the rest in a file.
     pub(super) async fn finish(mut self) -> Delivery {
+        // This state is the last one: none is made while it is on its way, and called lost.
+        let _ = self.meter.as_ref().map(SdkMeterProvider::shutdown);
         self.flush();
         join_all(self.ways.iter().map(|way| self.drain(&way.pipe))).await;
         self.tasks.abort_all();

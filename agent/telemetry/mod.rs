@@ -133,15 +133,17 @@ impl Telemetry {
         for mistake in mistakes {
             warn!(name: "telemetry.mistake", target: "firstlight", "{mistake}; it is ignored");
         }
+        for strange in export.iter().flat_map(Export::strange) {
+            warn!(name: "telemetry.strange", target: "firstlight", "{strange}");
+        }
         let measures = export.as_ref().and_then(Export::measures);
-        let pipes = export.as_ref().map(Export::pipes).unwrap_or_default();
         let live = export.as_ref().and_then(|export| export.live.clone());
         let caller = context::of_caller(otel);
         if otel.propagates {
             trace_context::provide(move || context::current().or_else(|| caller.clone()));
         }
         Self {
-            reporter: Arc::new(RunReporter::new(measures, pipes, live.clone())),
+            reporter: Arc::new(RunReporter::new(measures, live.clone())),
             trace_id: export.as_ref().and_then(|export| export.trace_id.clone()),
             live,
             export,

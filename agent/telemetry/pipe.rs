@@ -9,11 +9,13 @@ use super::spool::{Attempt, Batch, Keep, Late, Next, Spool, Tally};
 use super::store::Store;
 use super::transport::{Refusal, Transport};
 use bytes::Bytes;
+use std::future::pending;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 /// How long items are gathered before they are sent.
 const GATHER: Duration = Duration::from_secs(1);
@@ -21,8 +23,9 @@ const GATHER: Duration = Duration::from_secs(1);
 /// The pauses between attempts grow from this …
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
-/// … to this, so that a collector that has just come up is found soon.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// … to this, so that a collector that has just come up is found soon. Nothing else ends them but
+/// the end of the run: what steps do says nothing of a server.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// The longest pause that a server can ask for …
 const LONGEST_WISH: Duration = Duration::from_secs(30);
@@ -47,15 +50,16 @@ pub(super) struct Pipe {
     pushed: Notify,
     /// There is something for the store.
     crowded: Notify,
+    /// The number of the last batch that an earlier process has left.
+    taken_up: u64,
     /// The number of the last batch that may be delivered.
     allowed: AtomicU64,
     /// Whether what may not be delivered is left to another process.
     is_left: AtomicBool,
-    /// There is a reason to try again before the pause is over.
-    poked: Notify,
     /// An attempt has come to its end.
     settled: Notify,
-    ending: AtomicBool,
+    /// The run has ended: from now on the server is asked again and again until the grace is over.
+    ending: CancellationToken,
     answered: AtomicBool,
     /// Whether the last attempt was in vain.
     is_stuck: AtomicBool,
@@ -74,15 +78,15 @@ impl Pipe {
         };
         Self {
             keep,
+            taken_up: spool.pushed(),
             spool: Mutex::new(spool),
             store: store.map(Mutex::new),
             pushed: Notify::new(),
             crowded: Notify::new(),
             allowed: AtomicU64::new(u64::MAX),
             is_left: AtomicBool::new(false),
-            poked: Notify::new(),
             settled: Notify::new(),
-            ending: AtomicBool::new(false),
+            ending: CancellationToken::new(),
             answered: AtomicBool::new(false),
             is_stuck: AtomicBool::new(false),
             trouble: Mutex::default(),
@@ -107,10 +111,17 @@ impl Pipe {
         self.spool().pending()
     }
 
+    /// The number of the last batch that was pushed; 0 if there was none.
+    pub(super) fn pushed(&self) -> u64 {
+        self.spool().pushed()
+    }
+
     /// Lets batches up to this number be delivered, and holds the others back until they may.
-    /// All may pass unless this is called; the one that is in flight is not called back.
+    /// All may pass unless this is called; the one that is in flight is not called back, and those
+    /// of earlier processes may always pass.
     pub(super) fn allow(&self, up_to: u64) {
-        self.allowed.store(up_to, Ordering::SeqCst);
+        self.allowed
+            .store(up_to.max(self.taken_up), Ordering::SeqCst);
         self.pushed.notify_one();
     }
 
@@ -124,11 +135,6 @@ impl Pipe {
     pub(super) fn lose(&self, items: u64, why: String) {
         self.spool().lose(items);
         say(&self.trouble, why);
-    }
-
-    /// Ends the pause after a failed attempt: something became current, perhaps the collector.
-    pub(super) fn poke(&self) {
-        self.poked.notify_waiters();
     }
 
     /// Whether the server is there: it took something, or asked for a pause.
@@ -223,9 +229,7 @@ impl Pipe {
 
     /// Waits until all is delivered, at most for the grace.
     pub(super) async fn drain(&self, grace: Duration) {
-        if !self.ending.swap(true, Ordering::SeqCst) {
-            self.poked.notify_waiters();
-        }
+        self.ending.cancel();
         // What is left then is in the tally.
         let _ = timeout(grace, self.until(Self::is_empty)).await;
     }
@@ -260,26 +264,19 @@ impl Pipe {
     /// What the server asked for is granted, whatever happens meanwhile.
     async fn grant(&self, wish: Duration) {
         let until = Instant::now() + wish.min(LONGEST_WISH);
-        loop {
-            let poked = self.poked.notified();
-            if self.ending.load(Ordering::SeqCst) {
-                break;
-            }
-            if timeout_at(until, poked).await.is_err() {
-                return;
-            }
+        if timeout_at(until, self.ending.cancelled()).await.is_ok() {
+            let last = Instant::now() + LAST_WISH;
+            let _ = timeout_at(until.min(last), pending::<()>()).await;
         }
-        let last = Instant::now() + LAST_WISH;
-        // Nobody pokes any more.
-        let _ = timeout_at(until.min(last), self.poked.notified()).await;
     }
 
     async fn rest(&self, pause: Duration) {
-        let poked = self.poked.notified();
-        let ending = self.ending.load(Ordering::SeqCst);
-        let pause = if ending { FIRST_PAUSE } else { pause };
-        // Poked or not, the next attempt decides.
-        let _ = timeout(pause, poked).await;
+        // The end or the pause, the next attempt decides.
+        let _ = if self.ending.is_cancelled() {
+            timeout(FIRST_PAUSE, pending()).await
+        } else {
+            timeout(pause, self.ending.cancelled()).await
+        };
     }
 
     fn settle(&self, attempt: Attempt, why: Option<String>) {

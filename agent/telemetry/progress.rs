@@ -51,7 +51,7 @@ pub struct Snapshot {
     /// How many spans there was no room for.
     pub left_out: u64,
     /// The last batch that is in it.
-    up_to: Option<u64>,
+    up_to: u64,
 }
 
 /// How a process ended that could not say so itself.
@@ -135,10 +135,8 @@ impl Progress {
 
     /// What is in the snapshot may be delivered: it is on record.
     pub fn recorded(&self, snapshot: &Snapshot) {
-        if let Some(up_to) = snapshot.up_to {
-            self.recorded.store(up_to, Ordering::SeqCst);
-            self.way.pipe.allow(up_to);
-        }
+        self.recorded.store(snapshot.up_to, Ordering::SeqCst);
+        self.way.pipe.allow(snapshot.up_to);
     }
 
     /// The next snapshot is made, even if nothing has changed: the last one was not put on record.
@@ -154,9 +152,10 @@ impl Progress {
         if is_seen && !self.has_unrecorded() {
             return None;
         }
-        let (open, batches) = self.open.beside(|| {
+        let (open, (up_to, batches)) = self.open.beside(|| {
             self.way.gather.flush();
-            self.way.pipe.pending()
+            // In this order: a batch that is pushed meanwhile is not let pass, and on record next time.
+            (self.way.pipe.pushed(), self.way.pipe.pending())
         });
         let open = open.into_iter().map(|span| self.with_parent(span));
         let open: Vec<SpanData> = open.collect();
@@ -166,15 +165,13 @@ impl Progress {
         Some(Snapshot {
             parts,
             left_out,
-            up_to: batches.last().map(|batch| batch.number),
+            up_to,
         })
     }
 
     /// Whether something waits to be put on record that is no span of the run's own.
     fn has_unrecorded(&self) -> bool {
-        let recorded = self.recorded.load(Ordering::SeqCst);
-        let pending = self.way.pipe.pending();
-        pending.last().is_some_and(|batch| batch.number > recorded)
+        self.way.pipe.pushed() > self.recorded.load(Ordering::SeqCst)
     }
 
     /// Sends what a dead process had on record: what had ended as it is, what was open as ended by

@@ -2,7 +2,6 @@
 
 use super::live::Live;
 use super::metrics::{Measures, result};
-use super::pipe::Pipe;
 use crate::engine::{
     Because, Diagnosis, Difference, Event, EventKind, Mode, Outcome, Report, Reporter, RunInfo,
     StepError, StepId, StepReport, Took, Waiting,
@@ -19,7 +18,6 @@ use tracing::{debug, error, info, warn};
 pub(super) struct RunReporter {
     /// None if metrics are not exported.
     measures: Option<Measures>,
-    pipes: Vec<Arc<Pipe>>,
     /// None if no trace is exported.
     live: Option<Arc<Live>>,
     is_preview: AtomicBool,
@@ -61,14 +59,9 @@ impl Reporter for RunReporter {
 }
 
 impl RunReporter {
-    pub(super) fn new(
-        measures: Option<Measures>,
-        pipes: Vec<Arc<Pipe>>,
-        live: Option<Arc<Live>>,
-    ) -> Self {
+    pub(super) fn new(measures: Option<Measures>, live: Option<Arc<Live>>) -> Self {
         Self {
             measures,
-            pipes,
             live,
             is_preview: AtomicBool::new(false),
         }
@@ -101,10 +94,6 @@ impl RunReporter {
             measures.step_finished(report);
         }
         tell_step(report, self.is_preview.load(Ordering::SeqCst));
-        if report.outcome.is_settled() {
-            // Perhaps this step was the collector.
-            self.pipes.iter().for_each(|pipe| pipe.poke());
-        }
     }
 
     fn run_finished(&self, report: &Report) {

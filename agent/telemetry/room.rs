@@ -42,6 +42,11 @@ impl Room {
         }
     }
 
+    /// What in the folder was left alone: a sentence for each.
+    pub(super) fn strange(&self) -> &[String] {
+        self.folder.as_deref().map_or(&[], Folder::strange)
+    }
+
     /// The part of the folder for one signal: spans are more, and of more use.
     pub(super) fn store(&self, signal: Signal, mistakes: &mut Vec<SettingsError>) -> Option<Store> {
         let folder = Arc::clone(self.folder.as_ref()?);

@@ -95,6 +95,7 @@ pub(super) struct Spool {
     has_store: bool,
     /// How many batches are in the store, or on their way to it.
     stored: u64,
+    /// The number of the last batch.
     pushed: u64,
     tally: Tally,
     late: Late,
@@ -116,7 +117,7 @@ impl Spool {
         }
     }
 
-    /// One with a store, on which this was found.
+    /// One with a store, on which this was found; its batches are the first ones.
     pub(super) fn with_store(self, holds: Gone) -> Self {
         let mut tally = self.tally;
         tally.made += holds.items;
@@ -124,6 +125,7 @@ impl Spool {
         Self {
             has_store: true,
             stored: holds.batches,
+            pushed: holds.batches,
             tally,
             ..self
         }
@@ -136,6 +138,11 @@ impl Spool {
     /// How many bytes are in memory.
     pub(super) fn size(&self) -> usize {
         self.size
+    }
+
+    /// The number of the last batch that was pushed; 0 if there was none.
+    pub(super) fn pushed(&self) -> u64 {
+        self.pushed
     }
 
     pub(super) fn late(&self) -> Late {
@@ -231,6 +238,12 @@ impl Spool {
         self.stored -= 1;
         self.size += batch.bytes.len();
         self.first = Some(batch);
+    }
+
+    /// Holds nothing any more: all of it is kept elsewhere. How much it was stays in the tally.
+    pub(super) fn clear(&mut self) {
+        (self.first, self.stored, self.size) = (None, 0, 0);
+        self.queue.clear();
     }
 
     /// Says how the attempt with the first batch ended.
@@ -466,13 +479,15 @@ mod tests {
         }
         assert_eq!(spool.next(ALL), Next::Stored, "what was left comes first");
         let mut store = vec![Batch {
-            number: 0,
+            number: 1,
             bytes: Bytes::from_static(b"old"),
             items: 4,
             made: SystemTime::now(),
         }];
         store.extend(std::iter::from_fn(|| spool.surplus()));
         assert_eq!((store.len(), spool.size), (3, 3));
+        let numbers: Vec<u64> = store.iter().map(|batch| batch.number).collect();
+        assert_eq!((numbers, spool.pushed()), (vec![1, 2, 3], 4));
         for batch in store.drain(..) {
             assert_eq!(spool.next(ALL), Next::Stored);
             spool.bring(batch.clone());

@@ -39,7 +39,6 @@ struct Stored {
     path: PathBuf,
     bytes: u64,
     items: u64,
-    /// 0 for what an earlier process has left.
     number: u64,
     made: SystemTime,
 }
@@ -54,7 +53,8 @@ pub(super) struct Gone {
 }
 
 impl Store {
-    /// One of so many bytes, with what earlier processes have left.
+    /// One of so many bytes, with what earlier processes have left: batches 1, 2 and so on of this
+    /// one, so that each has a number of its own.
     ///
     /// # Errors
     /// When a folder cannot be read.
@@ -62,6 +62,9 @@ impl Store {
         let mut files = VecDeque::new();
         for place in folder.all() {
             files.extend(stored(place, signal)?);
+        }
+        for (file, number) in files.iter_mut().zip(1..) {
+            file.number = number;
         }
         let size = files.iter().map(|file| file.bytes).sum();
         Ok(Self {
@@ -224,13 +227,14 @@ fn stored(folder: &Path, signal: &str) -> io::Result<Vec<Stored>> {
         let entry = entry?;
         let name = entry.file_name();
         if entry.path().extension().is_some_and(|it| it == PART) {
-            // Its process was killed while it wrote.
-            fs::remove_file(entry.path())?;
+            // Its process was killed while it wrote. One that stays is only in the way.
+            let _ = fs::remove_file(entry.path());
         } else if let Some((items, made)) = name.to_str().and_then(|name| parsed(name, signal)) {
             found.push(Stored {
                 path: entry.path(),
                 bytes: entry.metadata()?.len(),
                 items,
+                // Whoever has found all of them counts them.
                 number: 0,
                 made,
             });
@@ -301,9 +305,11 @@ mod tests {
         let mut second = store(&parent, "two", 100);
         assert_eq!(second.holds().batches, 3);
         assert_eq!(second.holds().items, 9);
-        second.put(&batch(1, b"new")).1.expect("written");
-        for wanted in ["old", "old", "old", "new"] {
-            assert_eq!(taken(&mut second).as_deref(), Some(wanted.as_bytes()));
+        second.put(&batch(4, b"new")).1.expect("written");
+        for (wanted, number) in [("old", 1), ("old", 2), ("old", 3), ("new", 4)] {
+            let batch = second.take().expect("one").expect("read");
+            assert_eq!(batch.bytes, wanted);
+            assert_eq!(batch.number, number, "each has one of its own");
         }
         second.done();
         second.folder.tidy();

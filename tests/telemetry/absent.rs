@@ -1,11 +1,13 @@
 //! No collector, a dead one, one that hangs: the run does not care.
 
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use testbed::unique;
 
-use crate::child::{Driver, Said};
+use crate::child::{Driver, Said, millis};
 use crate::driver::CALLS;
 use crate::received::Collector;
 
@@ -71,6 +73,34 @@ async fn a_server_that_hangs_does_not_slow_the_run() {
             "the run took {:?}",
             said.run
         );
+    }
+}
+
+#[tokio::test]
+async fn many_quick_steps_are_no_reason_to_ask_more_often() {
+    let (listener, url) = hanging();
+    let asked = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&asked);
+    // Whoever connects is turned away at once. The thread ends with the process.
+    std::thread::spawn(move || {
+        for _ in listener.incoming() {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    for protocol in ["http/protobuf", "grpc"] {
+        let before = asked.load(Ordering::SeqCst);
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            ("FIRSTLIGHT_LOG_LEVEL", "warn"),
+        ];
+        let mut driver = Driver::start("held many 5000", &variables);
+        let run = millis(&driver.until("run ended: ").await);
+        let asked = asked.load(Ordering::SeqCst) - before;
+        println!("{asked} connections in {run:?} by {protocol}");
+        // Spans and metrics: after 0, 0.25, 0.75 and 1.75 seconds, and then every two.
+        let most = 2 * (4 + run.as_secs() / 2);
+        assert!((1..=most).contains(&asked), "{asked} in {run:?}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! The driver as a process of its own, and what it says.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -154,7 +155,14 @@ fn program() -> PathBuf {
     std::env::current_exe().expect("this program has a path")
 }
 
-fn millis(text: &str) -> Duration {
+/// A port where nobody listens.
+pub(crate) fn nowhere() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    format!("http://{}", listener.local_addr().expect("an address"))
+}
+
+/// What a line tells of time.
+pub(crate) fn millis(text: &str) -> Duration {
     let (millis, _) = text.split_once(" ms").expect("milliseconds");
     Duration::from_millis(millis.parse().expect("a number"))
 }

@@ -109,11 +109,10 @@ fn says(profile: &str, word: &str) -> bool {
     profile.split(' ').any(|other| other == word)
 }
 
-/// How many calls a step makes: what the profile says, or what is usual.
-fn calls(profile: &str) -> usize {
-    let usual = if says(profile, "busy") { CALLS } else { 1 };
-    let mut words = profile.split(' ');
-    words.find_map(|word| word.parse().ok()).unwrap_or(usual)
+/// How many of something there are, if the profile speaks of it: the number in it, or what is usual.
+fn count(profile: &str, word: &str, usual: usize) -> Option<usize> {
+    let number = || profile.split(' ').find_map(|word| word.parse().ok());
+    says(profile, word).then(|| number().unwrap_or(usual))
 }
 
 fn graph(profile: &str) -> Graph {
@@ -140,7 +139,7 @@ fn graph(profile: &str) -> Graph {
         );
     }
     graph.group(schema.clone(), vec![infrastructure]);
-    let calls = calls(profile);
+    let calls = count(profile, "busy", CALLS).unwrap_or(1);
     add(
         &mut graph,
         &schema,
@@ -149,17 +148,10 @@ fn graph(profile: &str) -> Graph {
     if says(profile, "flaky") {
         add(&mut graph, &schema, Thing::new("server", Nature::Flaky));
     }
-    if says(profile, "many") {
-        for number in 0..MANY {
-            let options = options();
-            let thing = Thing::new("one", Nature::There);
-            graph.step(
-                schema.child(&number.to_string()),
-                Vec::new(),
-                options,
-                thing,
-            );
-        }
+    for number in 0..count(profile, "many", MANY).unwrap_or(0) {
+        let thing = Thing::new("one", Nature::There);
+        let id = schema.child(&number.to_string());
+        graph.step(id, Vec::new(), options(), thing);
     }
     if says(profile, "steered") {
         add(&mut graph, &schema, Thing::new("gate", Nature::steered()));

@@ -17,16 +17,16 @@ use crate::received::{Collector, Received, attributes};
 const PROTOCOLS: [&str; 2] = ["grpc", "http/protobuf"];
 
 /// A collector of one test. It ends with the test.
-struct Guarded {
+pub(crate) struct Guarded {
     folder: TempDir,
     /// By gRPC and by HTTP; the second pair wants a certificate of the client.
     ports: [u16; 4],
-    collector: Collector,
+    pub(crate) collector: Collector,
     _child: Child,
 }
 
 impl Guarded {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let authority = Authority::new().expect("an authority");
         put(&folder, "ca.crt", &authority.pem());
@@ -75,11 +75,11 @@ impl Guarded {
         }
     }
 
-    fn file(&self, name: &str) -> String {
+    pub(crate) fn file(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
     }
 
-    fn endpoint(&self, protocol: &str, asks: bool) -> String {
+    pub(crate) fn endpoint(&self, protocol: &str, asks: bool) -> String {
         let at = usize::from(protocol != "grpc") + 2 * usize::from(asks);
         format!("https://localhost:{}", self.ports[at])
     }
@@ -126,7 +126,7 @@ fn pair(folder: &TempDir, name: &str, signed: &Signed) {
     put(folder, &format!("{name}.key"), signed.key());
 }
 
-async fn ports() -> [u16; 4] {
+pub(crate) async fn ports() -> [u16; 4] {
     let mut listeners = Vec::new();
     for _ in 0..4 {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -136,7 +136,7 @@ async fn ports() -> [u16; 4] {
     [port(0), port(1), port(2), port(3)]
 }
 
-async fn listens(port: u16) {
+pub(crate) async fn listens(port: u16) {
     let attempt = async || match TcpStream::connect(("127.0.0.1", port)).await {
         Ok(_) => Attempt::Done(()),
         Err(error) => Attempt::NotYet(error.to_string()),
@@ -166,7 +166,10 @@ fn config(folder: &Path, ports: [u16; 4]) -> String {
   otlp: {{ {} }}
   otlp/asks: {{ {} }}
 processors:
-  resource: {{ attributes: [{{ key: sent.header, from_context: metadata.x-token, action: upsert }}] }}
+  resource:
+    attributes:
+      - {{ key: sent.header, from_context: metadata.x-token, action: upsert }}
+      - {{ key: sent.authorization, from_context: metadata.authorization, action: upsert }}
 exporters:
   file: {{ path: {}, flush_interval: 200ms, append: true }}
 service:

@@ -3,6 +3,7 @@
 //! The servers are brought up before: `cargo run -p testbed -- up`.
 
 mod absent;
+mod also;
 mod answers;
 mod child;
 mod drifting;

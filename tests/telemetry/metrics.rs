@@ -141,6 +141,22 @@ async fn a_run_is_measured() {
 }
 
 #[tokio::test]
+async fn no_state_comes_after_the_last_one() {
+    let collector = Collector::new();
+    let endpoint = collector.endpoint("http/protobuf");
+    // So often that one would be on its way whenever the run ends.
+    let often = ("OTEL_METRIC_EXPORT_INTERVAL", "1");
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint), often];
+    let said = Driver::start("fine", &variables).end().await;
+    assert_eq!(said.at("WARN"), Vec::<Value>::new());
+    assert!(
+        said.delivery.ends_with(", metrics delivered"),
+        "{}",
+        said.delivery
+    );
+}
+
+#[tokio::test]
 async fn steps_are_measured_apart() {
     let received = run("flaky").await;
     let durations = points(&received, "firstlight.step.duration");

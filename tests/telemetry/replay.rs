@@ -1,21 +1,14 @@
 //! A collector that never comes: what was not delivered is left, and sent later.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 use testbed::unique;
 
-use crate::child::{Driver, Said};
+use crate::child::{Driver, Said, nowhere};
 use crate::received::Collector;
-
-/// A port where nobody listens.
-fn nowhere() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    format!("http://{}", listener.local_addr().expect("an address"))
-}
 
 /// A run without a collector, and the file that it left.
 async fn left(id: &str, variables: &[(&str, &str)]) -> (Said, PathBuf) {

@@ -1,11 +1,9 @@
 //! More telemetry than there is room for, in memory and on disk.
 
-use std::net::TcpListener;
-
 use tempfile::TempDir;
 use testbed::{Proxy, unique};
 
-use crate::child::{Driver, Said};
+use crate::child::{Driver, Said, nowhere};
 use crate::received::Collector;
 
 /// So many spans fill what memory may hold, twice.
@@ -16,12 +14,6 @@ const MUCH: &str = "held busy 50000";
 
 /// What a run holds in memory for 50,000 spans, in KiB beyond what it holds for ten.
 const MEMORY: u64 = 48 * 1024;
-
-/// A port where nobody listens.
-fn nowhere() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    format!("http://{}", listener.local_addr().expect("an address"))
-}
 
 /// A driver whose collector comes up only when this says so.
 struct Late {
@@ -69,7 +61,9 @@ impl Late {
     async fn goes_on(&mut self, mut driver: Driver) -> Said {
         self.proxy.allow().await.expect("the port is still ours");
         driver.go_on().await;
-        driver.end().await
+        let said = driver.end().await;
+        println!("{}: {}", self.id, said.delivery);
+        said
     }
 }
 
@@ -174,9 +168,9 @@ async fn what_a_killed_process_has_left_is_delivered_by_the_next() {
     assert_eq!(left, 0, "nothing is left in the folder");
 }
 
-#[tokio::test]
-async fn a_folder_that_cannot_be_used_is_told_and_memory_does() {
-    let (id, collector) = (unique("nofolder"), Collector::new());
+/// The one warning of a run with this folder, of which all arrives.
+async fn warning(folder: &str) -> String {
+    let (id, collector) = (unique("folder"), Collector::new());
     let attributes = format!("test.run={id}");
     let variables = [
         (
@@ -184,14 +178,35 @@ async fn a_folder_that_cannot_be_used_is_told_and_memory_does() {
             collector.endpoint("http/protobuf"),
         ),
         ("OTEL_RESOURCE_ATTRIBUTES", attributes.as_str()),
-        ("FIRSTLIGHT_SPOOL_DIR", "/proc/nothing"),
+        ("FIRSTLIGHT_SPOOL_DIR", folder),
     ];
     let said = Driver::start("fine", &variables).end().await;
-    let warnings = said.at("WARN");
-    assert_eq!(warnings.len(), 1, "{warnings:?}");
-    let message = warnings[0]["message"].as_str().unwrap_or_default();
-    let wanted = "environment variable FIRSTLIGHT_SPOOL_DIR is wrong: /proc/nothing cannot be used";
-    assert!(message.starts_with(wanted), "{message}");
     let count = said.all_spans();
     collector.with_spans(&id, count).await.assert_whole(count);
+    let warnings = said.at("WARN");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    warnings[0]["message"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_used_is_told_and_memory_does() {
+    let message = warning("/proc/nothing").await;
+    let wanted = "environment variable FIRSTLIGHT_SPOOL_DIR is wrong: /proc/nothing cannot be used";
+    assert!(message.starts_with(wanted), "{message}");
+}
+
+#[tokio::test]
+async fn what_others_have_put_in_the_folder_is_told_and_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let strange = folder.path().join("spool-old.tar");
+    std::fs::write(&strange, "x").expect("written");
+    let message = warning(&folder.path().display().to_string()).await;
+    let wanted = format!("what is in {} cannot be taken up", strange.display());
+    assert!(message.starts_with(&wanted), "{message}");
+    let left = std::fs::read_dir(folder.path()).expect("read");
+    let left: Vec<_> = left.map(|it| it.expect("one").path()).collect();
+    assert_eq!(left, [strange], "and the folder was used");
 }

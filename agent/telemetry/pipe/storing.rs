@@ -80,11 +80,14 @@ impl Pipe {
         newest.into_iter().try_for_each(each)
     }
 
-    /// Removes the files: what is in them is kept elsewhere.
+    /// Holds nothing any more, because all of it is kept elsewhere; a thread that only now comes to
+    /// make room finds nothing to write.
     pub(in crate::telemetry) fn clear(&self) {
-        if let Some(store) = &self.store {
-            guard(store).clear();
+        let mut store = self.store.as_ref().map(guard);
+        if let Some(store) = &mut store {
+            store.clear();
         }
+        self.spool().clear();
     }
 
     /// All has arrived: so has what was brought from the store.
@@ -150,6 +153,28 @@ mod tests {
     }
 
     #[test]
+    fn what_an_earlier_process_has_left_is_never_held_back() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let opened = |run: &str| {
+            let folder = Arc::new(Folder::open(parent.path(), run).expect("opened"));
+            let store = Store::open(folder, "spans", 1000).expect("opened");
+            Pipe::new(Keep::Bytes(8), Some(store))
+        };
+        let first = opened("one");
+        for name in ["one", "two"] {
+            first.push(Bytes::from_static(name.as_bytes()), 1);
+            first.make_room(&mut guard(first.store.as_ref().expect("a store")));
+        }
+        drop(first);
+        let second = opened("two");
+        second.push(Bytes::from_static(b"six"), 1);
+        second.allow(0);
+        assert_eq!(second.allowed.load(Ordering::SeqCst), 2);
+        let numbers: Vec<u64> = second.pending().iter().map(|it| it.number).collect();
+        assert_eq!((numbers, second.pushed()), (vec![3], 3));
+    }
+
+    #[test]
     fn what_is_left_is_handed_over_in_its_order() {
         let parent = tempfile::tempdir().expect("a folder");
         let folder = Arc::new(Folder::open(parent.path(), "one").expect("opened"));
@@ -172,5 +197,27 @@ mod tests {
         pipe.clear();
         folder.tidy();
         assert_eq!(std::fs::read_dir(parent.path()).expect("read").count(), 0);
+    }
+
+    #[test]
+    fn who_comes_too_late_to_make_room_writes_nothing() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let folder = Arc::new(Folder::open(parent.path(), "one").expect("opened"));
+        let store = Store::open(Arc::clone(&folder), "spans", 1000).expect("opened");
+        let pipe = Pipe::new(Keep::Bytes(40), Some(store));
+        for number in 0..8_u8 {
+            pipe.push(Bytes::from(vec![number; 5]), 1);
+        }
+        let mut left = 0;
+        pipe.leave(|_| {
+            left += 1;
+            Ok::<(), ()>(())
+        })
+        .expect("all are taken");
+        pipe.clear();
+        pipe.make_room(&mut guard(pipe.store.as_ref().expect("a store")));
+        folder.tidy();
+        let kept = std::fs::read_dir(parent.path()).expect("read").count();
+        assert_eq!((left, kept, pipe.tally().made), (8, 0, 8));
     }
 }

@@ -6,6 +6,7 @@ use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use testbed::{Attempt, Otelcol, eventually};
 
 use crate::Failure;
@@ -68,8 +69,9 @@ impl Kept {
 
     /// Waits until all that a run says to have made has arrived: a benchmark of what loses spans
     /// would say nothing.
-    pub(crate) async fn all_of(&self, log: &str, trace: &str) -> Result<Spans, Failure> {
-        let made = made(log).ok_or("the run does not say how many spans it has made")?;
+    pub(crate) async fn all_of(&self, record: &Value) -> Result<Spans, Failure> {
+        let made = made(record).ok_or("the run does not say how many spans it has made")?;
+        let trace = record["traceId"].as_str().unwrap_or_default();
         let arrived = eventually("all spans have arrived", PATIENCE, async || {
             match self.arrived(trace) {
                 Ok(arrived) if arrived == made => Attempt::Done(arrived),
@@ -102,8 +104,9 @@ impl Kept {
     }
 }
 
-/// Of `412 of 412 spans delivered`, the second number.
-fn made(log: &str) -> Option<usize> {
-    let (before, _) = log.rsplit_once(" spans delivered")?;
-    before.rsplit(' ').next()?.parse().ok()
+/// How many spans a run says to have made.
+fn made(record: &Value) -> Option<usize> {
+    let signals = record["telemetry"]["signals"].as_array()?;
+    let spans = signals.iter().find(|signal| signal["what"] == "spans")?;
+    spans["made"].as_u64()?.try_into().ok()
 }

@@ -134,9 +134,7 @@ impl Bench {
             .env("KUBECONFIG", &self.cluster.kubeconfig)
             .env("FIRSTLIGHT_BUNDLE", load.path("bundle"))
             .env("FIRSTLIGHT_NAMESPACE", namespace)
-            .env("FIRSTLIGHT_TERMINATION_LOG", load.path("termination"))
-            // Of both alike: at this level it says how many spans were delivered.
-            .env("FIRSTLIGHT_LOG_LEVEL", "firstlight=debug");
+            .env("FIRSTLIGHT_TERMINATION_LOG", load.path("termination"));
         if side == Side::With {
             command.env("OTEL_EXPORTER_OTLP_ENDPOINT", &self.collector.otlp_http);
         }
@@ -144,9 +142,7 @@ impl Bench {
         let spans = match side {
             Side::With => {
                 let record: Value = serde_json::from_slice(&watched.output.stdout)?;
-                let trace = record["traceId"].as_str().unwrap_or_default();
-                let log = String::from_utf8_lossy(&watched.output.stderr);
-                Some(kept.all_of(&log, trace).await?)
+                Some(kept.all_of(&record).await?)
             }
             Side::Without => None,
         };

@@ -109,6 +109,7 @@ async fn what_operators_were_recorded_to_write_is_judged_from_the_api_server() {
         "grafana-operator/grafanadashboard--no-matching-instance",
         "grafana-operator/grafanadatasource--changed-while-operator-stopped",
         "fluent-operator/fluentbit--created-and-ready",
+        "opentelemetry-operator/opentelemetrycollector--config-changed",
     ] {
         NOW_MS.store(0, Ordering::Relaxed);
         play(name).await;

@@ -1,4 +1,4 @@
-//! An OpenTelemetry Collector that one test stops, starts again, and lets refuse.
+//! An OpenTelemetry Collector that one test kills, starts again, and lets refuse.
 
 use crate::address::Otelcol;
 use crate::error::InFile;
@@ -66,21 +66,21 @@ impl OwnedOtelcol {
         self.launch("memory_limiter", 503).await
     }
 
-    /// Stops it as a node that is drained does: it writes down what it took.
-    pub fn stop(&mut self) {
+    /// Kills it, without a word. What it has taken is written down: the file is not buffered.
+    pub fn kill(&mut self) {
         self.process = None;
     }
 
     /// Starts it with this processor, and waits until it answers a span with this status.
     async fn launch(&mut self, processor: &str, status: u16) -> Result<(), Error> {
-        self.stop();
+        self.kill();
         let config = self.folder.join("otelcol.yaml");
         fs::write(&config, self.config(processor)).file("write", &config)?;
         let launch = Launch::new(builds::program("otelcol")?)
             .argument("--config")
             .argument(&config);
         let log = self.folder.join("log");
-        let mut process = Owned::start("otelcol", &launch, "TERM", &log, None)?;
+        let mut process = Owned::start("otelcol", &launch, "KILL", &log, None)?;
         let client = http::client(None)?;
         let request = client
             .post(format!("{}/v1/traces", self.address.otlp_http))
@@ -99,7 +99,8 @@ impl OwnedOtelcol {
 processors:
   memory_limiter: {{ check_interval: 50ms, limit_mib: 1 }}
 exporters:
-  file: {{ path: {received}, flush_interval: 200ms, append: true }}
+  # What rotates is written at once, to the end of what is there.
+  file: {{ path: {received}, rotation: {{ max_megabytes: 1000 }} }}
 service:
   telemetry: {{ metrics: {{ level: none }}, logs: {{ level: warn }} }}
   pipelines:
@@ -116,7 +117,7 @@ service:
 
 impl Drop for OwnedOtelcol {
     fn drop(&mut self) {
-        self.stop();
+        self.kill();
         let _ = fs::remove_dir_all(&self.folder);
     }
 }

@@ -154,7 +154,7 @@ impl<'a> StandIn<'a> {
         Ok(())
     }
 
-    /// A workload is recorded without its template, which has what its parent says of it.
+    /// Most workloads are recorded without their template, which has what their parent says of it.
     fn new_object(&self, object: &Value, parent: &Value) -> Value {
         let name = name(object);
         let mut new = json!({ "apiVersion": object["apiVersion"], "kind": object["kind"],
@@ -224,6 +224,9 @@ fn spec(object: &Value, parent: &Value) -> Value {
         if object["kind"] == "DaemonSet" && !parent[field].is_null() {
             containers[0][field] = parent[field].clone();
         }
+    }
+    if let Some(recorded) = object.pointer("/spec/template/spec/containers") {
+        containers = recorded.clone();
     }
     let template =
         json!({ "metadata": { "labels": labels }, "spec": { "containers": containers } });

@@ -87,13 +87,18 @@ fn verdict(sight: &Sight<'_>, parts: &[Part]) -> Verdict {
     if let Some(failed) = live.condition("Ready").filter(|it| !it.is_true()) {
         return Verdict::trouble(failed.said(), PODS);
     }
-    if live.text("/status/version").is_empty() {
-        return Verdict::not_ready("the operator has not taken it up yet");
-    }
+    let is_taken_up = !live.text("/status/version").is_empty();
     for part in parts {
-        if let Some(lack) = part_lacks(sight, part) {
+        // The workload comes before the status, and may be in trouble by then.
+        let is_made = sight.one(name_of(&part.kind), &part.name).is_some();
+        if let Some(lack) = part_lacks(sight, part)
+            && (is_taken_up || is_made)
+        {
             return lack;
         }
+    }
+    if !is_taken_up {
+        return Verdict::not_ready("the operator has not taken it up yet");
     }
     match (live.generation(), live.observed_generation()) {
         // The workload may be that of the generation before.
@@ -187,6 +192,18 @@ mod tests {
                 old(),
                 vec![],
                 Verdict::not_ready("Deployment otel-collector is not there yet"),
+            ),
+            (
+                1,
+                json!({}),
+                vec![deployment("collector:2", 0)],
+                Verdict::not_ready("Deployment otel-collector: 0 of 1 pods ready"),
+            ),
+            (
+                1,
+                json!({}),
+                vec![deployment("collector:2", 1)],
+                Verdict::not_ready("the operator has not taken it up yet"),
             ),
             (
                 1,

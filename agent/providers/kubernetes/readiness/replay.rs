@@ -15,11 +15,12 @@ use super::{Need, Readiness, Rule, Sight, Tenure, Verdict, rule_for};
 use recording::{Change, Line, Recording};
 
 /// How long after it is truly ready each operator's kinds are called so at the latest.
-const SETTLING: [(&str, Duration); 7] = [
+const SETTLING: [(&str, Duration); 8] = [
     ("fluent-operator", Duration::from_secs(11)),
     ("grafana-operator", Duration::from_secs(11)),
     ("grafana-operator-v5.20.0", Duration::from_secs(11)),
     ("opensearch-operator", Duration::from_secs(11)),
+    ("opentelemetry-operator", Duration::from_secs(11)),
     ("pgo", Duration::from_secs(11)),
     ("victoria-metrics-operator", Duration::from_secs(11)),
     ("victoria-metrics-operator-v0.60.0", Duration::from_secs(11)),
