@@ -274,10 +274,11 @@ async fn killed_three_times_in_the_middle_of_its_writes() {
     let mut job = job("writes", 1, collector.endpoint("http/protobuf"));
     let proxy = Proxy::start(job.api_server()).await.expect("a proxy");
     job.ask_at(&proxy.address().to_string());
-    // So that writes are under way for longer than it takes to put them on record.
-    proxy.delay(Duration::from_millis(150));
+    // So that writes are under way for longer than it takes to put them on record, and with them
+    // what the pods before have left.
+    proxy.delay(Duration::from_millis(75));
     for number in 1..=3 {
-        for thing in 0..100 {
+        for thing in 0..300 {
             write_colour(&job, &format!("{number}-{thing}"));
         }
         let name = format!("writes-{number}");
@@ -302,7 +303,7 @@ async fn killed_three_times_in_the_middle_of_its_writes() {
     });
     let ended = ended.count();
     assert!(
-        ended > 301,
+        ended > 901,
         "{ended}: what had ended in a dead attempt is there too"
     );
 }
