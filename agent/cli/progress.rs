@@ -45,7 +45,7 @@ struct Work {
     author: Author,
     fence: Fence,
     bundle: String,
-    before: Option<Ended>,
+    before: Vec<Ended>,
     is_superseded: AtomicBool,
 }
 
@@ -61,7 +61,7 @@ enum Failed {
 
 impl Keeper {
     /// Begins to keep it; none where no other pod would go on, or nothing is traced.
-    pub(super) fn start(session: &Session, lease: &Held, before: Option<Ended>) -> Option<Self> {
+    pub(super) fn start(session: &Session, lease: &Held, before: Vec<Ended>) -> Option<Self> {
         let trace = session.progress()?;
         let holder = lease.holder();
         let work = Arc::new(Work {
@@ -94,6 +94,7 @@ impl Keeper {
             debug!("no answer to the last record of the trace");
         }
         self.work.do_without();
+        self.work.leave_to_successor().await;
         Kept(self.work)
     }
 }
@@ -162,6 +163,18 @@ impl Work {
         }
     }
 
+    /// Gives up what is not on record, if there is somebody who ends what we had open: it would be
+    /// sent with another content.
+    async fn leave_to_successor(&self) {
+        if !self.is_superseded.load(Ordering::SeqCst) {
+            return;
+        }
+        let asked = self.store.is_overtaken(self.fence);
+        if let Ok(Ok(true)) = timeout(PATIENCE, asked).await {
+            self.trace.leave();
+        }
+    }
+
     fn silent(&self) -> Result<Duration, Failed> {
         self.trace.try_again();
         debug!("no answer when writing the record of the trace");
@@ -188,17 +201,17 @@ impl Work {
         Ok(PAUSE + rest(&snapshot))
     }
 
-    /// Sends what the process before could not.
+    /// Sends what the processes before could not.
     async fn take_over(&self) -> Result<(), Failed> {
-        let left = self.store.read().await.map_err(|error| failed(&error))?;
-        let left = left.filter(|left| left.fence < Some(self.fence));
-        if let Some(left) = &left {
-            self.go_on_from(left).await?;
+        let left = self.store.take(self.fence).await;
+        let left = left.map_err(|error| failed(&error))?;
+        let recorded = left.as_ref().and_then(|left| left.fence);
+        if let Some(left) = left.filter(|left| !left.parts.is_empty()) {
+            self.go_on_from(&left).await?;
         }
-        let recorded = left.and_then(|left| left.fence);
-        if let Some(Ended { who, how }) = &self.before
-            && recorded != Some(who.fence)
-        {
+        // Whoever wrote the record has seen to those before.
+        let unrecorded = |ended: &&Ended| Some(ended.who.fence) > recorded;
+        for Ended { who, how } in self.before.iter().filter(unrecorded) {
             self.bury(who, how);
         }
         Ok(())
@@ -206,15 +219,15 @@ impl Work {
 
     async fn go_on_from(&self, left: &Left) -> Result<(), Failed> {
         let author = &left.author;
-        let known = self.before.as_ref();
-        let known = known.filter(|it| left.fence == Some(it.who.fence));
+        let mut before = self.before.iter();
+        let known = before.find(|it| left.fence == Some(it.who.fence));
         let how = match known {
             Some(ended) => ended.how.clone(),
             None => pod_end(&self.client, &author.pod, author.uid.as_deref())
                 .await
                 .map_err(|error| failed(&error))?,
         };
-        let last_heard = known.and_then(|ended| ended.who.renewed);
+        let last_heard = known.and_then(|ended| ended.who.renewed());
         let death = death(author.attempt, how, [left.written, last_heard]);
         let taken = self.trace.take_over(&left.parts, &death);
         info!(
@@ -231,7 +244,7 @@ impl Work {
 
     /// Nothing of it is on record, and so nothing of it was sent, but it was there.
     fn bury(&self, who: &Before, how: &PodEnd) {
-        let (Some(run), Some(started)) = (who.run.clone(), who.started) else {
+        let (Some(run), Some(started)) = (who.run.clone(), who.started()) else {
             return;
         };
         let dead = Unrecorded {
@@ -244,8 +257,10 @@ impl Work {
             first: who.first.clone(),
             started,
         };
-        self.trace
-            .bury(&dead, &death(who.attempt, how.clone(), [who.renewed, None]));
+        self.trace.bury(
+            &dead,
+            &death(who.attempt, how.clone(), [who.renewed(), None]),
+        );
     }
 }
 

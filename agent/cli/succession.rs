@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use tokio::time::timeout;
 use tracing::{debug, info};
 
@@ -19,25 +20,25 @@ pub(super) struct Ended {
     pub(super) how: PodEnd,
 }
 
-/// Makes the run a further attempt if there was one before, and says so. Who died before us, if
-/// somebody did.
-pub(super) async fn go_on(session: &Session, lease: &Held) -> Option<Ended> {
+/// Makes the run a further attempt if there was one before, and says so. Who died before us, the
+/// last one last.
+pub(super) async fn go_on(session: &Session, lease: &Held) -> Vec<Ended> {
     let succession = lease.succession();
     if let Some(first) = &succession.first {
         session.go_on_below(first);
     }
-    let dead = succession.before.as_ref().filter(|before| before.died());
-    let ended = match dead {
-        Some(who) => Some(Ended {
-            how: how(session, who).await,
-            who: who.clone(),
-        }),
-        None => None,
-    };
-    let own = ended.as_ref().filter(|ended| ended.who.of_our_job);
+    let dead = succession.before.iter().filter(|before| before.died());
+    let ended = dead.map(async |who| Ended {
+        how: how(session, who).await,
+        who: who.clone(),
+    });
+    let ended = join_all(ended).await;
+    let last = succession.before.last();
+    let last = last.filter(|last| last.is_of_job_of(lease.holder()));
+    let after = ended.iter().find(|ended| Some(&ended.who) == last);
     let attempt = Attempt {
         number: succession.number,
-        after: own.map(|ended| ended.how.said.clone()),
+        after: after.map(|ended| ended.how.said.clone()),
     };
     tell(&attempt);
     session.is_attempt(attempt);

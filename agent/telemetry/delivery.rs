@@ -48,7 +48,7 @@ impl Delivery {
     #[must_use]
     pub fn has_all_spans(&self) -> bool {
         let spans = self.signals.iter().filter(|signal| signal.what == "spans");
-        let left = |it: Tally| it.made - it.delivered - it.refused - it.dropped;
+        let left = |it: Tally| it.made - it.delivered - it.refused - it.dropped - it.handed_on;
         spans.map(|signal| left(signal.tally)).sum::<u64>() == 0
     }
 
@@ -137,7 +137,7 @@ impl Delivered {
     fn told(&self) -> Vec<String> {
         let lost = self.tally.made - self.tally.delivered;
         let mut told = Vec::new();
-        if lost > self.tally.dropped {
+        if lost > self.tally.dropped + self.tally.handed_on {
             let trouble = self.trouble.as_deref();
             let trouble = trouble.unwrap_or("no answer within the grace");
             told.push(format!("{}: {trouble}", self.endpoint));
@@ -166,6 +166,7 @@ impl fmt::Display for Delivered {
             refused,
             dropped,
             taken_up,
+            handed_on,
         } = self.tally;
         if self.what == "metrics" {
             let not = if self.is_complete() { "" } else { "not " };
@@ -177,6 +178,9 @@ impl fmt::Display for Delivered {
         }
         if dropped > 0 {
             write!(f, " and {dropped} dropped for want of room")?;
+        }
+        if handed_on > 0 {
+            write!(f, " and {handed_on} left to the run that has the lock now")?;
         }
         if taken_up > 0 {
             write!(f, ", {taken_up} of them left by an earlier process")?;
@@ -220,6 +224,7 @@ mod tests {
             refused: 5,
             dropped: 15,
             taken_up: 0,
+            handed_on: 0,
         };
         let none = Tally {
             made: 1,
@@ -294,6 +299,16 @@ mod tests {
             with(all, 190, 190),
             "telemetry: 412 of 412 spans delivered, 12 of them left by an earlier process, \
              the first 3m10s late"
+        );
+        let most = Tally {
+            made: 412,
+            delivered: 400,
+            handed_on: 12,
+            ..Tally::default()
+        };
+        assert_eq!(
+            with(most, 0, 0),
+            "telemetry: 400 of 412 spans delivered and 12 left to the run that has the lock now"
         );
         let some = Tally {
             made: 412,

@@ -239,11 +239,11 @@ impl Setup<'_> {
             gather: Arc::clone(&gather),
             pipe,
         };
-        let (resource, above) = (&self.resource, &self.above);
+        let (resource, above) = (self.resource.clone(), Arc::clone(&self.above));
         self.progress = self
             .open
             .as_ref()
-            .map(|open| Progress::new(Arc::clone(open), way, resource.clone(), Arc::clone(above)));
+            .map(|open| Progress::new(Arc::clone(open), way, resource, above, self.limits));
         let live = Arc::new(Live::new(Arc::clone(&gather), self.limits));
         self.tasks.spawn(Arc::clone(&live).run());
         let spans = Spans {

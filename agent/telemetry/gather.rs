@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(super) const ITEMS: usize = 256;
 
 /// About how many bytes one request holds at most: collectors take four times as much by gRPC.
-const BYTES: usize = 1024 * 1024;
+pub(super) const BYTES: usize = 1024 * 1024;
 
 /// About what ids, times and the like of one item take.
 pub(super) const FIXED: usize = 128;

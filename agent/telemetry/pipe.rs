@@ -54,6 +54,8 @@ pub(super) struct Pipe {
     taken_up: u64,
     /// The number of the last batch that may be delivered.
     allowed: AtomicU64,
+    /// Whether what may not be delivered is left to another process.
+    is_left: AtomicBool,
     /// An attempt has come to its end.
     settled: Notify,
     /// The run has ended: from now on the server is asked again and again until the grace is over.
@@ -82,6 +84,7 @@ impl Pipe {
             pushed: Notify::new(),
             crowded: Notify::new(),
             allowed: AtomicU64::new(u64::MAX),
+            is_left: AtomicBool::new(false),
             settled: Notify::new(),
             ending: CancellationToken::new(),
             answered: AtomicBool::new(false),
@@ -119,6 +122,12 @@ impl Pipe {
     pub(super) fn allow(&self, up_to: u64) {
         self.allowed
             .store(up_to.max(self.taken_up), Ordering::SeqCst);
+        self.pushed.notify_one();
+    }
+
+    /// Gives up what may not be delivered, now and from now on: another process says it.
+    pub(super) fn leave_rest(&self) {
+        self.is_left.store(true, Ordering::SeqCst);
         self.pushed.notify_one();
     }
 
@@ -200,6 +209,10 @@ impl Pipe {
     /// The first batch that may be delivered, brought from the store if it is there.
     async fn next(self: &Arc<Self>) -> Option<Batch> {
         let allowed = self.allowed.load(Ordering::SeqCst);
+        if self.is_left.load(Ordering::SeqCst) {
+            self.spool().hand_on(allowed);
+            self.settled.notify_waiters();
+        }
         let next = self.spool().next(allowed);
         let next = if next == Next::Stored {
             self.at_store(Self::bring).await;

@@ -15,6 +15,7 @@ pub(super) use open::Open;
 use super::export::SpanWay;
 use super::identity::{Above, Parent, scope};
 use super::pipe::Flush as _;
+use crate::settings::Limits;
 use bytes::Bytes;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceState};
@@ -33,6 +34,7 @@ pub struct Progress {
     way: SpanWay,
     resource: Resource,
     above: Arc<Above>,
+    limits: Limits,
     parts: Arc<Mutex<Parts>>,
     /// How many changes the last snapshot has seen.
     seen: Arc<AtomicU64>,
@@ -101,12 +103,14 @@ impl Progress {
         way: SpanWay,
         resource: Resource,
         above: Arc<Above>,
+        limits: Limits,
     ) -> Self {
         Self {
             open,
             way,
             resource,
             above,
+            limits,
             parts: Arc::default(),
             seen: Arc::default(),
             recorded: Arc::default(),
@@ -121,6 +125,12 @@ impl Progress {
     /// From now on everything is delivered, on record or not.
     pub fn let_go(&self) {
         self.way.pipe.allow(u64::MAX);
+    }
+
+    /// What may not be delivered is given up: another process goes on with the trace, and ends what
+    /// was open on record.
+    pub fn leave(&self) {
+        self.way.pipe.leave_rest();
     }
 
     /// What is in the snapshot may be delivered: it is on record.
@@ -180,8 +190,8 @@ impl Progress {
         }
         // Last, so that who reads along sees the parents end after their children.
         if let Some(request) = parts.get(OPEN) {
-            match request::closed(request, death) {
-                Some((closed, items)) => taken.closed += self.send(closed, items),
+            match request::closed(request, death, self.limits) {
+                Some(closed) => taken.closed += self.send_all(closed),
                 None => taken.broken += 1,
             }
         }
@@ -197,9 +207,15 @@ impl Progress {
         let first = first.filter(|first| first.span != run.span);
         let above = first.or_else(|| self.above.caller(run.trace));
         let open = request::encoded(vec![run_span(dead, run, above)], &self.resource_of(dead));
-        if let Some((closed, items)) = request::closed(&open, death) {
-            self.send(closed, items);
-        }
+        let closed = request::closed(&open, death, self.limits);
+        self.send_all(closed.unwrap_or_default());
+    }
+
+    fn send_all(&self, requests: Vec<(Bytes, u64)>) -> u64 {
+        let requests = requests.into_iter();
+        requests
+            .map(|(request, items)| self.send(request, items))
+            .sum()
     }
 
     fn resource_of(&self, dead: &Unrecorded) -> Resource {

@@ -47,6 +47,8 @@ pub struct Tally {
     pub dropped: u64,
     /// Those of all that an earlier process had left in the folder.
     pub taken_up: u64,
+    /// Those that were left to the process that goes on with the trace.
+    pub handed_on: u64,
 }
 
 /// How long after they were made the batches arrived.
@@ -163,6 +165,18 @@ impl Spool {
             made: SystemTime::now(),
         });
         self.make_room();
+    }
+
+    /// Gives up the batches beyond this number: somebody else says what they are about.
+    pub(super) fn hand_on(&mut self, beyond: u64) {
+        let first = self.first.take_if(|first| first.number > beyond);
+        let is_theirs = |batch: &Batch| batch.number > beyond;
+        let (theirs, ours) = self.queue.drain(..).partition::<VecDeque<_>, _>(is_theirs);
+        self.queue = ours;
+        for batch in first.into_iter().chain(theirs) {
+            self.size -= batch.bytes.len();
+            self.tally.handed_on += batch.items;
+        }
     }
 
     /// Counts items that never became a batch.
@@ -428,6 +442,28 @@ mod tests {
         spool.settle(Attempt::Delivered { refused: 0 });
         assert_eq!(drain(&mut spool), ["six"]);
         assert_eq!(spool.pending(), []);
+    }
+
+    #[test]
+    fn what_another_goes_on_with_is_given_up() {
+        let mut spool = Spool::new(Keep::Bytes(100));
+        for name in ["one", "two", "six"] {
+            spool.add(name, 1);
+        }
+        assert!(spool.first(1).is_some());
+        spool.hand_on(1);
+        assert_eq!(drain(&mut spool), ["one"], "it is in flight");
+        spool.add("ten", 2);
+        assert_eq!(spool.first(1), None);
+        spool.hand_on(1);
+        assert!(spool.is_empty() && spool.size() == 0);
+        let tally = Tally {
+            made: 5,
+            delivered: 1,
+            handed_on: 4,
+            ..Tally::default()
+        };
+        assert_eq!(spool.tally(), tally);
     }
 
     #[test]

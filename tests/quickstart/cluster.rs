@@ -121,6 +121,15 @@ impl Bed {
         format!("{pods}\n{log}")
     }
 
+    /// Kills the container of a pod that has one.
+    pub(crate) fn kill(&self, pod: &str) {
+        let status = self.get(&["pod", pod])["status"].clone();
+        let id = status["containerStatuses"][0]["containerID"].as_str();
+        let id = id.unwrap_or_else(|| panic!("no container runs: {status}"));
+        let killed = self.cluster.kill(id);
+        killed.unwrap_or_else(|error| panic!("{error}"));
+    }
+
     /// The log of the Job's last pod.
     pub(crate) fn log(&self, job: &str) -> String {
         self.kubectl(&["-n", NAMESPACE, "logs", &format!("job/{job}")])

@@ -1,14 +1,14 @@
 //! From nothing to installed, and on.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
-use testbed::{Attempt, Trace, eventually};
+use testbed::Trace;
 
-use crate::cluster::{Bed, NAMESPACE, render, root};
+use crate::cluster::{Bed, render, root};
 use crate::logins;
+use crate::restarts;
 use crate::stored;
 use crate::stores::{Stores, drop_index};
 
@@ -28,7 +28,7 @@ async fn the_quickstart_lives() {
     what_was_deleted_is_made_again_and_nothing_else(&bed).await;
     two_jobs_at_once_both_succeed(&bed).await;
     a_new_configuration_changes_only_what_it_is_about(&bed).await;
-    a_pod_that_dies_in_the_middle_of_the_schema_is_followed_by_one_that_finishes(&bed).await;
+    restarts::a_pod_that_dies_is_followed_by_one_that_finishes(&bed).await;
 }
 
 async fn one_apply_installs_everything(bed: &Bed) -> String {
@@ -207,127 +207,6 @@ async fn a_new_configuration_changes_only_what_it_is_about(bed: &Bed) {
         about.is_empty(),
         "these do not depend on the name of the cluster: {about:?}"
     );
-}
-
-async fn a_pod_that_dies_in_the_middle_of_the_schema_is_followed_by_one_that_finishes(bed: &Bed) {
-    let manifest = slow_schema(bed);
-    bed.kubectl_with(&["apply", "-f", "-"], &slow_rights(&manifest));
-    bed.kubectl_with(&["apply", "-f", "-"], &manifest);
-    let label = "batch.kubernetes.io/job-name=slow";
-    let victim = eventually("the third migration runs", RERUN, async || {
-        let pods = bed.get(&["pods", "-l", label]);
-        let Some(pod) = pods["items"][0]["metadata"]["name"].as_str() else {
-            return Attempt::NotYet("no pod".to_owned());
-        };
-        if pods["items"][0]["status"]["phase"] != "Running" {
-            return Attempt::NotYet(pods["items"][0]["status"].to_string());
-        }
-        let log = bed.kubectl(&["-n", NAMESPACE, "logs", pod]);
-        if log.contains("V0002") {
-            Attempt::Done(pod.to_owned())
-        } else {
-            Attempt::NotYet(log)
-        }
-    });
-    let victim = victim.await.expect("a pod to kill");
-    bed.kubectl(&[
-        "-n",
-        NAMESPACE,
-        "delete",
-        "pod",
-        &victim,
-        "--grace-period=0",
-        "--force",
-    ]);
-    bed.succeeded("slow", RERUN).await;
-    let log = bed.log("slow");
-    assert!(
-        !log.contains("V0001"),
-        "what was applied is not applied again: {log}"
-    );
-    assert!(log.contains("V0006"), "{log}");
-    assert!(
-        log.contains(&format!("attempt 2: the pod {victim} was deleted")),
-        "{log}"
-    );
-    both_pods_are_in_one_trace(bed).await;
-}
-
-/// The dead pod's run is the root, ended by its death; the other one is below it and went well.
-async fn both_pods_are_in_one_trace(bed: &Bed) {
-    let map = bed.get(&["configmap", "firstlight-slow"]);
-    let record = map["data"]["record.json"].as_str().expect("a record");
-    let record: Value = serde_json::from_str(record).expect("JSON");
-    assert_eq!(record["attempt"], 2, "{record}");
-    let id = record["traceId"].as_str().expect("a trace");
-    let jaeger = format!("http://127.0.0.1:{}", bed.forward("jaeger", 16686));
-    let trace = eventually(
-        "both runs are in the trace",
-        RERUN,
-        async || match Trace::of_jaeger(&jaeger, id).await {
-            Ok(trace) if runs(&trace).len() == 2 => Attempt::Done(trace),
-            Ok(trace) => Attempt::NotYet(trace.to_string()),
-            Err(error) => Attempt::not_yet(&error),
-        },
-    );
-    let trace = trace.await.expect("two runs");
-    let runs = runs(&trace);
-    assert!(runs[0].parent.is_empty() && runs[0].failed, "{trace}");
-    assert!(runs[1].parent == runs[0].id && !runs[1].failed, "{trace}");
-    let known: BTreeSet<&str> = trace.spans.iter().map(|span| span.id.as_str()).collect();
-    let orphans = trace
-        .spans
-        .iter()
-        .filter(|span| !span.parent.is_empty() && !known.contains(span.parent.as_str()));
-    assert_eq!(orphans.count(), 0, "spans whose parent was lost: {trace}");
-}
-
-fn runs(trace: &Trace) -> Vec<&testbed::Span> {
-    let runs = trace.spans.iter();
-    runs.filter(|span| span.name == "RUN slow").collect()
-}
-
-/// A Job with a bundle of its own, whose migrations take their time.
-fn slow_schema(bed: &Bed) -> String {
-    let container = bed.get(&["cronjob", "firstlight"])["spec"]["jobTemplate"]["spec"]["template"]
-        ["spec"]["containers"][0]
-        .clone();
-    let variables = container["env"].as_array().expect("variables").iter();
-    let mut endpoints = variables.filter(|it| it["name"] == "OTEL_EXPORTER_OTLP_ENDPOINT");
-    let endpoint = endpoints.next().and_then(|it| it["value"].as_str());
-    let template = include_str!("slow-schema.yaml");
-    template
-        .replace("IMAGE", container["image"].as_str().expect("an image"))
-        .replace("COLLECTOR", endpoint.expect("an endpoint"))
-}
-
-/// The Roles that `firstlight rbac` prints for that bundle.
-fn slow_rights(manifest: &str) -> String {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(manifest).expect("YAML");
-    let bundle = tempfile::tempdir().expect("a folder");
-    for (key, text) in documents[0]["data"].as_object().expect("files") {
-        let folder = match key.as_str() {
-            "bundle.yaml" => "manifests",
-            _ => "sql",
-        };
-        let folder = bundle.path().join(folder);
-        std::fs::create_dir_all(&folder).expect("a folder");
-        std::fs::write(folder.join(key), text.as_str().expect("text")).expect("a file");
-    }
-    let output = Command::new(env!("CARGO_BIN_EXE_firstlight"))
-        .args([
-            "rbac",
-            "--namespace",
-            NAMESPACE,
-            "--service-account",
-            "slow",
-        ])
-        .arg("--bundle")
-        .arg(bundle.path())
-        .output()
-        .expect("the agent starts");
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).expect("text")
 }
 
 /// The ids of the steps with an outcome.

@@ -7,5 +7,6 @@
 mod cluster;
 mod life;
 mod logins;
+mod restarts;
 mod stored;
 mod stores;

@@ -28,6 +28,7 @@ pub(crate) struct Job {
     pub(crate) name: String,
     uid: String,
     endpoint: String,
+    variables: Vec<(&'static str, String)>,
 }
 
 /// The program as one pod of the Job.
@@ -50,6 +51,7 @@ impl Job {
             name: name.to_owned(),
             uid: String::new(),
             endpoint: endpoint.to_owned(),
+            variables: Vec::new(),
         };
         let bundle = format!(
             "apiVersion: firstlight.dev/v1alpha1\nkind: Bundle\nmetadata: {{ name: {name} }}\nphases:\n{phases}"
@@ -95,6 +97,11 @@ impl Job {
         endpoint.clone_into(&mut self.endpoint);
     }
 
+    /// Sets a variable of its pods.
+    pub(crate) fn set(&mut self, variable: &'static str, value: &str) {
+        self.variables.push((variable, value.to_owned()));
+    }
+
     /// Starts the next pod.
     pub(crate) fn start(&self, name: &str) -> Pod {
         let uid = self.create(&json!({
@@ -121,6 +128,7 @@ impl Job {
                 "OTEL_RESOURCE_ATTRIBUTES",
                 format!("test.run={}", self.mark()),
             )
+            .envs(self.variables.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -192,6 +200,13 @@ impl Job {
             }
         });
         kept.await.expect("it is kept");
+    }
+
+    /// Says that this holder of the lock has written the inventory last.
+    pub(crate) fn claim_inventory(&self, holder: u32) {
+        let name = format!("firstlight-{}-inventory-0", self.name);
+        let note = format!("firstlight.dev/lease-transitions={holder}");
+        self.kubectl(&["annotate", "--overwrite", "configmap", &name, &note], "");
     }
 
     pub(crate) fn delete(&self, kind: &str, name: &str) {

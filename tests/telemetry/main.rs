@@ -24,6 +24,7 @@ mod records;
 mod replay;
 mod restarts;
 mod room;
+mod succession;
 mod told;
 mod tree;
 mod variables;

@@ -31,7 +31,7 @@ const PHASES: &str = "  - name: first
 ";
 
 /// A Job that makes this many things and then waits for a Deployment.
-fn job(name: &str, things: usize, endpoint: &str) -> Job {
+pub(crate) fn job(name: &str, things: usize, endpoint: &str) -> Job {
     let job = Job::new(name, PHASES, endpoint);
     for number in 0..things {
         write_colour(&job, &number.to_string());
@@ -40,7 +40,7 @@ fn job(name: &str, things: usize, endpoint: &str) -> Job {
     job
 }
 
-fn write_colour(job: &Job, name: &str) {
+pub(crate) fn write_colour(job: &Job, name: &str) {
     let colour = format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: colour-{name} }}\ndata: {{ sky: blue }}\n"
     );
@@ -48,7 +48,7 @@ fn write_colour(job: &Job, name: &str) {
 }
 
 /// The spans of the runs, in the order of their attempts.
-fn runs(received: &Received) -> Vec<&Value> {
+pub(crate) fn runs(received: &Received) -> Vec<&Value> {
     let is_run = |span: &&Value| text(&span["name"]).starts_with("RUN ");
     let mut runs: Vec<&Value> = received.spans.values().filter(is_run).collect();
     runs.sort_by_key(|run| attempt(run));
@@ -61,7 +61,7 @@ fn attempt(run: &Value) -> u32 {
 }
 
 /// Waits for this many runs and looks at all that came with them.
-async fn whole(collector: &Collector, job: &Job, attempts: u32) -> Received {
+pub(crate) async fn whole(collector: &Collector, job: &Job, attempts: u32) -> Received {
     let received = collector.when(job.mark(), |received| {
         let found: Vec<u32> = runs(received).into_iter().map(attempt).collect();
         if found == (1..=attempts).collect::<Vec<_>>() {
@@ -133,7 +133,7 @@ fn names(spans: &[&Value]) -> BTreeSet<String> {
     spans.iter().map(|span| text(&span["name"])).collect()
 }
 
-fn assert_dead(run: &Value, kind: &str, said: &str) {
+pub(crate) fn assert_dead(run: &Value, kind: &str, said: &str) {
     assert_eq!(run["status"]["code"], ERROR, "{run}");
     let message = text(&run["status"]["message"]);
     assert!(message.contains(said), "{message}");
@@ -274,10 +274,11 @@ async fn killed_three_times_in_the_middle_of_its_writes() {
     let mut job = job("writes", 1, collector.endpoint("http/protobuf"));
     let proxy = Proxy::start(job.api_server()).await.expect("a proxy");
     job.ask_at(&proxy.address().to_string());
-    // So that writes are under way for longer than it takes to put them on record.
-    proxy.delay(Duration::from_millis(150));
+    // So that writes are under way for longer than it takes to put them on record, and with them
+    // what the pods before have left.
+    proxy.delay(Duration::from_millis(75));
     for number in 1..=3 {
-        for thing in 0..100 {
+        for thing in 0..300 {
             write_colour(&job, &format!("{number}-{thing}"));
         }
         let name = format!("writes-{number}");
@@ -302,7 +303,7 @@ async fn killed_three_times_in_the_middle_of_its_writes() {
     });
     let ended = ended.count();
     assert!(
-        ended > 301,
+        ended > 901,
         "{ended}: what had ended in a dead attempt is there too"
     );
 }

@@ -2,28 +2,32 @@
 //!
 //! Every write carries the number of the lock's holder (`leaseTransitions`) and the version that
 //! was read before: a run that lost its lock without knowing finds a greater number and is refused,
-//! and of two that write at once one is.
+//! and of two that write at once one is. That one may have read what is not so any more, so it is
+//! told, and looks again.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::future::try_join_all;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::kind::{CONFIG_MAP, Target};
 use super::live::Live;
 use super::{Client, Error, MANAGER};
 
 /// The number of the holder that wrote last.
-pub(super) const TRANSITIONS: &str = "firstlight.dev/lease-transitions";
+const TRANSITIONS: &str = "firstlight.dev/lease-transitions";
 
 /// Which holder of the lock we are, counted from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Fence(pub i64);
 
 /// A `ConfigMap` of the run's state.
 ///
 /// Who holds the lock is the only one who writes it, so it is read once a run: each write goes on
-/// from the version that was read or written last, and reads only if that is not the last any more.
+/// from the version that was read or written last. Where that is not the last any more the write
+/// fails, and the next one reads.
 pub(super) struct State {
     client: Client,
     target: Target,
@@ -32,20 +36,22 @@ pub(super) struct State {
 }
 
 /// What has to be known of it to write it.
-enum Known {
-    Absent,
-    There {
-        version: String,
-        writer: Option<Fence>,
-    },
+pub(super) struct Known {
+    /// None where it is not there.
+    version: Option<String>,
+    writer: Option<Fence>,
+    /// The keys of its binary data.
+    pub(super) keys: BTreeSet<String>,
 }
 
 impl Known {
-    fn of(found: Option<&Live>) -> Self {
-        found.map_or(Self::Absent, |live| Self::There {
-            version: live.version().to_owned(),
-            writer: stored(live),
-        })
+    pub(super) fn of(found: Option<&Live>) -> Self {
+        let keys = found.map(|found| found.texts("/binaryData").into_keys());
+        Self {
+            version: found.map(|found| found.version().to_owned()),
+            writer: found.and_then(stored),
+            keys: keys.into_iter().flatten().map(str::to_owned).collect(),
+        }
     }
 }
 
@@ -75,19 +81,27 @@ impl State {
         Ok(found)
     }
 
-    /// Makes it hold these keys, as the holder of the lock; others that it has stay.
-    pub(super) async fn write(&self, data: &Value, fence: Fence) -> Result<(), Error> {
+    /// Writes fields of it, made from what is known of it, as the holder of the lock; the others
+    /// that it has stay.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if it is not as it was read: what follows from that is to be thought
+    /// over; [`Error::Fenced`] after a later holder of the lock.
+    pub(super) async fn write(
+        &self,
+        fence: Fence,
+        fields: impl FnOnce(&Known) -> Value,
+    ) -> Result<(), Error> {
         // Taken, so that after a failure it is read anew.
         let known = self.known().take();
-        if let Some(known) = known {
-            match self.put(&known, data, fence).await {
-                // Somebody has written to it since.
-                Err(Error::Conflict { .. } | Error::NotFound { .. }) => {}
-                other => return other,
-            }
-        }
-        let found = self.client.get(&self.target).await?;
-        self.put(&Known::of(found.as_ref()), data, fence).await
+        let known = match known {
+            Some(known) => known,
+            None => Known::of(self.client.get(&self.target).await?.as_ref()),
+        };
+        fence.check(&self.target, known.writer)?;
+        let written = self.put(&known, fence.signed(fields(&known))).await?;
+        *self.known() = Some(Known::of(Some(&written)));
+        Ok(())
     }
 
     /// Takes it away.
@@ -99,47 +113,29 @@ impl State {
         }
     }
 
-    async fn put(&self, known: &Known, data: &Value, fence: Fence) -> Result<(), Error> {
-        let written = match known {
-            Known::Absent => {
-                let document = fence.document(&self.target, data);
-                self.client.create(&self.target, &document).await?
-            }
-            Known::There { version, writer } => {
-                fence.check(&self.target, *writer)?;
-                let patch = fence.patch(version, data);
-                self.client.merge(&self.target, &patch).await?
-            }
+    async fn put(&self, known: &Known, mut document: Value) -> Result<Live, Error> {
+        let Some(version) = &known.version else {
+            document["apiVersion"] = CONFIG_MAP.api_version().into();
+            document["kind"] = CONFIG_MAP.name.as_ref().into();
+            document["metadata"]["name"] = self.target.name.as_str().into();
+            return self.client.create(&self.target, &document).await;
         };
-        *self.known() = Some(Known::of(Some(&written)));
-        Ok(())
+        document["metadata"]["resourceVersion"] = version.as_str().into();
+        match self.client.merge(&self.target, &document).await {
+            // It was there, so somebody was faster.
+            Err(Error::NotFound { request, message }) => Err(Error::Conflict { request, message }),
+            other => other,
+        }
     }
 }
 
 impl Fence {
-    /// Of this very version.
-    fn patch(self, version: &str, data: &Value) -> Value {
-        json!({
-            "metadata": {
-                "resourceVersion": version,
-                "labels": { "app.kubernetes.io/managed-by": MANAGER },
-                "annotations": { TRANSITIONS: self.0.to_string() },
-            },
-            "data": data,
-        })
-    }
-
-    fn document(self, target: &Target, data: &Value) -> Value {
-        json!({
-            "apiVersion": CONFIG_MAP.api_version(),
-            "kind": CONFIG_MAP.name,
-            "metadata": {
-                "name": target.name,
-                "labels": { "app.kubernetes.io/managed-by": MANAGER },
-                "annotations": { TRANSITIONS: self.0.to_string() },
-            },
-            "data": data,
-        })
+    /// The fields with our number and our name.
+    fn signed(self, mut fields: Value) -> Value {
+        let metadata = &mut fields["metadata"];
+        metadata["labels"]["app.kubernetes.io/managed-by"] = MANAGER.into();
+        metadata["annotations"][TRANSITIONS] = self.0.to_string().into();
+        fields
     }
 
     pub(super) fn check(self, target: &Target, writer: Option<Self>) -> Result<(), Error> {
@@ -175,6 +171,20 @@ pub(super) async fn next(client: &Client, lock: &str) -> Result<i64, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_written_is_signed_beside_what_it_says() {
+        let fields = json!({ "metadata": { "annotations": { "a": "b" } }, "data": { "c": "d" } });
+        let expected = json!({
+            "metadata": {
+                "labels": { "app.kubernetes.io/managed-by": MANAGER },
+                "annotations": { "a": "b", TRANSITIONS: "7" },
+            },
+            "data": { "c": "d" },
+        });
+        assert_eq!(Fence(7).signed(fields), expected);
+    }
 
     #[test]
     fn only_a_greater_number_refuses() {

@@ -16,7 +16,7 @@
 //! | an object that is to go, a resource | [`Deletion::new`]`(client, entry)` |
 //! | the lock of a run | [`Lease::find`]`(&client, name, `[`Holder`]`)`, [`Free::take`], then [`Held::lost`], [`Held::release`] |
 //! | the record of the last run | [`RunRecord::new`]`(client, bundle)`, then `write(json, `[`Fence`]`)`, `read()` |
-//! | the progress of a run, for the pod that goes on | [`Progress::new`]`(client, bundle)`, then `read()`, `write(parts, `[`Author`]`, `[`Fence`]`)`, `clear(..)` |
+//! | the progress of a run, for the pod that goes on | [`Progress::new`]`(client, bundle)`, then `take(`[`Fence`]`)`, `write(parts, `[`Author`]`, `[`Fence`]`)`, `clear(..)` |
 //! | how a pod ended | [`pod_end`]`(&client, name, uid)` |
 //! | an Event on the Job that we run in | [`JobEvent::new`]`(client, Option<`[`Job`]`>)`, then `send(..)` |
 

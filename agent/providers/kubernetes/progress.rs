@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use base64::Engine as _;
@@ -11,8 +11,7 @@ use bytes::Bytes;
 use flate2::read::GzDecoder;
 use serde_json::{Map, Value, json};
 
-use super::fence::{self, Fence};
-use super::kind::{CONFIG_MAP, Target};
+use super::fence::{self, Fence, State};
 use super::live::Live;
 use super::time::{parse, rfc3339_micros};
 use super::{Client, Error, MANAGER};
@@ -21,27 +20,21 @@ const POD_NAME: &str = "firstlight.dev/pod";
 const POD_UID: &str = "firstlight.dev/pod-uid";
 const ATTEMPT: &str = "firstlight.dev/attempt";
 const WRITTEN: &str = "firstlight.dev/written";
+/// Which holder of the lock has written what it holds: one that is only about to go on from there
+/// is no author yet.
+const AUTHOR: &str = "firstlight.dev/author";
 
-/// No part is larger, however well it was compressed: who reads it has little memory.
-const LARGEST: u64 = 16 * 1024 * 1024;
+/// So much is read, however well it was compressed: who reads it has little memory.
+const LARGEST: u64 = 32 * 1024 * 1024;
 
 /// Where the progress of one bundle's runs is kept: `firstlight-BUNDLE-progress`, a `ConfigMap`.
 ///
 /// It is a record of telemetry and nothing that a run depends on. At its end it is emptied and not
 /// deleted, so that it keeps the number of the last one who wrote it.
 pub struct Progress {
-    client: Client,
-    target: Target,
-    /// None where it is to be read before it is written.
-    known: Mutex<Option<Known>>,
-}
-
-/// What has to be known of it to write it.
-struct Known {
-    /// None where it is not there.
-    version: Option<String>,
-    writer: Option<Fence>,
-    keys: BTreeSet<String>,
+    state: State,
+    /// The names under which it holds what we have written.
+    ours: Mutex<BTreeSet<String>>,
 }
 
 /// Whose progress it is.
@@ -75,44 +68,59 @@ impl Progress {
     /// That of a bundle in the client's namespace.
     #[must_use]
     pub fn new(client: Client, bundle: &str) -> Self {
-        let name = format!("{MANAGER}-{bundle}-progress");
         Self {
-            target: Target::new(CONFIG_MAP, client.namespace(), name),
-            client,
-            known: Mutex::default(),
+            state: State::new(client, &format!("{MANAGER}-{bundle}-progress")),
+            ours: Mutex::default(),
         }
     }
 
-    /// What a run before has left; none if nothing.
+    /// Takes what a holder of the lock before us has left, which that one cannot write any more
+    /// then; none if nothing is on record. It stays there until the first write.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] where it was written meanwhile; and when the API server cannot be asked.
+    pub async fn take(&self, fence: Fence) -> Result<Option<Left>, Error> {
+        let found = self.state.read().await?;
+        let left = found.as_ref().map(left);
+        let left = left.filter(|left| left.fence < Some(fence));
+        if let Some(left) = left.as_ref().filter(|left| !left.parts.is_empty()) {
+            let author = left.fence.map(|Fence(number)| number.to_string());
+            let fields = json!({ "metadata": { "annotations": { AUTHOR: author } } });
+            self.state.write(fence, |_| fields).await?;
+        }
+        Ok(left)
+    }
+
+    /// Whether a later holder of the lock has taken or written it.
     ///
     /// # Errors
     /// When the API server cannot be asked.
-    pub async fn read(&self) -> Result<Option<Left>, Error> {
-        let found = self.client.get(&self.target).await?;
-        self.learn(Known::of(found.as_ref()));
-        Ok(found.as_ref().and_then(left))
+    pub async fn is_overtaken(&self, fence: Fence) -> Result<bool, Error> {
+        let found = self.state.read().await?;
+        Ok(found.as_ref().and_then(fence::stored) > Some(fence))
     }
 
     /// Makes it hold these parts, compressed with gzip, and no others, as the holder of the lock.
     ///
     /// # Errors
-    /// When a later holder of the lock has written it, or when the API server does not take it.
+    /// When a later holder of the lock has taken or written it, or when the API server does not
+    /// take it.
     pub async fn write(
         &self,
         parts: &BTreeMap<String, Bytes>,
         author: &Author,
         fence: Fence,
     ) -> Result<(), Error> {
-        if let Some(known) = self.forget() {
-            match self.put(&known, parts, author, fence).await {
-                // Somebody has written to it since.
-                Err(Error::Conflict { .. } | Error::NotFound { .. }) => {}
-                other => return other,
-            }
-        }
-        let found = self.client.get(&self.target).await?;
-        let known = Known::of(found.as_ref());
-        self.put(&known, parts, author, fence).await
+        let ours = self.ours().clone();
+        let fields = |there: &BTreeSet<String>| {
+            json!({
+                "metadata": { "annotations": annotations(author, fence) },
+                "binaryData": difference(there, &ours, parts),
+            })
+        };
+        self.state.write(fence, |known| fields(&known.keys)).await?;
+        *self.ours() = parts.keys().cloned().collect();
+        Ok(())
     }
 
     /// Empties it, if it is still as we wrote it.
@@ -120,12 +128,12 @@ impl Progress {
     /// # Errors
     /// When the API server does not take it.
     pub async fn clear(&self, author: &Author, fence: Fence) -> Result<(), Error> {
-        let Some(known) = self.forget().filter(|known| !known.keys.is_empty()) else {
+        if self.ours().is_empty() {
             return Ok(());
-        };
-        match self.put(&known, &BTreeMap::new(), author, fence).await {
+        }
+        match self.write(&BTreeMap::new(), author, fence).await {
             // Whoever wrote it since holds the lock now, and it is that one's.
-            Err(Error::Conflict { .. } | Error::NotFound { .. } | Error::Fenced { .. }) => Ok(()),
+            Err(Error::Conflict { .. } | Error::Fenced { .. }) => Ok(()),
             other => other,
         }
     }
@@ -135,78 +143,32 @@ impl Progress {
     /// # Errors
     /// When the API server does not do it.
     pub async fn remove(&self) -> Result<(), Error> {
-        drop(self.forget());
-        match self.client.get(&self.target).await? {
-            Some(found) => self.client.discard(&self.target, &found).await,
-            None => Ok(()),
-        }
+        self.state.remove().await
     }
 
-    async fn put(
-        &self,
-        known: &Known,
-        parts: &BTreeMap<String, Bytes>,
-        author: &Author,
-        fence: Fence,
-    ) -> Result<(), Error> {
-        fence.check(&self.target, known.writer)?;
-        let mut document = json!({
-            "metadata": {
-                "resourceVersion": known.version,
-                "labels": { "app.kubernetes.io/managed-by": MANAGER },
-                "annotations": annotations(author, fence),
-            },
-            "binaryData": known.difference(parts),
-        });
-        let written = if known.version.is_some() {
-            self.client.merge(&self.target, &document).await?
-        } else {
-            document["apiVersion"] = CONFIG_MAP.api_version().into();
-            document["kind"] = CONFIG_MAP.name.as_ref().into();
-            document["metadata"]["name"] = self.target.name.as_str().into();
-            self.client.create(&self.target, &document).await?
-        };
-        self.learn(Known::of(Some(&written)));
-        Ok(())
-    }
-
-    fn learn(&self, known: Known) {
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
-    }
-
-    /// Taken, so that after a failure it is read anew.
-    fn forget(&self) -> Option<Known> {
-        self.known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+    fn ours(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.ours.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
-    fn of(found: Option<&Live>) -> Self {
-        let keys = found.map(|found| found.texts("/binaryData").into_keys());
-        Self {
-            version: found.map(|found| found.version().to_owned()),
-            writer: found.and_then(fence::stored),
-            keys: keys.into_iter().flatten().map(str::to_owned).collect(),
-        }
-    }
-
-    /// What has to be sent so that these parts are there: the new ones, and null for the old ones.
-    fn difference(&self, parts: &BTreeMap<String, Bytes>) -> Map<String, Value> {
-        let gone = self.keys.iter().filter(|key| !parts.contains_key(*key));
-        let gone = gone.map(|key| (key.clone(), Value::Null));
-        let is_new = |key: &str| key == Progress::CHANGES || !self.keys.contains(key);
-        let new = parts.iter().filter(|(key, _)| is_new(key));
-        let new = new.map(|(key, bytes)| (key.clone(), STANDARD.encode(bytes).into()));
-        gone.chain(new).collect()
-    }
+/// What has to be sent so that these parts are there: the new ones, and null for the old ones. What
+/// another has left under a name of ours is old.
+fn difference(
+    there: &BTreeSet<String>,
+    ours: &BTreeSet<String>,
+    parts: &BTreeMap<String, Bytes>,
+) -> Map<String, Value> {
+    let gone = there.iter().filter(|key| !parts.contains_key(*key));
+    let gone = gone.map(|key| (key.clone(), Value::Null));
+    let stays = |key: &str| key != Progress::CHANGES && there.contains(key) && ours.contains(key);
+    let new = parts.iter().filter(|(key, _)| !stays(key));
+    let new = new.map(|(key, bytes)| (key.clone(), STANDARD.encode(bytes).into()));
+    gone.chain(new).collect()
 }
 
 fn annotations(author: &Author, fence: Fence) -> Value {
     json!({
-        fence::TRANSITIONS: fence.0.to_string(),
+        AUTHOR: fence.0.to_string(),
         POD_NAME: author.pod,
         // In a new object null is not allowed.
         POD_UID: author.uid.clone().unwrap_or_default(),
@@ -215,60 +177,81 @@ fn annotations(author: &Author, fence: Fence) -> Value {
     })
 }
 
-fn left(found: &Live) -> Option<Left> {
+fn left(found: &Live) -> Left {
     let notes = found.texts("/metadata/annotations");
     let note = |key: &str| notes.get(key).copied().unwrap_or_default();
-    let parts = found.texts("/binaryData").into_iter();
-    let parts: BTreeMap<_, _> = parts
-        .map(|(key, text)| (key.to_owned(), unpacked(text).unwrap_or_default()))
-        .collect();
-    (!parts.is_empty()).then(|| Left {
+    let author = note(AUTHOR).parse().ok().map(Fence);
+    Left {
         author: Author {
             pod: note(POD_NAME).to_owned(),
             uid: Some(note(POD_UID).to_owned()).filter(|uid| !uid.is_empty()),
             attempt: note(ATTEMPT).parse().unwrap_or(1),
         },
-        fence: fence::stored(found),
+        fence: author.or_else(|| fence::stored(found)),
         written: parse(note(WRITTEN)),
-        parts,
-    })
+        parts: parts(&found.texts("/binaryData")),
+    }
 }
 
-fn unpacked(text: &str) -> Option<Vec<u8>> {
+fn parts(packed: &BTreeMap<&str, &str>) -> BTreeMap<String, Vec<u8>> {
+    let mut room = LARGEST;
+    let mut parts = BTreeMap::new();
+    for (key, text) in packed {
+        let part = unpacked(text, room).unwrap_or_default();
+        room -= part.len() as u64;
+        parts.insert((*key).to_owned(), part);
+    }
+    parts
+}
+
+/// None if it is more than there is room for: a part of it cannot be read.
+fn unpacked(text: &str, room: u64) -> Option<Vec<u8>> {
     let packed = STANDARD.decode(text).ok()?;
     let mut bytes = Vec::new();
-    let mut gzip = GzDecoder::new(packed.as_slice()).take(LARGEST);
+    let mut gzip = GzDecoder::new(packed.as_slice()).take(room + 1);
     gzip.read_to_end(&mut bytes).ok()?;
-    Some(bytes)
+    (bytes.len() as u64 <= room).then_some(bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use std::io::Write as _;
 
-    fn parts(pairs: &[(&str, &'static [u8])]) -> BTreeMap<String, Bytes> {
+    fn named(pairs: &[(&str, &'static [u8])]) -> BTreeMap<String, Bytes> {
         let pairs = pairs.iter();
         pairs
             .map(|(key, bytes)| ((*key).to_owned(), Bytes::from_static(bytes)))
             .collect()
     }
 
+    fn keys(keys: &[&str]) -> BTreeSet<String> {
+        keys.iter().map(|key| (*key).to_owned()).collect()
+    }
+
     #[test]
     fn only_what_is_new_is_sent() {
-        let found = Live::new(json!({
-            "metadata": { "resourceVersion": "7" },
-            "binaryData": { "open": "b2xk", "ended-1": "b25l", "ended-2": "dHdv" },
-        }));
-        let known = Known::of(Some(&found));
-        let wanted = parts(&[("open", b"new"), ("ended-2", b"two"), ("ended-3", b"six")]);
-        let sent = Value::Object(known.difference(&wanted));
+        let there = keys(&["open", "ended-1", "ended-2"]);
+        let wanted = named(&[("open", b"new"), ("ended-2", b"two"), ("ended-3", b"six")]);
+        let sent = Value::Object(difference(&there, &there, &wanted));
         let expected = json!({ "open": "bmV3", "ended-1": null, "ended-3": "c2l4" });
         assert_eq!(sent, expected);
-        let nothing = Value::Object(known.difference(&BTreeMap::new()));
+        let nothing = Value::Object(difference(&there, &there, &BTreeMap::new()));
         assert_eq!(
             nothing,
             json!({ "open": null, "ended-1": null, "ended-2": null })
         );
+    }
+
+    #[test]
+    fn what_another_has_left_under_our_names_is_not_ours() {
+        let there = keys(&["open", "ended-1", "ended-2"]);
+        let wanted = named(&[("open", b"new"), ("ended-2", b"two")]);
+        let sent = Value::Object(difference(&there, &keys(&[]), &wanted));
+        let expected = json!({ "open": "bmV3", "ended-1": null, "ended-2": "dHdv" });
+        assert_eq!(sent, expected);
     }
 
     #[test]
@@ -277,9 +260,36 @@ mod tests {
             "metadata": { "annotations": { POD_NAME: "a", ATTEMPT: "2" } },
             "binaryData": { "open": "not base64", "ended-1": "b25l" },
         }));
-        let left = left(&found).expect("something is left");
+        let left = left(&found);
         assert_eq!((left.author.pod.as_str(), left.author.attempt), ("a", 2));
         assert!(left.parts.values().all(Vec::is_empty), "{left:?}");
-        assert_eq!(super::left(&Live::new(json!({}))), None);
+        assert!(super::left(&Live::new(json!({}))).parts.is_empty());
+    }
+
+    #[test]
+    fn its_author_is_not_who_is_about_to_go_on() {
+        let notes = annotations(
+            &Author {
+                pod: "a".to_owned(),
+                uid: None,
+                attempt: 1,
+            },
+            Fence(3),
+        );
+        let mut found = json!({ "metadata": { "annotations": notes } });
+        let numbered = "firstlight.dev/lease-transitions";
+        found["metadata"]["annotations"][numbered] = "4".into();
+        assert_eq!(left(&Live::new(found)).fence, Some(Fence(3)));
+        let older = json!({ "metadata": { "annotations": { numbered: "4" } } });
+        assert_eq!(left(&Live::new(older)).fence, Some(Fence(4)));
+    }
+
+    #[test]
+    fn no_more_is_read_than_there_is_room_for() {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        gzip.write_all(&[7; 100]).expect("written to memory");
+        let text = STANDARD.encode(gzip.finish().expect("written to memory"));
+        assert_eq!(unpacked(&text, 100).map(|it| it.len()), Some(100));
+        assert_eq!(unpacked(&text, 99), None);
     }
 }

@@ -20,12 +20,12 @@ impl RunRecord {
         Self(State::new(client, &format!("{MANAGER}-{bundle}")))
     }
 
-    /// Replaces the record, as the holder of the lock; whoever has edited it is overruled. Costs one
-    /// request if it was read before.
+    /// Replaces the record, as the holder of the lock. Costs one request if it was read before.
     ///
     /// # Errors
     /// When it is too large, when a later holder of the lock has written one, or when the API
-    /// server does not take it.
+    /// server does not take it. [`Error::Conflict`] where somebody has edited it since it was read,
+    /// who is overruled when it is written again.
     pub async fn write(&self, record: &str, fence: Fence) -> Result<(), Error> {
         if record.len() > Self::LIMIT {
             return Err(Error::TooLarge {
@@ -33,7 +33,8 @@ impl RunRecord {
                 limit: Self::LIMIT,
             });
         }
-        self.0.write(&json!({ KEY: record }), fence).await
+        let fields = json!({ "data": { KEY: record } });
+        self.0.write(fence, |_| fields).await
     }
 
     /// Takes the record away.

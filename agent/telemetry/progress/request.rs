@@ -1,10 +1,15 @@
 //! Spans as export requests, and what is done to a request whose maker is dead.
 
 use super::Death;
+use crate::settings::Limits;
+use crate::telemetry::gather::{BYTES, ITEMS};
+use crate::telemetry::records::cut;
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
-use opentelemetry_proto::tonic::trace::v1::{Span, Status, span::SpanKind, status::StatusCode};
+use opentelemetry_proto::tonic::trace::v1::{
+    ResourceSpans, ScopeSpans, Span, Status, span::SpanKind, status::StatusCode,
+};
 use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
 use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
 use opentelemetry_sdk::Resource;
@@ -30,15 +35,77 @@ pub(super) fn count(request: &[u8]) -> Option<u64> {
     Some(spans(&mut request).count() as u64)
 }
 
-/// The spans of a request, ended as their process was; and how many they are.
-pub(super) fn closed(request: &[u8], death: &Death) -> Option<(Bytes, u64)> {
-    let mut request = ExportTraceServiceRequest::decode(request).ok()?;
-    let mut count = 0;
-    for span in spans(&mut request) {
-        close(span, death);
-        count += 1;
+/// The spans of a request, ended as their process was, in requests of the usual size; each with how
+/// many there are. They are bounded here, because the SDK does so only when a span ends.
+pub(super) fn closed(request: &[u8], death: &Death, limits: Limits) -> Option<Vec<(Bytes, u64)>> {
+    let request = ExportTraceServiceRequest::decode(request).ok()?;
+    let mut closed = Vec::new();
+    for mut resource in request.resource_spans {
+        for mut scope in std::mem::take(&mut resource.scope_spans) {
+            let mut spans = std::mem::take(&mut scope.spans);
+            for span in &mut spans {
+                close(span, death);
+                bound(span, limits);
+            }
+            for spans in portions(spans) {
+                let count = spans.len() as u64;
+                let scope = scope.clone();
+                let scope_spans = vec![ScopeSpans { spans, ..scope }];
+                let resource = resource.clone();
+                let resource_spans = vec![ResourceSpans {
+                    scope_spans,
+                    ..resource
+                }];
+                let request = ExportTraceServiceRequest { resource_spans };
+                closed.push((request.encode_to_vec().into(), count));
+            }
+        }
     }
-    Some((request.encode_to_vec().into(), count))
+    Some(closed)
+}
+
+/// As many of them together as a collector takes at once.
+fn portions(spans: Vec<Span>) -> Vec<Vec<Span>> {
+    let mut portions: Vec<Vec<Span>> = Vec::new();
+    let mut bytes = 0;
+    for span in spans {
+        let size = span.encoded_len();
+        match portions.last_mut() {
+            Some(last) if last.len() < ITEMS && bytes + size <= BYTES => {
+                last.push(span);
+                bytes += size;
+            }
+            _ => {
+                portions.push(vec![span]);
+                bytes = size;
+            }
+        }
+    }
+    portions
+}
+
+fn bound(span: &mut Span, limits: Limits) {
+    let length = limits.span_value_length;
+    let dropped = bound_all(&mut span.attributes, limits.span_attributes, length);
+    span.dropped_attributes_count += dropped;
+    for event in &mut span.events {
+        let dropped = bound_all(&mut event.attributes, limits.event_attributes, length);
+        event.dropped_attributes_count += dropped;
+    }
+}
+
+/// Keeps so many, each so long; how many were too many.
+fn bound_all(attributes: &mut Vec<KeyValue>, most: u32, length: usize) -> u32 {
+    let made = attributes.len();
+    attributes.truncate(most as usize);
+    for attribute in attributes.iter_mut() {
+        let value = attribute.value.as_mut().and_then(|it| it.value.as_mut());
+        if let Some(any_value::Value::StringValue(text)) = value {
+            let kept = cut(text, length).len();
+            text.truncate(kept);
+        }
+    }
+    u32::try_from(made - attributes.len()).unwrap_or(u32::MAX)
 }
 
 /// A request without the calls to servers, which have no spans below them; and how many were left
@@ -157,11 +224,17 @@ pub(super) mod tests {
         encoded(spans, &Resource::builder_empty().build())
     }
 
+    fn closed_at(seconds: u64, request: &[u8], limits: Limits) -> Vec<(Bytes, u64)> {
+        closed(request, &death(seconds), limits).expect("a request")
+    }
+
     #[test]
     fn what_was_open_ends_with_its_process() {
-        let (request, count) = closed(&some(), &death(41)).expect("a request");
-        assert_eq!(count, 3);
-        let span = read(&request).remove(0);
+        let all = closed_at(41, &some(), Limits::default());
+        let [(request, 3)] = all.as_slice() else {
+            panic!("one request of three spans: {}", all.len());
+        };
+        let span = read(request).remove(0);
         assert_eq!(span.end_time_unix_nano, 41_000_000_000);
         let status = span.status.expect("a status");
         assert_eq!(status.message, "the pod a was OOMKilled");
@@ -174,14 +247,50 @@ pub(super) mod tests {
         ];
         assert_eq!(keys, expected);
         // The same twice is the same: two who close it do not differ.
-        assert_eq!(closed(&some(), &death(41)), closed(&some(), &death(41)));
+        assert_eq!(all, closed_at(41, &some(), Limits::default()));
     }
 
     #[test]
     fn nothing_ends_before_it_began() {
-        let (request, _) = closed(&some(), &death(1)).expect("a request");
+        let (request, _) = closed_at(1, &some(), Limits::default()).remove(0);
         let span = read(&request).remove(0);
         assert_eq!(span.end_time_unix_nano, span.start_time_unix_nano);
+    }
+
+    #[test]
+    fn many_are_closed_in_requests_of_the_usual_size() {
+        let spans = |names: &[&str]| {
+            let spans = (1..).zip(names);
+            let spans = spans.map(|(id, name)| span(id, name, Kind::Internal));
+            encoded(spans.collect(), &Resource::builder_empty().build())
+        };
+        let sizes = |request: &[u8]| -> Vec<u64> {
+            let all = closed_at(41, request, Limits::default());
+            all.iter().map(|(_, count)| *count).collect()
+        };
+        assert_eq!(sizes(&spans(&["step"; 600])), [256, 256, 88]);
+        let long = "x".repeat(600 * 1024);
+        assert_eq!(sizes(&spans(&[&long, "step", &long])), [2, 1]);
+    }
+
+    #[test]
+    fn what_is_closed_is_as_large_as_is_said() {
+        let limits = Limits {
+            span_attributes: 2,
+            span_value_length: 3,
+            ..Limits::default()
+        };
+        let (request, _) = closed_at(41, &some(), limits).remove(0);
+        let span = read(&request).remove(0);
+        let texts = span.attributes.iter().map(|it| {
+            let value = it.value.as_ref().and_then(|it| it.value.as_ref());
+            match value {
+                Some(any_value::Value::StringValue(text)) => text.as_str(),
+                other => panic!("no text: {other:?}"),
+            }
+        });
+        assert_eq!(texts.collect::<Vec<_>>(), ["a", "OOM"]);
+        assert_eq!(span.dropped_attributes_count, 1);
     }
 
     #[test]
@@ -196,7 +305,7 @@ pub(super) mod tests {
     fn what_is_no_request_is_not_taken_for_one() {
         let not = b"\xff\xff not protobuf";
         assert_eq!(count(not), None);
-        assert_eq!(closed(not, &death(1)), None);
+        assert_eq!(closed(not, &death(1), Limits::default()), None);
         assert_eq!(without_calls(not), None);
     }
 }

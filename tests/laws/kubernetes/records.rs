@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use firstlight::engine::{Class, Failure as _};
-use firstlight::providers::kubernetes::{Fence, Job, JobEvent, RunRecord, Severity};
+use firstlight::providers::kubernetes::{Error, Fence, Job, JobEvent, RunRecord, Severity};
 use serde_json::json;
 
 use super::bed::Bed;
@@ -21,6 +21,7 @@ async fn the_record_of_the_last_run_is_kept() {
     let path = bed.core("configmaps", "firstlight-lens");
     let edited = json!({ "data": { "record.json": "edited" } });
     bed.patch(&path, edited).await;
+    conflicts(record.write(r#"{"run":3}"#, Fence(2)).await);
     record
         .write(r#"{"run":3}"#, Fence(2))
         .await
@@ -41,6 +42,12 @@ async fn the_record_of_the_last_run_is_kept() {
         .write(&"x".repeat(900 << 10), Fence(2))
         .await
         .expect("it just fits");
+}
+
+/// What follows from what was read is to be thought over by who has read it.
+fn conflicts(written: Result<(), Error>) {
+    let conflict = written.expect_err("it is not as it was read");
+    assert!(matches!(conflict, Error::Conflict { .. }), "{conflict}");
 }
 
 #[tokio::test]

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use firstlight::providers::kubernetes::{Entry, Fence, Free, Holder, Inventory, Lease, RunRecord};
+use firstlight::providers::kubernetes::{
+    Entry, Error, Fence, Free, Holder, Inventory, Lease, RunRecord,
+};
 use serde_json::{Value, json};
 
 use super::bed::Bed;
@@ -130,10 +132,14 @@ async fn what_others_have_written_meanwhile_is_read_again() {
 
     let path = run.bed.core("configmaps", "firstlight-lens");
     run.bed.patch(&path, label).await;
-    record
-        .write("{\"run\":2}", Fence(3))
-        .await
-        .expect("written");
+    let write = async |record: &RunRecord, text: &str, fence| {
+        let written = record.write(text, fence).await;
+        let faster = written.expect_err("somebody was faster");
+        assert!(matches!(faster, Error::Conflict { .. }), "{faster}");
+        record.write(text, fence).await
+    };
+    let written = write(&record, "{\"run\":2}", Fence(3)).await;
+    written.expect("written");
     assert_eq!(
         run.data("firstlight-lens").await["record.json"],
         "{\"run\":2}"
@@ -141,15 +147,36 @@ async fn what_others_have_written_meanwhile_is_read_again() {
     // A later holder's word is not written over, whoever of the two was read.
     let later = run.record();
     later.write("{\"run\":4}", Fence(4)).await.expect("written");
-    let late = record.write("{\"run\":3}", Fence(3)).await;
+    let late = write(&record, "{\"run\":3}", Fence(3)).await;
     let late = late.expect_err("a later holder has written").to_string();
     assert!(late.contains("holder 4 of the lock"), "{late}");
     run.bed.delete(&path).await;
-    later.write("{\"run\":5}", Fence(4)).await.expect("written");
+    let written = write(&later, "{\"run\":5}", Fence(4)).await;
+    written.expect("written");
     assert_eq!(
         run.data("firstlight-lens").await["record.json"],
         "{\"run\":5}"
     );
+}
+
+#[tokio::test]
+async fn what_others_have_added_to_the_inventory_meanwhile_is_not_written_over() {
+    let run = Counted::new().await;
+    let (ours, theirs) = (run.inventory(), run.inventory());
+    ours.announce(&[entry("one")], Fence(3))
+        .await
+        .expect("written");
+    let both = [entry("one"), entry("two")];
+    theirs.announce(&both, Fence(3)).await.expect("written");
+    let three = [entry("one"), entry("three")];
+    let faster = ours.announce(&three, Fence(3)).await;
+    let faster = faster.expect_err("it was computed from what is not so any more");
+    assert!(matches!(faster, Error::Conflict { .. }), "{faster}");
+    ours.announce(&three, Fence(3)).await.expect("written");
+    let known = theirs.read().await.expect("an answer");
+    let mut names: Vec<&str> = known.iter().map(|it| it.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["one", "three", "two"]);
 }
 
 #[tokio::test]

@@ -101,6 +101,17 @@ impl Cluster {
         self.script("expose.sh", [port.to_string()]).map(drop)
     }
 
+    /// Kills a container, by the id of its status, as the kernel does: without a word. Whoever
+    /// deletes a pod, also by force, lets the kubelet tell it two seconds before.
+    ///
+    /// # Errors
+    /// When the script that enters the node cannot be run or the container is not there.
+    pub fn kill(&self, container: &str) -> Result<(), Error> {
+        let id = container.rsplit('/').next().unwrap_or(container);
+        let command = ["ctr", "-n", "k8s.io", "tasks", "kill", "-s", "SIGKILL", id];
+        self.script("enter.sh", command).map(drop)
+    }
+
     /// What a script of `tests/testbed/cluster` prints.
     fn script<A: AsRef<OsStr>>(
         &self,

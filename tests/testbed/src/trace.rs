@@ -28,6 +28,10 @@ pub struct Span {
     pub took: Duration,
     /// Whether its status is an error.
     pub failed: bool,
+    /// What its status says.
+    pub said: String,
+    /// Its `error.type`; empty if it has none.
+    pub error: String,
     /// How deep it is in the tree.
     pub depth: usize,
 }
@@ -67,12 +71,30 @@ struct RawSpan {
     end_time_unix_nano: String,
     #[serde(default)]
     status: Status,
+    #[serde(default)]
+    attributes: Vec<Attribute>,
 }
 
 #[derive(Deserialize, Default)]
 struct Status {
     #[serde(default)]
     code: u8,
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct Attribute {
+    key: String,
+    value: serde_json::Value,
+}
+
+impl RawSpan {
+    fn attribute(&self, key: &str) -> &str {
+        let found = self.attributes.iter().find(|it| it.key == key);
+        let text = found.and_then(|it| it.value["stringValue"].as_str());
+        text.unwrap_or_default()
+    }
 }
 
 impl Trace {
@@ -154,6 +176,8 @@ fn descend(span: &RawSpan, depth: usize, all: &[&RawSpan], flat: &mut Vec<Span>)
         start,
         took: Duration::from_nanos(number(&span.end_time_unix_nano).saturating_sub(start)),
         failed: span.status.code == 2,
+        said: span.status.message.clone(),
+        error: span.attribute("error.type").to_owned(),
         depth,
     });
     for child in all

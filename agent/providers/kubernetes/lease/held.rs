@@ -73,12 +73,12 @@ impl Held {
     }
 
     /// Gives the Lease back before the run has begun, so that the next pod of the Job does not take
-    /// it for an attempt.
+    /// it for an attempt, and goes on from who was before us.
     ///
     /// # Errors
     /// See [`Held::release`].
     pub async fn forgo(&self) -> Result<(), Error> {
-        self.give_back(&self.succession.undone()).await
+        self.give_back(&Succession::undone()).await
     }
 
     async fn give_back(&self, notes: &Map<String, Value>) -> Result<(), Error> {

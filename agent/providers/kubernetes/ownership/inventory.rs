@@ -113,7 +113,9 @@ impl Inventory {
     /// Puts on record what is about to be made, beside what is there; writes only what is news.
     ///
     /// # Errors
-    /// [`Error::Fenced`] after a later holder of the lock; and when the API server does not take it.
+    /// [`Error::Fenced`] after a later holder of the lock; [`Error::Conflict`] where somebody has
+    /// written it since it was read, which the next try reads; and when the API server does not
+    /// take it.
     pub async fn announce(&self, desired: &[Entry], fence: Fence) -> Result<(), Error> {
         let stored = self.known().await?;
         let mut entries = self.opened(&stored.parts).await?;
@@ -256,7 +258,7 @@ impl Inventory {
             }
             let text = serde_json::to_string(&part.0).unwrap_or_default();
             let data = json!({ OBJECTS: text, PARTS: parts.len().to_string() });
-            places[at].write(&data, fence).await?;
+            places[at].write(fence, |_| json!({ "data": data })).await?;
         }
         Ok(Stored { parts, places })
     }
