@@ -16,6 +16,8 @@ images/build.sh
 step "servers"
 cargo run --quiet --locked --package testbed -- up
 step "tests"
+# Most of them wait for servers, or for time to pass, longer than they work.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(nproc)))}
 if ! cargo test --locked --workspace --no-fail-fast; then
   echo "The servers are still up: cargo run -p testbed -- status; end them with: cargo run -p testbed -- down" >&2
   exit 1
