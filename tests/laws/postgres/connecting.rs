@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use firstlight::engine::{Chain, Class, Failure, Resource};
-use firstlight::providers::postgres::{Cancels, Error, Expect, Gate, Server, Settings, Tls};
+use firstlight::engine::{Chain, Class, Failure, Plan, Resource};
+use firstlight::providers::postgres::{
+    Cancels, Error, Expect, Gate, MigrationsObserved, Server, Settings, Tls,
+};
 use firstlight::secret::{
     Credential, ReadSecret, SecretError, SecretRef, Secrets, Sensitive, Setting,
 };
@@ -315,12 +317,16 @@ async fn a_statement_that_was_given_up_ends_at_once() {
     );
     let cancels = Cancels::default();
     let server = connect(settings(&bed.at)).counting(&cancels);
-    let run = tokio::spawn(law::settles(migrations(server, &database, vec![file])));
+    let run = migrations(server, &database, vec![file]);
+    let Ok(Plan::Change(mut changes)) = run.plan(&MigrationsObserved::default()) else {
+        panic!("it is pending");
+    };
     let asleep = "SELECT count(*)::text FROM pg_stat_activity WHERE wait_event = 'PgSleep' \
                   AND datname = current_database()";
-    bed.until(&database, asleep, "1").await;
-    run.abort();
-    assert!(run.await.expect_err("it was given up").is_cancelled());
+    tokio::select! {
+        ended = run.apply(changes.remove(0)) => panic!("it sleeps: {ended:?}"),
+        () = bed.until(&database, asleep, "1") => {}
+    }
     bed.until(&database, asleep, "0").await;
     cancels.told().await;
 }
