@@ -55,7 +55,7 @@ enum Failed {
     Later,
     /// Do without.
     Never,
-    /// Leave the trace to who holds the lock now: that one has what is on record, and ends it.
+    /// Leave the trace to whoever takes the lock: that one has what is on record, and ends it.
     Superseded,
 }
 
@@ -88,13 +88,14 @@ impl Keeper {
     pub(super) async fn finish(self) -> Kept {
         // That it has ended by itself is as good.
         let _ = self.end.send(());
-        let writing = self.task.abort_handle();
-        if timeout(PATIENCE, self.task).await.is_err() {
-            writing.abort();
+        let mut task = self.task;
+        if timeout(PATIENCE, &mut task).await.is_err() {
+            task.abort();
+            // Only then nothing is held back any more by an answer that comes late.
+            let _ = task.await;
             debug!("no answer to the last record of the trace");
         }
         self.work.do_without();
-        self.work.leave_to_successor().await;
         Kept(self.work)
     }
 }
@@ -138,7 +139,8 @@ impl Work {
                     pause
                 }
                 Err(Failed::Superseded) => {
-                    return self.is_superseded.store(true, Ordering::SeqCst);
+                    self.is_superseded.store(true, Ordering::SeqCst);
+                    return self.trace.leave();
                 }
                 Err(Failed::Never) => return self.do_without(),
                 Err(Failed::Later) => {
@@ -160,18 +162,6 @@ impl Work {
     fn do_without(&self) {
         if !self.is_superseded.load(Ordering::SeqCst) {
             self.trace.let_go();
-        }
-    }
-
-    /// Gives up what is not on record, if there is somebody who ends what we had open: it would be
-    /// sent with another content.
-    async fn leave_to_successor(&self) {
-        if !self.is_superseded.load(Ordering::SeqCst) {
-            return;
-        }
-        let asked = self.store.is_overtaken(self.fence);
-        if let Ok(Ok(true)) = timeout(PATIENCE, asked).await {
-            self.trace.leave();
         }
     }
 

@@ -82,11 +82,11 @@ pub(super) async fn carry_out(
     }
     let lost = lease.loss().map(|lost| lost.to_string());
     let mut record = task.record(&report, lost);
-    record.telemetry = session.telemetry_so_far().await;
     record.span_id = session.span_id();
     record.digest = session.digest();
     let mut is_kept = true;
     let kept = Box::pin(async {
+        record.telemetry = session.telemetry_so_far().await;
         is_kept = keep(&session, settings, task, &mut record, &lease).await;
     });
     let (progress, ()) = tokio::join!(finish(progress), in_time(&session.stop, kept));

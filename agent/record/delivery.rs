@@ -32,6 +32,9 @@ pub struct SignalRecord {
     /// For how many there was no room.
     #[serde(default, skip_serializing_if = "is_none")]
     pub dropped: u64,
+    /// How many were left to the run that has the lock next.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub handed_on: u64,
     /// How many seconds the longest wait of one for its server was.
     pub late: f64,
 }

@@ -153,6 +153,7 @@ impl Delivered {
             delivered: self.tally.delivered,
             refused: self.tally.refused,
             dropped: self.tally.dropped,
+            handed_on: self.tally.handed_on,
             late: (self.late.longest.as_secs_f64() * 1000.0).round() / 1000.0,
         }
     }
@@ -180,7 +181,7 @@ impl fmt::Display for Delivered {
             write!(f, " and {dropped} dropped for want of room")?;
         }
         if handed_on > 0 {
-            write!(f, " and {handed_on} left to the run that has the lock now")?;
+            write!(f, " and {handed_on} left to the run that has the lock next")?;
         }
         if taken_up > 0 {
             write!(f, ", {taken_up} of them left by an earlier process")?;
@@ -308,7 +309,7 @@ mod tests {
         };
         assert_eq!(
             with(most, 0, 0),
-            "telemetry: 400 of 412 spans delivered and 12 left to the run that has the lock now"
+            "telemetry: 400 of 412 spans delivered and 12 left to the run that has the lock next"
         );
         let some = Tally {
             made: 412,

@@ -142,7 +142,8 @@ fn take(path: &Path) -> io::Result<Option<File>> {
         Err(error) => return Err(error),
     };
     match lock.try_lock() {
-        Ok(()) => Ok(Some(lock)),
+        // Won from an owner who has removed it meanwhile, it is no folder any more.
+        Ok(()) => Ok(path.join(LOCK).exists().then_some(lock)),
         Err(fs::TryLockError::WouldBlock) => Ok(None),
         Err(fs::TryLockError::Error(error)) => Err(error),
     }
@@ -218,7 +219,7 @@ mod tests {
             fs::create_dir(parent.path().join(name)).expect("made");
             fs::write(parent.path().join(name).join(LOCK), "").expect("written");
         }
-        Folder::open(parent.path(), "one").expect("opened").tidy();
+        Folder::open(parent.path(), "two").expect("opened").tidy();
         let names = fs::read_dir(parent.path()).expect("read");
         let mut names: Vec<_> = names.map(|it| it.expect("one").file_name()).collect();
         names.sort();

@@ -216,6 +216,11 @@ impl Pipe {
         let next = self.spool().next(allowed);
         let next = if next == Next::Stored {
             self.at_store(Self::bring).await;
+            if self.is_left.load(Ordering::SeqCst) {
+                self.spool().hand_on(allowed);
+                // There may be more in the store.
+                self.pushed.notify_one();
+            }
             self.spool().next(allowed)
         } else {
             next

@@ -127,9 +127,11 @@ impl Progress {
         self.way.pipe.allow(u64::MAX);
     }
 
-    /// What may not be delivered is given up: another process goes on with the trace, and ends what
-    /// was open on record.
+    /// What is not on record is given up, whether it could be delivered or not: another process
+    /// goes on with the trace from there, and ends what was open. It would come with another
+    /// content.
     pub fn leave(&self) {
+        self.way.pipe.allow(self.recorded.load(Ordering::SeqCst));
         self.way.pipe.leave_rest();
     }
 

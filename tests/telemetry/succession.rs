@@ -20,7 +20,7 @@ async fn whoever_lives_on_leaves_the_trace_to_who_has_the_lock_now() {
     let mut two = job.start("overtaken-2");
     two.until(&["second/web", "waiting for"]).await;
     assert_eq!(one.end().await, 75, "{}", one.said.join("\n"));
-    let left = "left to the run that has the lock now";
+    let left = "left to the run that has the lock next";
     let said = one.said.iter().any(|line| line.contains(left));
     assert!(said, "{}", one.said.join("\n"));
     let kept = std::fs::read_dir(spool.path()).expect("a folder");
@@ -37,6 +37,22 @@ async fn whoever_lives_on_leaves_the_trace_to_who_has_the_lock_now() {
     let received = whole(&collector, &job, 2).await;
     let said = "the pod overtaken-1 was deleted";
     assert_dead(runs(&received)[0], "deleted", said);
+}
+
+#[tokio::test]
+async fn whoever_lost_the_lock_to_nobody_waits_for_nobody() {
+    let collector = Collector::new();
+    let mut job = job("deserted", 1, collector.endpoint("http/protobuf"));
+    // Longer than the test waits for its end.
+    job.set("FIRSTLIGHT_TELEMETRY_GRACE", "10m");
+    let mut one = job.start("deserted-1");
+    one.until(&["second/web", "waiting for"]).await;
+    job.has_open("1", "second/web").await;
+    job.delete("lease", "firstlight-deserted");
+    assert_eq!(one.end().await, 75, "{}", one.said.join("\n"));
+    let left = "left to the run that has the lock next";
+    let said = one.said.iter().any(|line| line.contains(left));
+    assert!(said, "{}", one.said.join("\n"));
 }
 
 #[tokio::test]

@@ -158,7 +158,7 @@ pub(super) fn stored(found: &Live) -> Option<Fence> {
 
 /// The number for a lock that is made anew: later than all that was written under one before it.
 pub(super) async fn next(client: &Client, lock: &str) -> Result<i64, Error> {
-    let names = [lock.to_owned(), format!("{lock}-inventory-0")];
+    let names = ["", "-inventory-0", "-progress"].map(|what| format!("{lock}{what}"));
     let reads = names.map(|name| {
         let target = Target::new(CONFIG_MAP, client.namespace(), name);
         async move { client.get(&target).await }

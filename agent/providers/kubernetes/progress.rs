@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -35,6 +36,8 @@ pub struct Progress {
     state: State,
     /// The names under which it holds what we have written.
     ours: Mutex<BTreeSet<String>>,
+    /// Whether something of ours may be there: a write whose answer was lost may have been made.
+    is_tried: AtomicBool,
 }
 
 /// Whose progress it is.
@@ -71,6 +74,7 @@ impl Progress {
         Self {
             state: State::new(client, &format!("{MANAGER}-{bundle}-progress")),
             ours: Mutex::default(),
+            is_tried: AtomicBool::new(false),
         }
     }
 
@@ -91,15 +95,6 @@ impl Progress {
         Ok(left)
     }
 
-    /// Whether a later holder of the lock has taken or written it.
-    ///
-    /// # Errors
-    /// When the API server cannot be asked.
-    pub async fn is_overtaken(&self, fence: Fence) -> Result<bool, Error> {
-        let found = self.state.read().await?;
-        Ok(found.as_ref().and_then(fence::stored) > Some(fence))
-    }
-
     /// Makes it hold these parts, compressed with gzip, and no others, as the holder of the lock.
     ///
     /// # Errors
@@ -111,6 +106,7 @@ impl Progress {
         author: &Author,
         fence: Fence,
     ) -> Result<(), Error> {
+        self.is_tried.store(true, Ordering::SeqCst);
         let ours = self.ours().clone();
         let fields = |there: &BTreeSet<String>| {
             json!({
@@ -123,15 +119,21 @@ impl Progress {
         Ok(())
     }
 
-    /// Empties it, if it is still as we wrote it.
+    /// Empties it, unless a later holder of the lock has taken it.
     ///
     /// # Errors
     /// When the API server does not take it.
     pub async fn clear(&self, author: &Author, fence: Fence) -> Result<(), Error> {
-        if self.ours().is_empty() {
+        if !self.is_tried.load(Ordering::SeqCst) {
             return Ok(());
         }
-        match self.write(&BTreeMap::new(), author, fence).await {
+        let nothing = BTreeMap::new();
+        let cleared = match self.write(&nothing, author, fence).await {
+            // Perhaps by a write of our own that came late.
+            Err(Error::Conflict { .. }) => self.write(&nothing, author, fence).await,
+            other => other,
+        };
+        match cleared {
             // Whoever wrote it since holds the lock now, and it is that one's.
             Err(Error::Conflict { .. } | Error::Fenced { .. }) => Ok(()),
             other => other,
