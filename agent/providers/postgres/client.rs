@@ -194,6 +194,13 @@ impl Server {
         Arc::clone(pool.or_insert_with(|| Arc::new(Pool::new())))
     }
 
+    /// Keeps a connection for whoever needs one next, unless the server has moved meanwhile.
+    fn keep(&self, pool: &Pool, connection: Connection) {
+        if self.is_at(connection.address()) {
+            pool.put(connection);
+        }
+    }
+
     /// Closes what is idle: where one session found the server gone or demoted, so would they.
     fn forget_idle(&self) {
         for pool in self.pools().values() {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use firstlight::engine::{Outcome, Plan, Resource};
 use firstlight::providers::postgres::{
-    File, Migrations, MigrationsObserved, Placeholders, Settings,
+    Cancels, File, Migrations, MigrationsObserved, Placeholders, Settings,
 };
 use testbed::{Attempt, Postgres, Proxy, eventually};
 
@@ -129,7 +129,7 @@ async fn the_limits_of_a_file_do_not_end_what_is_noted_of_it() {
     let files = [
         "-- firstlight: statement_timeout=1s\nCREATE TABLE made ();",
         "SET statement_timeout = 1000; SET lock_timeout = 1000;\nCREATE TABLE made ();",
-        "-- firstlight: transaction=none statement_timeout=1s\nVACUUM pg_am;",
+        "-- firstlight: transaction=none statement_timeout=1s lock_timeout=1s\nVACUUM pg_am;",
     ];
     for sql in files {
         let database = bed.database("limited").await;
@@ -161,18 +161,7 @@ async fn the_limits_of_a_file_do_not_end_what_is_noted_of_it() {
 /// The answer to a COMMIT is lost while the server still works on it.
 #[tokio::test]
 async fn a_commit_in_doubt_is_waited_for_and_never_repeated() {
-    // Only a transaction that asks for it waits for a standby, and there is none.
-    let postgres = Postgres::builder().setting("synchronous_commit", "local");
-    let postgres = postgres.start().await.expect("a Postgres of its own");
-    let bed = Bed::new(postgres.server().clone());
-    let standby = async |name: &str| {
-        let sql = format!("ALTER SYSTEM SET synchronous_standby_names = '{name}'");
-        bed.execute("postgres", &sql).await;
-        bed.execute("postgres", "SELECT pg_reload_conf()").await;
-        bed.until("postgres", "SHOW synchronous_standby_names", name)
-            .await;
-    };
-    standby("nobody").await;
+    let (_postgres, bed) = without_standby().await;
     let proxy = Proxy::start(format!("{}:{}", bed.at.host, bed.at.port))
         .await
         .expect("a proxy");
@@ -180,12 +169,10 @@ async fn a_commit_in_doubt_is_waited_for_and_never_repeated() {
         port: proxy.address().port().into(),
         ..settings(&bed.at)
     });
-    let sql = "SET LOCAL synchronous_commit = on;\nCREATE TABLE once (id int);\nINSERT INTO once VALUES (1);";
     let waits = Arc::new(Waits::default());
-    let run = Migrations::new(server, "postgres", vec![file(sql)]);
+    let run = Migrations::new(server, "postgres", vec![file(ONCE)]);
     let run = tokio::spawn(law::listened(run, Arc::clone(&waits)));
-    let committing = "SELECT count(*)::text FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
-    bed.until("postgres", committing, "1").await;
+    bed.until("postgres", COMMITTING, "1").await;
     proxy.cut().await;
     let told = eventually("the doubt", Duration::from_secs(30), async || {
         let said = waits.said();
@@ -198,9 +185,8 @@ async fn a_commit_in_doubt_is_waited_for_and_never_repeated() {
         }
     });
     told.await.expect("it is told");
-    let visible = "SELECT coalesce(to_regclass('once')::text, 'not yet')";
-    assert_eq!(bed.value("postgres", visible).await, "not yet");
-    standby("").await;
+    assert_eq!(bed.value("postgres", VISIBLE).await, "not yet");
+    standby(&bed, "").await;
     let outcome = run.await.expect("no panic");
     assert!(outcome.is_settled(), "{outcome:?}");
     assert_eq!(
@@ -208,4 +194,49 @@ async fn a_commit_in_doubt_is_waited_for_and_never_repeated() {
             .await,
         "1"
     );
+}
+
+/// To leave it off would be to commit without the standby.
+#[tokio::test]
+async fn a_commit_that_nobody_waits_for_is_not_cancelled() {
+    let (_postgres, bed) = without_standby().await;
+    let cancels = Cancels::default();
+    let server = connect(settings(&bed.at)).counting(&cancels);
+    let run = Migrations::new(server, "postgres", vec![file(ONCE)]);
+    let Ok(Plan::Change(mut changes)) = run.plan(&MigrationsObserved::default()) else {
+        panic!("it is pending");
+    };
+    tokio::select! {
+        ended = run.apply(changes.remove(0)) => panic!("it waits: {ended:?}"),
+        () = bed.until("postgres", COMMITTING, "1") => {}
+    }
+    cancels.told().await;
+    assert_eq!(bed.value("postgres", VISIBLE).await, "not yet");
+    assert_eq!(bed.value("postgres", COMMITTING).await, "1");
+    standby(&bed, "").await;
+    law::settles(run).await;
+    let once = "SELECT count(*)::text FROM once";
+    assert_eq!(bed.value("postgres", once).await, "1");
+}
+
+const ONCE: &str =
+    "SET LOCAL synchronous_commit = on;\nCREATE TABLE once (id int);\nINSERT INTO once VALUES (1);";
+const COMMITTING: &str = "SELECT count(*)::text FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+const VISIBLE: &str = "SELECT coalesce(to_regclass('once')::text, 'not yet')";
+
+/// A server that lacks its standby; only a transaction that asks for it waits.
+async fn without_standby() -> (Postgres, Bed) {
+    let postgres = Postgres::builder().setting("synchronous_commit", "local");
+    let postgres = postgres.start().await.expect("a Postgres of its own");
+    let bed = Bed::new(postgres.server().clone());
+    standby(&bed, "nobody").await;
+    (postgres, bed)
+}
+
+async fn standby(bed: &Bed, name: &str) {
+    let sql = format!("ALTER SYSTEM SET synchronous_standby_names = '{name}'");
+    bed.execute("postgres", &sql).await;
+    bed.execute("postgres", "SELECT pg_reload_conf()").await;
+    bed.until("postgres", "SHOW synchronous_standby_names", name)
+        .await;
 }

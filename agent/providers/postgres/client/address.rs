@@ -90,6 +90,11 @@ impl Server {
         Ok(text.expose().trim().to_owned())
     }
 
+    /// Whether it is there, as far as is known.
+    pub(super) fn is_at(&self, address: &Address) -> bool {
+        self.last_found().as_ref().is_none_or(|now| now == address)
+    }
+
     fn last_found(&self) -> std::sync::MutexGuard<'_, Option<Address>> {
         let found = self.shared.found.lock();
         found.unwrap_or_else(PoisonError::into_inner)

@@ -34,7 +34,16 @@ pub(super) struct Connection {
     broken: bool,
     /// Whether nothing is under way: no statement, no transaction.
     settled: bool,
-    pub(super) in_transaction: bool,
+    pub(super) transaction: Transaction,
+}
+
+/// Whether a transaction of ours is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transaction {
+    None,
+    Open,
+    /// That is never left off: a COMMIT that waits for a standby would be one, but not there.
+    Ending,
 }
 
 impl Connection {
@@ -60,7 +69,7 @@ impl Connection {
             current,
             broken: false,
             settled: true,
-            in_transaction: false,
+            transaction: Transaction::None,
         }
     }
 
@@ -112,6 +121,10 @@ impl Connection {
         )
     }
 
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
     pub(super) fn database(&self) -> &str {
         &self.database
     }
@@ -129,7 +142,7 @@ impl Connection {
     }
 
     pub(super) fn is_usable(&self) -> bool {
-        self.settled && !self.in_transaction && !self.client.is_closed()
+        self.settled && self.transaction == Transaction::None && !self.client.is_closed()
     }
 
     pub(super) async fn query(
@@ -299,7 +312,8 @@ impl Drop for Connection {
             return;
         }
         let socket = self.socket.abort_handle();
-        if self.broken || self.client.is_closed() {
+        let is_ending = self.transaction == Transaction::Ending;
+        if self.broken || is_ending || self.client.is_closed() {
             socket.abort();
         } else {
             self.cancel.send(socket);

@@ -19,7 +19,7 @@ impl Server {
             self.compare(&mut one, &mut other).await?;
             for mut connection in [one, other] {
                 connection.prepare().await?;
-                self.pool(database).put(connection);
+                self.keep(&self.pool(database), connection);
             }
             Ok(())
         };
@@ -34,7 +34,7 @@ impl Server {
     ) -> Result<(), Error> {
         let mut witness = self.spare(database).await?;
         self.compare(connection, &mut witness).await?;
-        self.pool(database).put(witness);
+        self.keep(&self.pool(database), witness);
         Ok(())
     }
 

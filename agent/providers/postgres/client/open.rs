@@ -73,7 +73,8 @@ impl Server {
         (address, login): &(Address, Login),
         database: &str,
     ) -> Result<Connection, Error> {
-        let entering = self.enter_as(address, database, login);
+        let connector = self.connector().await?;
+        let entering = self.enter_as(address, database, login, connector);
         let entered = tokio::time::timeout(CONNECT, entering).await;
         entered.unwrap_or_else(|_| {
             Err(Error::Silent {
@@ -96,6 +97,7 @@ impl Server {
         address: &Address,
         database: &str,
         login: &Login,
+        connector: Option<Connector>,
     ) -> Result<Connection, Error> {
         let user = login.user.expose();
         let mut config = config(address, database, login);
@@ -106,7 +108,7 @@ impl Server {
             tls,
             cancels: self.cancels.clone(),
         };
-        match self.connector().await? {
+        match connector {
             None => {
                 config.ssl_mode(SslMode::Disable);
                 let connected = config.connect(NoTls).await;

@@ -6,7 +6,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::super::error::Error;
 use super::answers::{Each, Interrupted, Row, Texts};
-use super::connection::Connection;
+use super::connection::{Connection, Transaction};
 use super::waits::Watch;
 use super::{Pool, Server};
 
@@ -106,7 +106,7 @@ impl Session {
 
     /// Begins a transaction: until it has ended, this session serves nobody else.
     pub(in crate::providers::postgres) async fn begin(&mut self, sql: &str) -> Result<(), Error> {
-        self.connection().in_transaction = true;
+        self.connection().transaction = Transaction::Open;
         self.batch("BEGIN", sql).await
     }
 
@@ -123,8 +123,9 @@ impl Session {
 
     /// Ends the transaction.
     pub(in crate::providers::postgres) async fn end(&mut self, sql: &str) -> Result<(), Error> {
+        self.connection().transaction = Transaction::Ending;
         self.batch(sql, sql).await?;
-        self.connection().in_transaction = false;
+        self.connection().transaction = Transaction::None;
         Ok(())
     }
 
@@ -167,7 +168,7 @@ impl Drop for Session {
             self.server.forget_idle();
         }
         if let Some(pool) = &self.pool {
-            pool.put(connection);
+            self.server.keep(pool, connection);
         }
     }
 }

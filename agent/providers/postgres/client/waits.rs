@@ -89,7 +89,7 @@ impl Server {
     ) -> Result<Option<LockWait>, Error> {
         let mut spare = self.spare(database).await?;
         let found = blockers(&mut spare, pid).await;
-        self.pool(database).put(spare);
+        self.keep(&self.pool(database), spare);
         found
     }
 }

@@ -181,7 +181,10 @@ impl Running<'_> {
         };
         let session = &mut self.holder.session;
         let time = session.usual_timeout();
-        let sql = format!("{time}; RESET SESSION AUTHORIZATION; RESET ROLE; {TOUCH}; {note}{then}");
+        let sql = format!(
+            "{time}; SET LOCAL lock_timeout = 0; RESET SESSION AUTHORIZATION; RESET ROLE; {TOUCH}; \
+             {note}{then}"
+        );
         session
             .batch("INSERT firstlight.schema_statements", &sql)
             .await
