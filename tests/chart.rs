@@ -216,6 +216,10 @@ fn values_of_the_bundle_are_checked_by_the_bundle_s_schema() {
             "got string, want boolean",
         ),
         ("values.images.postgres=a b", "does not match pattern"),
+        (
+            "values.collector.alsoTo.headers.authorization=Bearer",
+            "'not' failed",
+        ),
         ("telemetry.protocol=http/json", "value must be one of"),
         ("telemetry.spool.limit=lots", "does not match pattern"),
         (

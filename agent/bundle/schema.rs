@@ -179,11 +179,24 @@ fn description(
     Some(format!("it is: {text}"))
 }
 
-/// Whether the schema says of the value that it is never read back, which is how JSON Schema marks
-/// a password.
+/// Whether the schema says of the value, or of what it is in, that it is never read back, which is
+/// how JSON Schema marks a password. One way to the keyword leads by `$ref`, the other is where it
+/// stands.
 fn is_secret(error: &ValidationError<'_>, schema: &Value) -> bool {
-    let of_value = schema.pointer(parent(error.schema_path().as_str()));
-    of_value.is_some_and(|it| it["writeOnly"] == true)
+    let ways = [
+        error.schema_path().as_str(),
+        error.evaluation_path().as_str(),
+    ];
+    let above = |way: &str| {
+        let mut at = way.len();
+        std::iter::from_fn(move || {
+            at = way[..at].rfind('/')?;
+            Some(at)
+        })
+        .map(|end| schema.pointer(&way[..end]))
+        .any(|it| it.is_some_and(|it| it["writeOnly"] == true))
+    };
+    ways.into_iter().any(above)
 }
 
 fn parent(pointer: &str) -> &str {

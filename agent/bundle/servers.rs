@@ -100,6 +100,16 @@ fn place(node: &Node, name: &str, reader: Reader<'_>) -> Option<SecretRef> {
         reader.found.add(mistake.hint(HOST_KEY));
         return None;
     }
+    // What a place holds is shown.
+    if ["password", "verifier"]
+        .iter()
+        .any(|it| reference.key.contains(it))
+    {
+        let what = format!("`{name}` is that of a password: key {}", reference.key);
+        let mistake = reader.mistake(node.at, what);
+        reader.found.add(mistake.hint(HOST_KEY));
+        return None;
+    }
     Some(reference)
 }
 
@@ -187,9 +197,11 @@ fn user(node: &Node, reader: Reader<'_>) -> Option<Credential> {
 /// A URL of HTTP, without credentials, without a slash at its end.
 pub(super) fn url(node: &Node, name: &str, reader: Reader<'_>) -> Option<String> {
     let text = reader.text(node, name)?;
-    let host = text.rsplit("://").next().unwrap_or_default();
-    let host = host.split(['/', '?']).next().unwrap_or_default();
-    if host.contains('@') {
+    // What is behind it is told nowhere, as it may hold a token.
+    let base = text.split(['?', '#']).next().unwrap_or_default();
+    let parts = base.split("://");
+    let mut hosts = parts.map(|part| part.split('/').next().unwrap_or_default());
+    if hosts.clone().any(|host| host.contains('@')) {
         reader.found.hide(reader.place(node.at));
         let mistake = reader.mistake(node.at, format!("`{name}` has credentials in it"));
         reader
@@ -198,8 +210,11 @@ pub(super) fn url(node: &Node, name: &str, reader: Reader<'_>) -> Option<String>
         return None;
     }
     let is_url = text.starts_with("http://") || text.starts_with("https://");
-    if !is_url || host.is_empty() {
-        let mistake = reader.mistake(node.at, format!("`{name}` is not a URL: {text}"));
+    if !is_url || hosts.nth(1).is_none_or(str::is_empty) {
+        if base != text {
+            reader.found.hide(reader.place(node.at));
+        }
+        let mistake = reader.mistake(node.at, format!("`{name}` is not a URL: {base}"));
         reader
             .found
             .add(mistake.hint("it starts with http:// or https:// and a host"));

@@ -141,7 +141,7 @@ impl Values {
         match said {
             Some((Layer::Set { argument, list }, _)) => {
                 let (told, _) = told(argument, list, None);
-                set_place(&told, 1, 1)
+                set_place(&told, 1, 0)
             }
             _ => self.place(path),
         }

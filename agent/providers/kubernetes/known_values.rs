@@ -18,9 +18,10 @@ const SHORTEST: usize = 6;
 /// No longer one is quoted; a release of Helm would be a megabyte.
 const LONGEST: usize = 16 * 1024;
 /// Keys that say where and who; to hide `postgres` would hide what a log is about.
-const PUBLIC: [&str; 12] = [
+const PUBLIC: [&str; 13] = [
     "ca.crt",
     "database",
+    "db",
     "dbname",
     "host",
     "hostname",
@@ -114,8 +115,14 @@ impl KnownValues {
 /// The values of a Secret that say neither where nor who.
 fn secret(data: &Value) -> impl Iterator<Item = &str> {
     let data = data.as_object().into_iter().flatten();
-    let secret = data.filter(|(key, _)| !PUBLIC.contains(&key.as_str()));
+    let secret = data.filter(|(key, _)| !is_public(key));
     secret.filter_map(|(_, value)| value.as_str())
+}
+
+/// `host`, `pgbouncer-host` and `POSTGRES_HOST` alike.
+fn is_public(key: &str) -> bool {
+    let last = key.rsplit(['-', '_']).next().unwrap_or_default();
+    PUBLIC.contains(&last.to_lowercase().as_str())
 }
 
 /// The lines of a value that are to be hidden: a log is quoted by its lines.
@@ -123,7 +130,14 @@ fn lines(text: &str) -> impl Iterator<Item = Longest> {
     let lines = text.lines().map(str::trim);
     let hidden = lines
         .filter(|line| (SHORTEST..=LONGEST).contains(&line.len()) && !line.starts_with("-----"));
-    hidden.map(|line| Longest(Sensitive::new(line)))
+    hidden.flat_map(|line| [line.to_owned(), quoted(line)].map(|it| Longest(Sensitive::new(it))))
+}
+
+/// A line as JSON, and so Go, quotes it.
+fn quoted(line: &str) -> String {
+    let json = Value::from(line).to_string();
+    let json = json[1..json.len() - 1].replace('<', "\\u003c");
+    json.replace('>', "\\u003e").replace('&', "\\u0026")
 }
 
 #[cfg(test)]
