@@ -103,7 +103,8 @@ impl Proxy {
     pub async fn refuse(&mut self) {
         if let Some(accepting) = self.accepting.take() {
             accepting.abort();
-            // Its end closes the port; only then is a connection refused for certain.
+            // Its end closes the port. A program that is being started right now holds it for a
+            // moment longer, until it is that program.
             let _ = accepting.await;
         }
     }
@@ -210,6 +211,7 @@ async fn accept(listener: TcpListener, line: Arc<Line>) {
 #[cfg(test)]
 mod tests {
     use super::Proxy;
+    use crate::{Attempt, eventually};
     use std::net::SocketAddr;
     use std::time::{Duration, Instant};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -266,11 +268,18 @@ mod tests {
             .expect("connected");
         ask(&mut open).await.expect("an answer");
         proxy.refuse().await;
-        let refused = TcpStream::connect(proxy.address()).await;
-        assert_eq!(
-            refused.expect_err("refused").kind(),
-            std::io::ErrorKind::ConnectionRefused
-        );
+        let refused =
+            eventually(
+                "it refuses",
+                Duration::from_secs(10),
+                async || match TcpStream::connect(proxy.address()).await {
+                    Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                        Attempt::Done(())
+                    }
+                    other => Attempt::NotYet(format!("{other:?}")),
+                },
+            );
+        refused.await.expect("nobody listens");
         ask(&mut open).await.expect("an open connection goes on");
         proxy.allow().await.expect("the port is still ours");
         let mut again = TcpStream::connect(proxy.address())

@@ -1,7 +1,7 @@
 //! A stand-in for the operators of the stack, which cannot be had.
 
 use crate::recording::Line;
-use crate::{Api, CustomKind, Error};
+use crate::{Api, CustomKind, Error, program};
 use http::Method;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -42,10 +42,11 @@ impl<'a> StandIn<'a> {
     }
 
     /// Makes a kind served: by a small definition of our own, or by the real one where
-    /// `FIRSTLIGHT_CRDS` names a folder of them.
+    /// `FIRSTLIGHT_CRDS` names a folder of them. Those of the OpenTelemetry operator are in the
+    /// test bed's cache.
     ///
     /// # Errors
-    /// When the folder does not hold it, or the API server does not take it.
+    /// When the folders do not hold it, or the API server does not take it.
     pub async fn define(&self, api_version: &str, kind: &str) -> Result<(), Error> {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let mut custom = CustomKind::new(group, version, kind);
@@ -53,7 +54,10 @@ impl<'a> StandIn<'a> {
             custom = custom.without_status();
         }
         let definition = match std::env::var_os("FIRSTLIGHT_CRDS") {
-            Some(folder) => real(folder.into(), &custom.name())?,
+            Some(folder) => {
+                let cached = program("opentelemetry-operator")?;
+                real(vec![folder.into(), cached], &custom.name())?
+            }
             None => custom.definition(),
         };
         self.api.define(&definition).await
@@ -248,14 +252,13 @@ fn spec(object: &Value, parent: &Value) -> Value {
     }
 }
 
-/// The definition of this name below a folder.
-fn real(folder: PathBuf, name: &str) -> Result<Value, Error> {
+/// The definition of this name below one of these folders.
+fn real(mut folders: Vec<PathBuf>, name: &str) -> Result<Value, Error> {
     use crate::error::InFile;
     let missing = Error::Never {
         what: format!("no definition of {name}"),
-        because: format!("{} does not hold it", folder.display()),
+        because: format!("none of {folders:?} holds it"),
     };
-    let mut folders = vec![folder];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).file("read", &folder)? {
             let path = entry.file("read", &folder)?.path();
