@@ -130,9 +130,13 @@ impl Bed {
         killed.unwrap_or_else(|error| panic!("{error}"));
     }
 
-    /// The log of the Job's last pod.
+    /// The log of the Job's pod that went well.
     pub(crate) fn log(&self, job: &str) -> String {
-        self.kubectl(&["-n", NAMESPACE, "logs", &format!("job/{job}")])
+        let of_job = format!("--selector=batch.kubernetes.io/job-name={job}");
+        let well = "--field-selector=status.phase=Succeeded";
+        let get = ["-n", NAMESPACE, "get", "pods", &of_job, well, "-o", "name"];
+        let pod = self.kubectl(&get);
+        self.kubectl(&["-n", NAMESPACE, "logs", pod.trim()])
     }
 
     /// The record of the last run.

@@ -113,7 +113,7 @@ impl Point {
             log.contains("V0006") || self.end == End::AfterItsRun,
             "{log}"
         );
-        if self.name == "writing" {
+        if ["writing", "ending"].contains(&self.name) {
             assert!(!log.contains("V0001"), "it was applied already: {log}");
         }
         self.is_one_trace(bed, jaeger, &victim).await;
@@ -219,6 +219,11 @@ impl Point {
         let attempts = if self.end == End::BeforeItsRun { 1 } else { 2 };
         let trace = self.trace(&record, jaeger, attempts).await;
         let known: BTreeSet<&str> = trace.spans.iter().map(|span| span.id.as_str()).collect();
+        assert_eq!(
+            known.len(),
+            trace.spans.len(),
+            "none is there twice: {trace}"
+        );
         let mut others = trace.spans.iter().skip(1);
         let orphan = others.find(|span| !known.contains(span.parent.as_str()));
         assert_eq!(orphan, None, "one root, and each parent is there: {trace}");

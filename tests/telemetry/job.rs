@@ -12,8 +12,9 @@ use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testbed::{Attempt, Cluster, Env, eventually, unique};
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
 /// No run of these tests takes longer on the busiest machine.
@@ -34,7 +35,8 @@ pub(crate) struct Job {
 /// The program as one pod of the Job.
 pub(crate) struct Pod {
     child: Child,
-    output: Lines<BufReader<ChildStdout>>,
+    /// Its lines, which are always read, as a kubelet does: a pipe that is full would stop it.
+    output: UnboundedReceiver<String>,
     pub(crate) said: Vec<String>,
 }
 
@@ -135,9 +137,19 @@ impl Job {
             .spawn()
             .expect("the program starts");
         let output = child.stdout.take().expect("its output is a pipe");
+        let (told, heard) = unbounded_channel();
+        tokio::spawn(async move {
+            let mut lines = BufReader::new(output).lines();
+            // It ends with the program, or with the test.
+            while let Ok(Some(line)) = lines.next_line().await {
+                if told.send(line).is_err() {
+                    return;
+                }
+            }
+        });
         Pod {
             child,
-            output: BufReader::new(output).lines(),
+            output: heard,
             said: Vec::new(),
         }
     }
@@ -214,6 +226,10 @@ impl Job {
         self.kubectl(&now, "");
     }
 
+    pub(crate) fn create_namespace(&self, name: &str) {
+        self.kubectl(&["create", "namespace", name], "");
+    }
+
     fn get(&self, kind: &str, name: &str) -> Value {
         let said = self.kubectl(&["get", kind, name, "-o", "json"], "");
         serde_json::from_str(&said).expect("JSON")
@@ -251,7 +267,7 @@ impl Pod {
     /// Reads on to the first log line with all of these words in it.
     pub(crate) async fn until(&mut self, words: &[&str]) {
         let found = async {
-            while let Some(line) = self.output.next_line().await.expect("its output is text") {
+            while let Some(line) = self.output.recv().await {
                 let is_it = words.iter().all(|word| line.contains(word));
                 self.said.push(line);
                 if is_it {
@@ -272,7 +288,7 @@ impl Pod {
     /// Waits for its end; its exit code.
     pub(crate) async fn end(&mut self) -> i32 {
         let end = async {
-            while let Some(line) = self.output.next_line().await.expect("its output is text") {
+            while let Some(line) = self.output.recv().await {
                 self.said.push(line);
             }
             self.child.wait().await.expect("it ran")
