@@ -108,10 +108,12 @@ fn at(line: &str) -> Result<Timestamp, Failure> {
     Ok(moment.parse()?)
 }
 
-/// Lets a Job do without telemetry, or leaves it as users have it.
+/// Lets a Job do without telemetry and without the checks that look for it, or leaves it as users
+/// have it.
 fn set(job: &mut Value, side: Side) {
     let container = &mut job["spec"]["template"]["spec"]["containers"][0];
     if let (Side::Without, Some(variables)) = (side, container["env"].as_array_mut()) {
         variables.push(json!({ "name": "OTEL_SDK_DISABLED", "value": "true" }));
+        variables.push(json!({ "name": "FIRSTLIGHT_SET", "value": "telemetry.enabled=false" }));
     }
 }
