@@ -4,7 +4,6 @@
 //! pod that dies leaves a trace with open ends.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -46,7 +45,6 @@ struct Work {
     fence: Fence,
     bundle: String,
     before: Vec<Ended>,
-    is_superseded: AtomicBool,
 }
 
 /// What to do about a record that could not be written.
@@ -76,7 +74,6 @@ impl Keeper {
             fence: lease.fence(),
             bundle: session.bundle.name.clone(),
             before,
-            is_superseded: AtomicBool::new(false),
         });
         work.trace.hold_back();
         let (end, ending) = oneshot::channel();
@@ -95,7 +92,7 @@ impl Keeper {
             let _ = task.await;
             debug!("no answer to the last record of the trace");
         }
-        self.work.do_without();
+        self.work.trace.let_go();
         Kept(self.work)
     }
 }
@@ -138,15 +135,12 @@ impl Work {
                     failing = None;
                     pause
                 }
-                Err(Failed::Superseded) => {
-                    self.is_superseded.store(true, Ordering::SeqCst);
-                    return self.trace.leave();
-                }
-                Err(Failed::Never) => return self.do_without(),
+                Err(Failed::Superseded) => return self.trace.leave(),
+                Err(Failed::Never) => return self.trace.let_go(),
                 Err(Failed::Later) => {
                     let since = *failing.get_or_insert_with(Instant::now);
                     if since.elapsed() + PAUSE >= PATIENCE {
-                        self.do_without();
+                        self.trace.let_go();
                     }
                     PAUSE
                 }
@@ -155,13 +149,6 @@ impl Work {
                 return;
             }
             is_last = timeout(pause, &mut end).await.is_ok();
-        }
-    }
-
-    /// Delivers from now on what is not on record too.
-    fn do_without(&self) {
-        if !self.is_superseded.load(Ordering::SeqCst) {
-            self.trace.let_go();
         }
     }
 

@@ -118,8 +118,11 @@ impl Pipe {
 
     /// Lets batches up to this number be delivered, and holds the others back until they may.
     /// All may pass unless this is called; the one that is in flight is not called back, and those
-    /// of earlier processes may always pass.
+    /// of earlier processes may always pass. What was left to another process stays left.
     pub(super) fn allow(&self, up_to: u64) {
+        if self.is_left.load(Ordering::SeqCst) {
+            return;
+        }
         self.allowed
             .store(up_to.max(self.taken_up), Ordering::SeqCst);
         self.pushed.notify_one();
@@ -208,28 +211,31 @@ impl Pipe {
 
     /// The first batch that may be delivered, brought from the store if it is there.
     async fn next(self: &Arc<Self>) -> Option<Batch> {
-        let allowed = self.allowed.load(Ordering::SeqCst);
-        if self.is_left.load(Ordering::SeqCst) {
-            self.spool().hand_on(allowed);
-            self.settled.notify_waiters();
-        }
-        let next = self.spool().next(allowed);
-        let next = if next == Next::Stored {
+        let mut next = self.look();
+        if next == Next::Stored {
             self.at_store(Self::bring).await;
+            next = self.look();
             if self.is_left.load(Ordering::SeqCst) {
-                self.spool().hand_on(allowed);
-                // There may be more in the store.
+                // There may be more in the store to be given up.
                 self.pushed.notify_one();
             }
-            self.spool().next(allowed)
-        } else {
-            next
-        };
+        }
         match next {
             Next::Batch(batch) => Some(batch),
             // What could not be read from the store is lost; the one behind it may be read next.
             Next::Nothing | Next::Stored => None,
         }
+    }
+
+    /// What there is, once that is given up which is left to another process.
+    fn look(&self) -> Next {
+        let allowed = self.allowed.load(Ordering::SeqCst);
+        let mut spool = self.spool();
+        if self.is_left.load(Ordering::SeqCst) {
+            spool.hand_on(allowed);
+            self.settled.notify_waiters();
+        }
+        spool.next(allowed)
     }
 
     /// Waits until all is delivered, at most for the grace.

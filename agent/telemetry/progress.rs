@@ -122,7 +122,7 @@ impl Progress {
         self.way.pipe.allow(0);
     }
 
-    /// From now on everything is delivered, on record or not.
+    /// From now on everything is delivered, on record or not; but not what was left to another.
     pub fn let_go(&self) {
         self.way.pipe.allow(u64::MAX);
     }
