@@ -33,8 +33,9 @@ pub(super) fn check(values: &Values, files: &Files, found: &Found) {
         }
     };
     for error in validator.iter_errors(&values.merged) {
-        for mistake in explain(&error, values, &schema) {
-            if is_secret(&error, &schema) {
+        let is_secret = is_secret(&error, &schema);
+        for mistake in explain(&error, values, &schema, is_secret) {
+            if is_secret {
                 found.hide(mistake.place.clone());
             }
             found.add(mistake);
@@ -42,7 +43,12 @@ pub(super) fn check(values: &Values, files: &Files, found: &Found) {
     }
 }
 
-fn explain(error: &ValidationError<'_>, values: &Values, schema: &Value) -> Vec<Mistake> {
+fn explain(
+    error: &ValidationError<'_>,
+    values: &Values,
+    schema: &Value,
+    is_secret: bool,
+) -> Vec<Mistake> {
     let path = steps(error.instance_path().as_str(), &values.merged);
     if let Kind::AdditionalProperties { unexpected } = error.kind() {
         let keys = unexpected.iter();
@@ -51,7 +57,6 @@ fn explain(error: &ValidationError<'_>, values: &Values, schema: &Value) -> Vec<
             .collect();
     }
     let name = show(&path);
-    let is_secret = is_secret(error, schema);
     let (what, hint) = if let Kind::Required { property } = error.kind() {
         let property = property.as_str().unwrap_or_default();
         let what = format!("the value `{}` is missing", join(&name, property));
@@ -187,16 +192,11 @@ fn is_secret(error: &ValidationError<'_>, schema: &Value) -> bool {
         error.schema_path().as_str(),
         error.evaluation_path().as_str(),
     ];
-    let above = |way: &str| {
-        let mut at = way.len();
-        std::iter::from_fn(move || {
-            at = way[..at].rfind('/')?;
-            Some(at)
-        })
-        .map(|end| schema.pointer(&way[..end]))
-        .any(|it| it.is_some_and(|it| it["writeOnly"] == true))
-    };
-    ways.into_iter().any(above)
+    let is_marked = |it: &Value| it["writeOnly"] == true;
+    ways.into_iter().any(|way| {
+        let mut above = way.rmatch_indices('/').map(|(end, _)| &way[..end]);
+        above.any(|pointer| schema.pointer(pointer).is_some_and(is_marked))
+    })
 }
 
 fn parent(pointer: &str) -> &str {

@@ -94,23 +94,19 @@ fn place(node: &Node, name: &str, reader: Reader<'_>) -> Option<SecretRef> {
     let Credential::Secret(reference) = reader.secret(node, name)? else {
         return None;
     };
-    if reference.key.starts_with("pgbouncer-") {
-        let what = format!("`{name}` is that of a pooler: key {}", reference.key);
-        let mistake = reader.mistake(node.at, what);
-        reader.found.add(mistake.hint(HOST_KEY));
-        return None;
-    }
-    // What a place holds is shown.
-    if ["password", "verifier"]
-        .iter()
-        .any(|it| reference.key.contains(it))
-    {
-        let what = format!("`{name}` is that of a password: key {}", reference.key);
-        let mistake = reader.mistake(node.at, what);
-        reader.found.add(mistake.hint(HOST_KEY));
-        return None;
-    }
-    Some(reference)
+    let key = &reference.key;
+    let whose = if key.starts_with("pgbouncer-") {
+        "a pooler"
+    } else if ["password", "verifier"].iter().any(|it| key.contains(it)) {
+        // What a place holds is shown.
+        "a password"
+    } else {
+        return Some(reference);
+    };
+    let what = format!("`{name}` is that of {whose}: key {key}");
+    let mistake = reader.mistake(node.at, what);
+    reader.found.add(mistake.hint(HOST_KEY));
+    None
 }
 
 fn postgres_tls(node: &Node, reader: Reader<'_>) -> Option<PostgresTls> {

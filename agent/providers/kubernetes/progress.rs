@@ -12,7 +12,7 @@ use bytes::Bytes;
 use flate2::read::GzDecoder;
 use serde_json::{Map, Value, json};
 
-use super::fence::{self, Fence, State};
+use super::fence::{self, Fence, Known, State};
 use super::live::Live;
 use super::time::{parse, rfc3339_micros};
 use super::{Client, Error, MANAGER};
@@ -108,13 +108,13 @@ impl Progress {
     ) -> Result<(), Error> {
         self.is_tried.store(true, Ordering::SeqCst);
         let ours = self.ours().clone();
-        let fields = |there: &BTreeSet<String>| {
+        let fields = |known: &Known| {
             json!({
                 "metadata": { "annotations": annotations(author, fence) },
-                "binaryData": difference(there, &ours, parts),
+                "binaryData": difference(&known.keys, &ours, parts),
             })
         };
-        self.state.write(fence, |known| fields(&known.keys)).await?;
+        self.state.write(fence, fields).await?;
         *self.ours() = parts.keys().cloned().collect();
         Ok(())
     }

@@ -40,7 +40,8 @@ pub(super) fn negative_answer(request: &Request, server: String, code: u16, said
     let causes = said.details.map(|details| details.causes);
     let causes = causes.unwrap_or_default();
     let is_denial = is_denial(request, &said.message);
-    let message = of_document(request, said.message, &causes, code);
+    let is_of_right = code == 403 && !is_denial && causes.is_empty();
+    let message = of_document(request, said.message, &causes, is_of_right);
     let reason = match said.reason.as_str() {
         "" => format!("HTTP {code}"),
         reason => reason.to_owned(),
@@ -80,9 +81,13 @@ pub(super) fn negative_answer(request: &Request, server: String, code: u16, said
 
 /// What the server says of a document; of a Secret only which fields it means, because its words,
 /// or those of a webhook or a policy, may quote a value. A missing right is told without causes.
-fn of_document(request: &Request, message: String, causes: &[StatusCause], code: u16) -> String {
+fn of_document(
+    request: &Request,
+    message: String,
+    causes: &[StatusCause],
+    is_of_right: bool,
+) -> String {
     let is_of_value = request.is_of_secret() && !request.body.is_empty();
-    let is_of_right = code == 403 && causes.is_empty() && !is_denial(request, &message);
     if !is_of_value || is_of_right {
         return message;
     }
