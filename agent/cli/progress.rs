@@ -20,7 +20,10 @@ use crate::providers::kubernetes::{
 };
 use crate::telemetry::{self, Death, Delivery, Snapshot, Unrecorded};
 
-/// It is written no more often …
+/// It is written no more often than this in the beginning, so that a run of a moment is seen while
+/// it lasts …
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// … than this later …
 const PAUSE: Duration = Duration::from_secs(1);
 /// … and a large one less often: each write costs the API server all of it.
 const BYTES_PER_SECOND: f64 = 100.0 * 1024.0;
@@ -118,7 +121,7 @@ impl Kept {
 impl Work {
     async fn keep(self: Arc<Self>, mut end: oneshot::Receiver<()>) {
         let (mut has_taken_over, mut is_last) = (false, false);
-        let mut failing = None;
+        let (mut failing, mut usual) = (None, FIRST_PAUSE);
         loop {
             let written = async {
                 if !has_taken_over {
@@ -131,8 +134,10 @@ impl Work {
                 .await
                 .unwrap_or_else(|_| self.silent())
             {
-                Ok(pause) => {
+                Ok(rest) => {
                     failing = None;
+                    let pause = usual + rest;
+                    usual = (usual * 2).min(PAUSE);
                     pause
                 }
                 Err(Failed::Superseded) => return self.trace.leave(),
@@ -158,10 +163,10 @@ impl Work {
         Err(Failed::Later)
     }
 
-    /// Writes down what would be lost now; how long to wait before the next time.
+    /// Writes down what would be lost now; how much longer than usual to wait before the next time.
     async fn write(&self) -> Result<Duration, Failed> {
         let Some(snapshot) = self.trace.snapshot() else {
-            return Ok(PAUSE);
+            return Ok(Duration::ZERO);
         };
         let written = self.store.write(&snapshot.parts, &self.author, self.fence);
         if let Err(error) = written.await {
@@ -175,7 +180,7 @@ impl Work {
                 "no room on record for spans that have not arrived"
             );
         }
-        Ok(PAUSE + rest(&snapshot))
+        Ok(rest(&snapshot))
     }
 
     /// Sends what the processes before could not.

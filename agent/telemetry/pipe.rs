@@ -17,7 +17,11 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-/// How long items are gathered before they are sent.
+/// How long items are gathered before they are sent: from this, so that a run of a moment is seen
+/// while it lasts …
+const FIRST_GATHER: Duration = Duration::from_millis(100);
+
+/// … to this.
 const GATHER: Duration = Duration::from_secs(1);
 
 /// The pauses between attempts grow from this …
@@ -97,12 +101,8 @@ impl Pipe {
 
     /// Takes a request of so many items; never blocks.
     pub(super) fn push(&self, bytes: Bytes, items: u64) {
-        let mut spool = self.spool();
-        spool.push(bytes, items);
-        if spool.is_crowded() {
-            self.crowded.notify_one();
-        }
-        drop(spool);
+        self.spool().push(bytes, items);
+        self.look_for_room();
         self.pushed.notify_one();
     }
 
@@ -125,7 +125,15 @@ impl Pipe {
         }
         self.allowed
             .store(up_to.max(self.taken_up), Ordering::SeqCst);
+        self.look_for_room();
         self.pushed.notify_one();
+    }
+
+    fn look_for_room(&self) {
+        let allowed = self.allowed.load(Ordering::SeqCst);
+        if self.spool().is_crowded(allowed) {
+            self.crowded.notify_one();
+        }
     }
 
     /// Gives up what may not be delivered, now and from now on: another process says it.
@@ -164,12 +172,13 @@ impl Pipe {
     }
 
     async fn deliver(self: &Arc<Self>, transport: &Transport, source: &dyn Flush) {
-        let mut pause = FIRST_PAUSE;
-        let mut flush_at = Instant::now() + GATHER;
+        let (mut pause, mut gather) = (FIRST_PAUSE, FIRST_GATHER);
+        let mut flush_at = Instant::now() + gather;
         loop {
             if Instant::now() >= flush_at {
                 source.flush();
-                flush_at = Instant::now() + GATHER;
+                gather = (gather * 2).min(GATHER);
+                flush_at = Instant::now() + gather;
                 self.tell_of_shortage();
             }
             let Some(batch) = self.next().await else {

@@ -141,7 +141,8 @@ mod tests {
         let post = Post::new(Arc::clone(&pipe));
         let failed = OTelSdkError::InternalFailure("too large".to_owned());
         post.take(3, ready(Err(failed)));
-        assert_eq!((pipe.tally().made, pipe.tally().delivered), (3, 0));
+        let tally = pipe.tally();
+        assert_eq!((tally.made, tally.delivered, tally.refused), (3, 0, 3));
         assert_eq!(
             pipe.trouble().as_deref(),
             Some("Operation failed: too large")

@@ -41,7 +41,7 @@ pub struct Tally {
     pub made: u64,
     /// Those that the server took.
     pub delivered: u64,
-    /// Those that the server refused for good.
+    /// Those that the server refused for good, or that could not be made a request.
     pub refused: u64,
     /// Those for which there was no room while the server was away.
     pub dropped: u64,
@@ -182,6 +182,7 @@ impl Spool {
     /// Counts items that never became a batch.
     pub(super) fn lose(&mut self, items: u64) {
         self.tally.made += items;
+        self.tally.refused += items;
     }
 
     /// All in memory that is not known to have arrived, the oldest first.
@@ -207,18 +208,21 @@ impl Spool {
         batch.map_or(Next::Nothing, Next::Batch)
     }
 
-    /// Whether there is something for the store.
-    pub(super) fn is_crowded(&self) -> bool {
-        let usual = match self.keep {
-            Keep::Bytes(limit) => limit / USUAL_PART,
-            Keep::Newest => return false,
+    /// Whether there is something for the store. It takes no batch beyond this number while memory
+    /// can hold it: another process that finds it there would deliver it.
+    pub(super) fn is_crowded(&self, up_to: u64) -> bool {
+        let Keep::Bytes(limit) = self.keep else {
+            return false;
         };
-        self.has_store && self.size > usual && !self.queue.is_empty()
+        let usual = limit / USUAL_PART;
+        let is_nearly_full = self.size > limit - usual;
+        let may_go = |oldest: &Batch| oldest.number <= up_to || is_nearly_full;
+        self.has_store && self.size > usual && self.queue.front().is_some_and(may_go)
     }
 
     /// The oldest batch that memory need not hold, to be put in the store.
-    pub(super) fn surplus(&mut self) -> Option<Batch> {
-        if !self.is_crowded() {
+    pub(super) fn surplus(&mut self, up_to: u64) -> Option<Batch> {
+        if !self.is_crowded(up_to) {
             return None;
         }
         let batch = self.queue.pop_front()?;
@@ -484,7 +488,7 @@ mod tests {
             items: 4,
             made: SystemTime::now(),
         }];
-        store.extend(std::iter::from_fn(|| spool.surplus()));
+        store.extend(std::iter::from_fn(|| spool.surplus(ALL)));
         assert_eq!((store.len(), spool.size), (3, 3));
         let numbers: Vec<u64> = store.iter().map(|batch| batch.number).collect();
         assert_eq!((numbers, spool.pushed()), (vec![1, 2, 3], 4));
@@ -508,7 +512,7 @@ mod tests {
     fn what_the_store_loses_is_dropped() {
         let mut spool = Spool::new(Keep::Bytes(4)).with_store(Gone::default());
         spool.add("one", 2);
-        assert!(spool.surplus().is_some());
+        assert!(spool.surplus(ALL).is_some());
         spool.lose_stored(Gone {
             batches: 1,
             items: 2,

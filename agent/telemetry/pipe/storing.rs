@@ -48,7 +48,8 @@ impl Pipe {
 
     fn make_room(&self, store: &mut Store) {
         loop {
-            let surplus = self.spool().surplus();
+            let allowed = self.allowed.load(Ordering::SeqCst);
+            let surplus = self.spool().surplus(allowed);
             let Some(batch) = surplus else {
                 return;
             };
@@ -172,6 +173,37 @@ mod tests {
         assert_eq!(second.allowed.load(Ordering::SeqCst), 2);
         let numbers: Vec<u64> = second.pending().iter().map(|it| it.number).collect();
         assert_eq!((numbers, second.pushed()), (vec![3], 3));
+    }
+
+    #[test]
+    fn what_is_held_back_stays_in_memory() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let folder = Arc::new(Folder::open(parent.path(), "one").expect("opened"));
+        let store = Store::open(folder, "spans", 1000).expect("opened");
+        let pipe = Pipe::new(Keep::Bytes(20), Some(store));
+        pipe.allow(1);
+        let stow = || pipe.make_room(&mut guard(pipe.store.as_ref().expect("a store")));
+        for number in 0..3_u8 {
+            pipe.push(Bytes::from(vec![number; 5]), 1);
+            stow();
+        }
+        let in_memory = || {
+            pipe.pending()
+                .iter()
+                .map(|it| it.number)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(in_memory(), [2, 3]);
+        pipe.allow(3);
+        stow();
+        assert_eq!(in_memory(), [3]);
+        // Nothing is dropped for it.
+        for number in 4..9_u8 {
+            pipe.push(Bytes::from(vec![number; 5]), 1);
+            stow();
+        }
+        assert_eq!(in_memory(), [6, 7, 8]);
+        assert_eq!(pipe.tally().dropped, 0);
     }
 
     #[test]
