@@ -316,7 +316,41 @@ async fn statements_notices_and_waits_for_locks_are_told() {
     assert_eq!(waited, "AccessShareLock on nodes");
 }
 
+#[tokio::test]
+async fn a_file_that_fails_is_a_span_that_failed() {
+    let bed = Bed::new("told", TOLD);
+    let sql = "create table nodes ();\nselect 1 / 0;\n";
+    bed.agent.write("sql/V0001__wrong.sql", sql);
+    let (mut run, lines) = bed.start();
+    let lines: Vec<String> = lines.map_while(Result::ok).collect();
+    let code = run.wait().expect("it ends").code();
+    assert_eq!(code, Some(78), "{lines:#?}");
+    let lines = lines
+        .iter()
+        .filter_map(|line| serde_json::from_str(line).ok());
+    let mut traces = lines.filter_map(|line: Value| Some(line["trace_id"].as_str()?.to_owned()));
+    let spans = spans_of(&traces.next().expect("a trace"), &bed.collector).await;
+    let mut files = spans
+        .values()
+        .filter(|span| span["name"] == "V0001__wrong.sql");
+    let file = files.next().unwrap_or_else(|| panic!("{spans:#?}"));
+    assert_eq!(file["status"]["code"], ERROR, "{file:#}");
+    let why = file["status"]["message"].as_str().unwrap_or_default();
+    assert!(why.contains("division by zero"), "{file:#}");
+    let mut above = spans
+        .values()
+        .filter(|span| file["parentSpanId"] == span["spanId"]);
+    let attempt = above.next().expect("an attempt");
+    let kind = attribute(file, "error.type");
+    assert!(
+        !kind.is_empty() && kind == attribute(attempt, "error.type"),
+        "{file:#}"
+    );
+    assert_eq!(attribute(file, "firstlight.migration.place"), "1/1");
+}
+
 const CLIENT: u64 = 3;
+const ERROR: u64 = 2;
 
 /// The spans of a run, by their ids, when the collector has its root.
 async fn spans_of(trace: &str, collector: &Otelcol) -> BTreeMap<String, Value> {

@@ -152,7 +152,7 @@ impl Server {
             otel.status_description = Empty,
             http.request.method = request.method.as_str(),
             url.template = request.template,
-            url.full = format!("{}{}", self.url, request.path),
+            url.full = format!("{}{}", self.url, request.path.split('?').next().unwrap_or_default()),
             server.address = host,
             server.port = port,
             http.response.status_code = Empty,

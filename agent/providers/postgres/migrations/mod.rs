@@ -21,9 +21,9 @@ mod tokens;
 
 use std::sync::Arc;
 
-use tracing::{Instrument, info_span};
+use tracing::{Instrument, field, info_span};
 
-use crate::engine::{Difference, Plan, Resource, Verb, Waiting};
+use crate::engine::{Chain, Difference, Failure as _, Plan, Resource, Verb, Waiting};
 
 use super::adoption::{Adoption, Past};
 use super::client::Server;
@@ -179,12 +179,20 @@ impl Resource for Migrations {
             let span = info_span!(
                 "migration",
                 otel.name = file.name(),
-                migration.file = file.path,
-                migration.checksum = file.checksum,
-                migration.statements = script.pieces.len(),
-                migration.place = format!("{place}/{count}"),
+                otel.status_code = field::Empty,
+                otel.status_description = field::Empty,
+                firstlight.migration.file = file.path,
+                firstlight.migration.checksum = file.checksum,
+                firstlight.migration.statements = script.pieces.len(),
+                firstlight.migration.place = format!("{place}/{count}"),
+                error.type = field::Empty,
             );
-            running.run().instrument(span).await?;
+            let ran = running.run().instrument(span.clone()).await;
+            ran.inspect_err(|error| {
+                span.record("otel.status_code", "ERROR");
+                span.record("otel.status_description", field::display(Chain(error)));
+                span.record("error.type", error.kind());
+            })?;
         }
         held.give_back();
         Ok(())
