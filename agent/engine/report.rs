@@ -274,6 +274,17 @@ impl Report {
         self.failures().find(|(_, error)| error.class() == class)
     }
 
+    /// How the run ended, in the word of the CI/CD conventions.
+    #[must_use]
+    pub fn result(&self) -> &'static str {
+        match self.decisive() {
+            _ if self.stopped => "cancellation",
+            None => "success",
+            Some((_, StepError::TimedOut { .. })) => "timeout",
+            Some(_) => "failure",
+        }
+    }
+
     /// How many steps ended with this [`Outcome::word`].
     #[must_use]
     pub fn count(&self, word: &str) -> usize {

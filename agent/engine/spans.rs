@@ -26,13 +26,7 @@ pub(super) fn run_span(info: &RunInfo, mode: Mode) -> Span {
 
 /// The result of the run, on its root.
 pub(super) fn record_result(root: &Span, report: &Report) {
-    let result = match report.decisive() {
-        _ if report.stopped => "cancellation",
-        None => "success",
-        Some((_, StepError::TimedOut { .. })) => "timeout",
-        Some(_) => "failure",
-    };
-    root.record("cicd.pipeline.result", result);
+    root.record("cicd.pipeline.result", report.result());
     if let Some((step, error)) = report.decisive() {
         let text = format!("{} failed: {}{}", step.id, Chain(error), error.aside());
         record_failure(root, text, error.kind());

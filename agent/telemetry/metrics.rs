@@ -4,7 +4,7 @@ mod instruments;
 mod measures;
 mod memory;
 
-pub(super) use measures::{Measures, result};
+pub(super) use measures::Measures;
 
 use super::pipe::Flush;
 use super::post::Post;

@@ -1,7 +1,7 @@
 //! Turns the engine's events into log lines, span events and metrics.
 
 use super::live::Live;
-use super::metrics::{Measures, result};
+use super::metrics::Measures;
 use crate::engine::{
     Because, Diagnosis, Difference, Event, EventKind, Mode, Outcome, Report, Reporter, RunInfo,
     StepError, StepId, StepReport, Took, Waiting,
@@ -225,7 +225,7 @@ fn group_finished(step: &StepId, because: Option<&Because>, took: Duration) {
 
 fn tell_run(report: &Report) {
     let duration = report.took.as_secs_f64();
-    let result = result(report);
+    let result = report.result();
     let counts = ["unchanged", "changed", "deferred", "failed", "skipped"]
         .map(|word| (report.count(word), word));
     let counts: Vec<_> = counts

@@ -2,7 +2,7 @@
 
 use super::instruments::Instruments;
 use super::memory;
-use crate::engine::{Class, Outcome, Report, StepError, StepId, StepReport};
+use crate::engine::{Class, Outcome, Report, StepId, StepReport};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
@@ -122,7 +122,7 @@ impl Measures {
             self.failed(error.kind());
         }
         let kind = report.decisive().map(|(_, error)| error.kind());
-        self.took(State::Executing, result(report), kind, report.took);
+        self.took(State::Executing, report.result(), kind, report.took);
         self.enter(Some(State::Finalizing));
     }
 
@@ -229,16 +229,6 @@ impl Measures {
 
 fn in_state(state: State) -> KeyValue {
     KeyValue::new("cicd.pipeline.run.state", state.word())
-}
-
-/// The word of the CI/CD conventions for how a run ended.
-pub(in crate::telemetry) fn result(report: &Report) -> &'static str {
-    match report.decisive() {
-        _ if report.stopped => "cancellation",
-        None => "success",
-        Some((_, StepError::TimedOut { .. })) => "timeout",
-        Some(_) => "failure",
-    }
 }
 
 /// What kept a run from its first step.
