@@ -50,7 +50,7 @@ async fn main() -> Result<(), Failure> {
     let cases = match what.as_str() {
         "kubernetes" => kubernetes::measure(&program, &or(&[100, 500, 2000])).await?,
         "postgres" => postgres::measure(&program, &or(&[1, 100, 1000]))?,
-        "telemetry" => telemetry::measure(&program, &or(&[0, 5000])).await?,
+        "telemetry" => telemetry::measure(&program, &or(&[500, 5000, 0])).await?,
         _ => {
             let what = format!("{what} cannot be measured; kubernetes, postgres and telemetry can");
             return Err(what.into());

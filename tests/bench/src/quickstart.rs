@@ -9,16 +9,13 @@ use testbed::{Cluster, Env, unique};
 
 use crate::Failure;
 use crate::results::Case;
-use crate::telemetry::{PEER, Side, middle, turns};
+use crate::telemetry::{AGAIN, INSTALLATIONS, PEER, Side, middle, turns};
 
 /// Of `manifests/bootstrap.yaml`.
 const NAMESPACE: &str = "lens";
 const MANIFEST: &str = "manifests/bootstrap.yaml";
 const IMAGE: &str = "target/image/firstlight.tar";
 const TEMPLATE: &str = "--from=cronjob/firstlight";
-
-/// An installation takes minutes, so that there is one of each side; a run after it takes seconds.
-const AGAIN: usize = 9;
 
 type Times = Vec<(Side, Duration)>;
 
@@ -28,7 +25,7 @@ pub(crate) fn measure() -> Result<Vec<Case>, Failure> {
     cluster.import(Path::new(IMAGE))?;
     let quickstart = Quickstart(cluster);
     let mut fresh = Times::new();
-    for side in turns(1) {
+    for side in turns(INSTALLATIONS) {
         fresh.push((side, quickstart.install(side)?));
     }
     let mut again = Times::new();
@@ -40,7 +37,7 @@ pub(crate) fn measure() -> Result<Vec<Case>, Failure> {
         let (with, without) = (middle(times, Side::With)?, middle(times, Side::Without)?);
         Some(Case::timed(what.to_owned(), with, PEER, without))
     };
-    let fresh = case("the quickstart, installed once", &fresh);
+    let fresh = case("the quickstart, installed", &fresh);
     let again = case("the quickstart again, nothing to do", &again);
     Ok(fresh.into_iter().chain(again).collect())
 }

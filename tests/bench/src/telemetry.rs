@@ -16,8 +16,8 @@ use crate::spans::{Kept, Spans};
 use crate::{Failure, controller, kubernetes, quickstart, watched};
 
 /// How often each side installs, and how often it then runs again.
-const INSTALLATIONS: usize = 3;
-const AGAIN: usize = 9;
+pub(crate) const INSTALLATIONS: usize = 3;
+pub(crate) const AGAIN: usize = 9;
 
 pub(crate) const PEER: &str = "the same without telemetry";
 
