@@ -193,6 +193,19 @@ async fn a_run_is_a_page_from_its_record_its_trace_and_both() {
 }
 
 #[test]
+fn a_plan_is_a_page_too() {
+    let agent = eventful();
+    agent.run(&["run"]);
+    colour(&agent, "green");
+    let plan = agent.run(&["plan", "-o", "json"]);
+    assert_eq!(plan.code, 0, "{plan}");
+    agent.write("plan.json", &plan.stdout);
+    let page = report(&agent, &[&agent.path("plan.json")]);
+    let told = ["What would change", "data.sky", "green"];
+    assert_says(&assert_sound(&page), &told);
+}
+
+#[test]
 fn what_a_page_may_not_do_would_be_seen() {
     let faint = "<p style=\"color:#eee\">faint</p>";
     let loud = "<script>console.error('loud')</script>";

@@ -193,11 +193,19 @@ async fn two_jobs_at_once_both_succeed(bed: &Bed) {
 }
 
 async fn a_new_configuration_changes_only_what_it_is_about(bed: &Bed) {
-    let manifest = render(&["--set", "values.cluster.name=renamed"]);
+    let caller = "0af7651916cd43dd8448eb211c80319c";
+    let manifest = render(&[
+        "--set",
+        "values.cluster.name=renamed",
+        "--set",
+        &format!("traceparent=00-{caller}-b7ad6b7169203331-01"),
+    ]);
     bed.kubectl_with(&["apply", "-f", "-"], &manifest);
     let job = bed.job_of(&manifest);
     bed.succeeded(&job, RERUN).await;
-    let changed = ids(&bed.record(), "changed");
+    let record = bed.record();
+    assert_eq!(record["traceId"], caller, "the pod's annotation is heeded");
+    let changed = ids(&record, "changed");
     assert!(!changed.is_empty(), "the name of the cluster is used");
     let about: Vec<&String> = changed
         .iter()

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use http::Response;
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use serde_json::Value;
 use testbed::unique;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
@@ -18,15 +18,27 @@ use crate::received::Collector;
 /// What a request is answered with.
 #[derive(Clone, Debug)]
 enum Answer {
-    /// By HTTP/1.1: the status, and further headers.
-    Http(String),
+    /// By HTTP/1.1: the status, further headers, and what follows them.
+    Http(String, Vec<u8>),
     /// By HTTP/2, which gRPC is spoken over.
     Grpc(Response<()>),
+    /// The same, with a message before the status that says that all is well.
+    GrpcMessage(Vec<u8>),
 }
 
 impl Answer {
     fn http(status: impl Into<String>) -> Self {
-        Self::Http(status.into())
+        Self::Http(status.into(), Vec::new())
+    }
+
+    /// So many items were refused for this reason, and all others taken.
+    fn partly(protocol: &str, refused: u8, why: &str) -> Self {
+        let partial = [vec![1 << 3, refused], text(2, why.as_bytes())].concat();
+        let message = text(1, &partial);
+        match protocol {
+            "grpc" => Self::GrpcMessage(message),
+            _ => Self::Http("200 OK".to_owned(), message),
+        }
     }
 
     /// A status of gRPC, by its number; with a pause of so many seconds if one is wished for.
@@ -54,26 +66,33 @@ impl Answer {
 
     fn protocol(&self) -> &'static str {
         match self {
-            Self::Http(_) => "http/protobuf",
-            Self::Grpc(_) => "grpc",
+            Self::Http(..) => "http/protobuf",
+            Self::Grpc(_) | Self::GrpcMessage(_) => "grpc",
         }
     }
 
     /// Reads one request and answers it.
     async fn give(self, client: TcpStream) {
         match self {
-            Self::Http(status) => answer_http(client, &status).await,
-            Self::Grpc(answer) => answer_grpc(client, answer).await,
+            Self::Http(status, body) => answer_http(client, &status, &body).await,
+            Self::Grpc(answer) => answer_grpc(client, answer, None).await,
+            Self::GrpcMessage(message) => {
+                let answer = Response::builder().header("content-type", "application/grpc");
+                let answer = answer.body(()).expect("an answer");
+                answer_grpc(client, answer, Some(message)).await;
+            }
         }
     }
 }
 
+/// A field of Protobuf that holds bytes.
+fn text(tag: u8, bytes: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(bytes.len()).expect("it is short");
+    [&[tag << 3 | 2, length], bytes].concat()
+}
+
 /// A `google.rpc.Status` with a `RetryInfo`, as bytes of Protobuf.
 fn retry_info(code: u8, seconds: u8) -> Vec<u8> {
-    let text = |tag: u8, bytes: &[u8]| {
-        let length = u8::try_from(bytes.len()).expect("it is short");
-        [&[tag << 3 | 2, length], bytes].concat()
-    };
     let info = text(1, &[1 << 3, seconds]);
     let name = text(1, b"type.googleapis.com/google.rpc.RetryInfo");
     [
@@ -142,22 +161,24 @@ impl Drop for StandIn {
     }
 }
 
-async fn answer_http(mut client: TcpStream, status: &str) {
+async fn answer_http(mut client: TcpStream, status: &str, body: &[u8]) {
     let mut request = Vec::new();
     while missing(&request) > 0 {
         if client.read_buf(&mut request).await.expect("it is read") == 0 {
             return;
         }
     }
-    let answer = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    let length = body.len();
+    let head =
+        format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
     client
-        .write_all(answer.as_bytes())
+        .write_all(&[head.as_bytes(), body].concat())
         .await
         .expect("it is written");
     client.shutdown().await.expect("it is closed");
 }
 
-async fn answer_grpc(client: TcpStream, answer: Response<()>) {
+async fn answer_grpc(client: TcpStream, answer: Response<()>, message: Option<Vec<u8>>) {
     let mut connection = h2::server::handshake(client).await.expect("HTTP/2");
     let Some(request) = connection.accept().await else {
         return;
@@ -170,7 +191,18 @@ async fn answer_grpc(client: TcpStream, answer: Response<()>) {
             let room = body.flow_control().release_capacity(length);
             room.expect("the stream is open");
         }
-        respond.send_response(answer, true).map(drop)
+        let mut stream = respond.send_response(answer, message.is_none())?;
+        if let Some(message) = message {
+            let length = u32::try_from(message.len()).expect("it is short");
+            let framed = [&[0], &length.to_be_bytes()[..], &message].concat();
+            stream.send_data(framed.into(), false)?;
+            let well = HeaderMap::from_iter([(
+                HeaderName::from_static("grpc-status"),
+                HeaderValue::from_static("0"),
+            )]);
+            stream.send_trailers(well)?;
+        }
+        Ok::<(), h2::Error>(())
     });
     connection.graceful_shutdown();
     // Nothing moves on the connection unless it is asked for more.
@@ -223,6 +255,7 @@ async fn arrives_after(answers: Vec<Answer>) {
         let count = said.all_spans();
         let received = collector.with_spans(&id, count).await;
         received.assert_whole(count);
+        received.assert_looks(&said);
     }
 }
 
@@ -315,5 +348,22 @@ async fn what_can_never_succeed_is_refused_and_counted_and_the_rest_arrives() {
         assert_eq!(said.at("WARN").len(), 1);
         let received = collector.with_spans(&id, delivered).await;
         assert_eq!(received.spans.len(), delivered);
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_takes_a_part_of_is_counted_so() {
+    let collector = Collector::new();
+    for protocol in ["http/protobuf", "grpc"] {
+        // The first request may hold one span only.
+        let answer = Answer::partly(protocol, 1, "too old");
+        let stand_in = StandIn::start(vec![answer], &collector).await;
+        let said = run(&unique("partly"), "busy 600", &stand_in, &collector).await;
+        let (delivered, made) = said.spans();
+        assert_eq!(made - delivered, 1, "{}", said.delivery);
+        for told in ["spans delivered and 1 refused", ": too old"] {
+            assert!(said.delivery.contains(told), "{}", said.delivery);
+        }
+        assert_eq!(said.at("WARN").len(), 1, "{}", said.delivery);
     }
 }

@@ -185,6 +185,16 @@ impl Said {
         made
     }
 
+    /// The things that were looked at, each with the id of the span of the look.
+    pub(crate) fn looks(&self) -> impl Iterator<Item = (&str, &str)> {
+        let looks = self.lines.iter();
+        let looks = looks.filter_map(|line| line.strip_prefix("looked in: "));
+        looks.map(|look| {
+            let (thing, at) = look.split_once(' ').expect("a thing and its place");
+            (thing, at.split('-').nth(2).expect("an id"))
+        })
+    }
+
     /// The log lines.
     pub(crate) fn log(&self) -> Vec<Value> {
         let json = self.lines.iter().filter(|line| line.starts_with('{'));

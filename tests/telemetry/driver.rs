@@ -56,8 +56,13 @@ async fn drive() {
     if ["look", "again"].contains(&profile.as_str()) {
         telemetry.was_current();
     }
-    if profile == "refused" {
-        telemetry.not_begun(Class::Forbidden);
+    let kept_from_its_run = match profile.as_str() {
+        "refused" => Some(Class::Forbidden),
+        "another" => Some(Class::Busy),
+        _ => None,
+    };
+    if let Some(class) = kept_from_its_run {
+        telemetry.not_begun(class);
         println!("run ended: 0 ms, failed: true");
         return finish(telemetry).await;
     }
@@ -72,6 +77,14 @@ async fn drive() {
         trace_id: telemetry.trace_id(),
         attempt: Attempt::default(),
     };
+    let stop = CancellationToken::new();
+    if says(&profile, "stopped") {
+        let stop = stop.clone();
+        std::thread::spawn(move || {
+            wait_for_a_line();
+            stop.cancel();
+        });
+    }
     let began = Instant::now();
     let report = engine::run(Run {
         info,
@@ -79,7 +92,7 @@ async fn drive() {
         mode,
         pacing: Pacing::default(),
         reporters: Reporters::new().with(telemetry.reporter()),
-        stop: CancellationToken::new(),
+        stop,
     })
     .await;
     println!(
@@ -156,6 +169,13 @@ fn graph(profile: &str) -> Graph {
     if says(profile, "steered") {
         add(&mut graph, &schema, Thing::new("gate", Nature::steered()));
     }
+    if says(profile, "stopped") {
+        let forever = Nature::Steered {
+            since: Instant::now(),
+            goes_on: Arc::default(),
+        };
+        add(&mut graph, &schema, Thing::new("gate", forever));
+    }
     if says(profile, "failing") {
         add(&mut graph, &schema, Thing::new("migrate", Nature::Broken));
         let applications = StepId::new("applications");
@@ -176,7 +196,7 @@ fn add(graph: &mut engine::GraphBuilder, group: &StepId, thing: Thing) {
 fn options() -> StepOptions {
     StepOptions {
         kind: "memory.thing",
-        timeout: Duration::from_mins(1),
+        timeout: Duration::from_mins(10),
         no_progress: None,
         optional: false,
     }
@@ -284,6 +304,10 @@ impl Resource for Thing {
     async fn observe(&self) -> Result<u32, Broken> {
         tracing::info!(target: "firstlight::providers::memory", "looking");
         tracing::debug!(target: "hyper::client", "never exported");
+        if let Some(at) = firstlight::trace_context::current() {
+            // What the test knows of the span of this look without asking the pipe.
+            println!("looked in: {} {}", self.name, at.traceparent);
+        }
         if let Nature::Steered { since, .. } = &self.nature {
             // What the test waits for: the run goes on, and makes spans.
             println!("looked after: {} ms", since.elapsed().as_millis());

@@ -214,6 +214,42 @@ impl Job {
         kept.await.expect("it is kept");
     }
 
+    /// Lets nobody write what is kept for the next pod, or lets it be written again.
+    pub(crate) async fn hold_up_progress(&self, is_held: bool) {
+        let progress = format!("firstlight-{}-progress", self.name);
+        let webhook = format!("{}.firstlight.dev", self.namespace);
+        let nobody = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingWebhookConfiguration",
+            "metadata": { "name": webhook },
+            "webhooks": [{
+                "name": webhook,
+                "clientConfig": { "url": "https://127.0.0.1:1/" },
+                "rules": [{ "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"],
+                            "operations": ["CREATE", "UPDATE"] }],
+                "matchConditions": [{ "name": "object", "expression": format!(
+                    "object.metadata.namespace == '{}' && object.metadata.name == '{progress}'",
+                    self.namespace) }],
+                "failurePolicy": "Fail", "sideEffects": "None",
+                "admissionReviewVersions": ["v1"], "timeoutSeconds": 1,
+            }],
+        });
+        let verb = if is_held { "create" } else { "delete" };
+        self.kubectl(&[verb, "-f", "-"], &nobody.to_string());
+        let any = json!({ "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": { "name": progress, "namespace": self.namespace } });
+        // The API server hears of its own webhooks a moment later.
+        let known = eventually("the webhook is known", PATIENCE, async || {
+            let apply = ["apply", "--server-side", "--dry-run=server", "-f", "-"];
+            match self.cluster.kubectl_says(&apply, &any.to_string()) {
+                Ok(_) if is_held => Attempt::NotYet("it can be written".to_owned()),
+                Err(error) if !is_held => Attempt::NotYet(error.to_string()),
+                _ => Attempt::Done(()),
+            }
+        });
+        known.await.expect("it is");
+    }
+
     /// Says that this holder of the lock has written the inventory last.
     pub(crate) fn claim_inventory(&self, holder: u32) {
         let name = format!("firstlight-{}-inventory-0", self.name);

@@ -32,6 +32,7 @@ async fn nothing_is_lost(protocol: &str) {
     assert_eq!(said.at("WARN"), Vec::<serde_json::Value>::new());
     let received = collector.with_spans(&id, count).await;
     received.assert_whole(count);
+    received.assert_looks(&said);
     assert!(
         received.names().contains("infrastructure/collector"),
         "the first phase is there"

@@ -11,8 +11,13 @@ use crate::received::{Collector, Received, attributes, list, text};
 
 /// A run of the driver, and what came of it. All metrics of the run are in its last request.
 async fn run(profile: &str) -> Received {
+    steered(profile, async |_| {}).await
+}
+
+/// The same of a run in which something happens.
+async fn steered(profile: &str, happens: impl AsyncFnOnce(&mut Driver)) -> Received {
     let (id, collector) = (unique("measured"), Collector::new());
-    let driver = Driver::start(
+    let mut driver = Driver::start(
         profile,
         &[
             ("FIRSTLIGHT_BUNDLE", "lens"),
@@ -23,6 +28,7 @@ async fn run(profile: &str) -> Received {
             ("OTEL_RESOURCE_ATTRIBUTES", &format!("test.run={id}")),
         ],
     );
+    happens(&mut driver).await;
     let said = driver.end().await;
     assert!(
         said.delivery.contains("metrics delivered"),
@@ -220,6 +226,41 @@ async fn a_run_that_does_not_begin_is_a_failed_one() {
     assert_eq!(run["cicd.pipeline.result"], "error");
     assert_eq!(run["error.type"], "forbidden");
     assert_eq!(points(&received, "firstlight.run.last_failure").len(), 1);
+}
+
+/// Neither of these succeeded, and nothing is wrong with the installation.
+fn assert_tells_neither(received: &Received) {
+    for metric in ["last_success", "last_failure"] {
+        let metric = format!("firstlight.run.{metric}");
+        assert!(!received.metrics.contains_key(&metric), "{metric}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_found_another_at_work_is_skipped() {
+    let received = run("another").await;
+    let run = &points(&received, "cicd.pipeline.run.duration")[0].0;
+    assert_eq!(run["cicd.pipeline.run.state"], "pending");
+    assert_eq!(run["cicd.pipeline.result"], "skip");
+    assert_tells_neither(&received);
+}
+
+#[tokio::test]
+async fn a_run_that_was_stopped_is_cancelled() {
+    let received = steered("stopped", async |driver| {
+        driver.until("looked after: ").await;
+        driver.go_on().await;
+    });
+    let received = received.await;
+    let run = &points(&received, "cicd.pipeline.run.duration")[0].0;
+    assert_eq!(run["cicd.pipeline.result"], "cancellation");
+    assert_tells_neither(&received);
+    let of = |name: &str| attributes(received.span(name));
+    assert_eq!(of("RUN lens")["cicd.pipeline.result"], "cancellation");
+    assert_eq!(
+        of("schema/gate")["cicd.pipeline.task.run.result"],
+        "cancellation"
+    );
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //!
 //! The built program works on real servers; what it sends them is written down on the way.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -58,6 +59,8 @@ const SEED: &str = "CREATE TABLE accounts (name text PRIMARY KEY);
 INSERT INTO accounts VALUES ('SECRET-literal');
 CREATE TABLE seen AS SELECT query FROM pg_stat_activity WHERE pid = pg_backend_pid();
 ";
+
+const CLIENT: u64 = 3;
 
 /// A bundle for real servers, with a mark in all that is secret.
 struct Bed {
@@ -182,7 +185,33 @@ impl Bed {
         assert_one_tree_of(&received, &self.caller, "RUN shop");
         let whole = format!("{received:?}");
         assert!(!whole.contains(&self.mark), "a secret is exported");
+        self.assert_calls(&received);
         received
+    }
+
+    /// Each call is named by a bounded word, and says whom it has asked.
+    fn assert_calls(&self, received: &Received) {
+        let calls = received
+            .spans
+            .values()
+            .filter(|span| span["kind"] == CLIENT);
+        let mut systems = BTreeSet::new();
+        for span in calls {
+            let (said, name) = (attributes(span), text(&span["name"]));
+            assert!(said.contains_key("server.address"), "{span}");
+            systems.insert(said.get("db.system.name").cloned().unwrap_or_default());
+            if let Some(method) = said.get("http.request.method") {
+                assert_eq!(name, format!("{method} {}", said["url.template"]), "{span}");
+                assert!(!name.contains(self.api.namespace()), "{span}");
+                assert!(!said["url.full"].contains('?'), "{span}");
+                assert!(said.contains_key("http.response.status_code"), "{span}");
+            } else {
+                let summary = said.get("db.query.summary").map(String::as_str);
+                assert_eq!(name, summary.unwrap_or("connect"), "{span}");
+            }
+        }
+        let all = ["", "opensearch", "postgresql"].map(str::to_owned);
+        assert_eq!(systems, all.into(), "the servers that were asked");
     }
 
     async fn mark_of_settings(&self) -> (String, String) {

@@ -7,9 +7,6 @@ use testbed::{OwnedOtelcol, Proxy, unique};
 use crate::child::Driver;
 use crate::received::{Collector, Received};
 
-/// Longer than what counts as late, also if the first request is made late on a busy machine.
-const OUTAGE: Duration = Duration::from_secs(8);
-
 /// Longer than a server that hangs is waited for in these tests.
 const HANGING: Duration = Duration::from_secs(20);
 
@@ -34,6 +31,7 @@ async fn ends_whole(mut driver: Driver, collector: &Collector, id: &str) -> (Rec
     let count = said.all_spans();
     let received = collector.with_spans(id, count).await;
     received.assert_whole(count);
+    received.assert_looks(&said);
     (received, said.delivery)
 }
 
@@ -42,12 +40,24 @@ async fn proxy(collector: &Collector, protocol: &str) -> Proxy {
     Proxy::start(backend).await.expect("a proxy")
 }
 
+/// Longer than what counts as late, also if the first request is made late on a busy machine;
+/// `OUTAGE_SECONDS=300` takes its time.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what a test is told about itself is no setting of the program"
+)]
+fn outage() -> Duration {
+    let told = std::env::var("OUTAGE_SECONDS").ok();
+    let told = told.map(|it| it.parse().expect("OUTAGE_SECONDS is a number"));
+    Duration::from_secs(told.unwrap_or(8))
+}
+
 async fn late(protocol: &str) {
     let (id, collector) = (unique("later"), Collector::new());
     let mut proxy = proxy(&collector, protocol).await;
     proxy.refuse().await;
     let mut driver = driver(&id, &format!("http://{}", proxy.address()), protocol);
-    driver.lasts(OUTAGE).await;
+    driver.lasts(outage()).await;
     proxy.allow().await.expect("the port is still ours");
     // The run still goes on, and what was made before is there.
     let early = |received: &Received| {

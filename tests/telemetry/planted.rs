@@ -245,7 +245,9 @@ impl Planted {
             assert!(text(&step["reason"]).contains(reason), "{reason}: {step}");
         }
         let telemetry = self.keep_files(Path::new(&self.path("left")));
-        assert!(telemetry.contains("resourceSpans") && telemetry.contains("resourceLogs"));
+        for signal in ["resourceSpans", "resourceLogs", "resourceMetrics"] {
+            assert!(telemetry.contains(signal), "{signal}");
+        }
         self.write("left/telemetry.jsonl", &telemetry);
         let telemetry = self.path("left/telemetry.jsonl");
         let failed = steps[0].0.replace('/', "&#x2f;");

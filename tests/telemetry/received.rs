@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde_json::Value;
 use testbed::{Attempt, Env, Otelcol, eventually};
 
+use crate::child::Said;
+
 /// Everything that one run has sent.
 #[derive(Debug, Default)]
 pub(crate) struct Received {
@@ -89,16 +91,13 @@ impl Collector {
 
     fn read(&self, run: &str) -> Received {
         let mut received = Received::default();
-        // The last line may be half written; the next attempt sees the rest of it.
         for line in self.lines(run).lines() {
-            if let Ok(request) = serde_json::from_str::<Value>(line) {
-                received.add(&request);
-            }
+            received.add(&serde_json::from_str(line).expect("a line of JSON"));
         }
         received
     }
 
-    /// The lines that have come from a run, as they are.
+    /// The lines that have come from a run, as they are; but for one that is half written.
     pub(crate) fn lines(&self, run: &str) -> String {
         let mut text = Vec::new();
         let mut file = File::open(&self.at.received_file).expect("the collector's file");
@@ -107,7 +106,8 @@ impl Collector {
         file.read_to_end(&mut text).expect("it is readable");
         let text = String::from_utf8_lossy(&text);
         let lines = text.split_inclusive('\n');
-        lines.filter(|line| line.contains(run)).collect()
+        let whole = lines.filter(|line| line.ends_with('\n'));
+        whole.filter(|line| line.contains(run)).collect()
     }
 }
 
@@ -179,6 +179,19 @@ impl Received {
             .iter()
             .find(|parent| !self.spans.contains_key(*parent));
         assert_eq!(orphan, None, "a parent that never came");
+    }
+
+    /// Each look that the driver tells of has come, below the step that it is of; and no other.
+    pub(crate) fn assert_looks(&self, said: &Said) {
+        let mut looks = BTreeSet::new();
+        for (thing, id) in said.looks() {
+            let span = self.spans.get(id);
+            let path = self.path(span.unwrap_or_else(|| panic!("the look {id} at {thing}")));
+            assert_eq!(path[0], "attempt", "{path:?}");
+            assert!(path[1].ends_with(&format!("/{thing}")), "{path:?}");
+            looks.insert(id);
+        }
+        assert_eq!(looks.len(), self.all("attempt").len());
     }
 
     /// All spans of this name, in the order of their beginnings.

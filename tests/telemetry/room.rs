@@ -6,6 +6,10 @@ use testbed::{Proxy, unique};
 use crate::child::{Driver, Said, nowhere};
 use crate::received::Collector;
 
+/// What is kept knows nothing of how it is sent: each way has some of these tests.
+const HTTP: &str = "http/protobuf";
+const GRPC: &str = "grpc";
+
 /// So many spans fill what memory may hold, twice.
 const FLOOD: &str = "held busy 150000";
 
@@ -17,6 +21,7 @@ const MEMORY: u64 = 48 * 1024;
 
 /// A driver whose collector comes up only when this says so.
 struct Late {
+    protocol: &'static str,
     collector: Collector,
     proxy: Proxy,
     id: String,
@@ -25,14 +30,15 @@ struct Late {
 }
 
 impl Late {
-    async fn new() -> Self {
+    async fn new(protocol: &'static str) -> Self {
         let collector = Collector::new();
-        let backend = collector.endpoint("http/protobuf");
+        let backend = collector.endpoint(protocol);
         let mut proxy = Proxy::start(backend.trim_start_matches("http://"))
             .await
             .expect("a proxy");
         proxy.refuse().await;
         Self {
+            protocol,
             endpoint: format!("http://{}", proxy.address()),
             collector,
             proxy,
@@ -44,6 +50,7 @@ impl Late {
     fn variables(&self) -> Vec<(&'static str, String)> {
         vec![
             ("OTEL_EXPORTER_OTLP_ENDPOINT", self.endpoint.clone()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", self.protocol.to_owned()),
             ("OTEL_RESOURCE_ATTRIBUTES", format!("test.run={}", self.id)),
             // So many take their time on a busy machine.
             ("FIRSTLIGHT_TELEMETRY_GRACE", "1m".to_owned()),
@@ -93,7 +100,7 @@ async fn assert_dropped(late: &Late, said: &Said, reason: &str) {
 
 #[tokio::test]
 async fn where_memory_is_full_the_oldest_go_and_are_counted() {
-    let mut late = Late::new().await;
+    let mut late = Late::new(HTTP).await;
     let mut driver = Driver::start(FLOOD, &borrowed(&late.variables()));
     driver.until("run ended: ").await;
     let said = late.goes_on(driver).await;
@@ -102,7 +109,7 @@ async fn where_memory_is_full_the_oldest_go_and_are_counted() {
 
 #[tokio::test]
 async fn where_the_disk_is_full_the_oldest_go_and_are_counted() {
-    let mut late = Late::new().await;
+    let mut late = Late::new(HTTP).await;
     let disk = (late.folder.path(), "1m");
     let mut driver = Driver::start_with_disk(disk, MUCH, &borrowed(&late.with_folder()));
     driver.until("run ended: ").await;
@@ -113,7 +120,7 @@ async fn where_the_disk_is_full_the_oldest_go_and_are_counted() {
 
 #[tokio::test]
 async fn where_the_limit_is_reached_the_oldest_go_and_are_counted() {
-    let mut late = Late::new().await;
+    let mut late = Late::new(GRPC).await;
     let mut variables = late.with_folder();
     variables.push(("FIRSTLIGHT_SPOOL_LIMIT", "1536Ki".to_owned()));
     let mut driver = Driver::start(MUCH, &borrowed(&variables));
@@ -126,7 +133,7 @@ async fn where_the_limit_is_reached_the_oldest_go_and_are_counted() {
 #[tokio::test]
 async fn fifty_thousand_spans_wait_on_disk_in_little_memory() {
     let few = Driver::start("held", &[("OTEL_EXPORTER_OTLP_ENDPOINT", &nowhere())]);
-    let mut late = Late::new().await;
+    let mut late = Late::new(HTTP).await;
     let mut driver = Driver::start(MUCH, &borrowed(&late.with_folder()));
     let mut few = few;
     few.until("run ended: ").await;
@@ -146,7 +153,7 @@ async fn fifty_thousand_spans_wait_on_disk_in_little_memory() {
 
 #[tokio::test]
 async fn what_a_killed_process_has_left_is_delivered_by_the_next() {
-    let mut late = Late::new().await;
+    let mut late = Late::new(GRPC).await;
     let variables = late.with_folder();
     let mut killed = Driver::start(MUCH, &borrowed(&variables));
     killed.until("run ended: ").await;

@@ -59,10 +59,12 @@ async fn whoever_lost_the_lock_to_nobody_waits_for_nobody() {
 async fn whoever_gives_up_before_its_run_hides_nobody() {
     let collector = Collector::new();
     let job = job("hidden", 1, collector.endpoint("http/protobuf"));
+    job.hold_up_progress(true).await;
     let mut one = job.start("hidden-1");
     one.until(&["create ConfigMap"]).await;
     one.kill().await;
     job.ended("hidden-1", "Error", 137);
+    job.hold_up_progress(false).await;
     // What is news to the inventory is put on record before the run, and cannot be.
     write_colour(&job, "new");
     job.claim_inventory(999);
@@ -76,6 +78,7 @@ async fn whoever_gives_up_before_its_run_hides_nobody() {
     assert_eq!(three.end().await, 0, "{}", three.said.join("\n"));
     let received = whole(&collector, &job, 2).await;
     let said = "the pod hidden-1 ended with exit code 137";
+    assert_eq!(received.all("first/colours").len(), 1, "the last one's");
     assert_dead(runs(&received)[0], "exit_code_137", said);
     let record = job.record();
     assert_eq!(record["attempt"], 2, "{record}");
@@ -89,6 +92,7 @@ async fn whoever_gives_up_before_its_run_hides_nobody() {
 async fn killed_three_times_before_anything_is_on_record() {
     let collector = Collector::new();
     let job = job("hasty", 1, collector.endpoint("http/protobuf"));
+    job.hold_up_progress(true).await;
     for number in 1..=3 {
         write_colour(&job, &format!("new-{number}"));
         let name = format!("hasty-{number}");
@@ -97,11 +101,13 @@ async fn killed_three_times_before_anything_is_on_record() {
         pod.kill().await;
         job.ended(&name, "Error", 137);
     }
+    job.hold_up_progress(false).await;
     let mut last = job.start("hasty-4");
     last.until(&["second/web", "waiting for"]).await;
     job.make_ready("web");
     assert_eq!(last.end().await, 0, "{}", last.said.join("\n"));
     let received = whole(&collector, &job, 4).await;
+    assert_eq!(received.all("first/colours").len(), 1, "the last one's");
     for (number, run) in (1..=3).zip(runs(&received)) {
         let said = format!("attempt {number} was cut short: the pod hasty-{number} ended");
         assert_dead(run, "exit_code_137", &said);

@@ -155,7 +155,22 @@ async fn the_same_sentence_is_in_every_place() {
         .await;
     assert_eq!(in_a_span(&received).as_deref(), Some(diagnosis.as_str()));
 
-    // At its end, in the last line, the message of the pod's end and the Event on the Job.
+    // At its end, on the spans of the step and of the run.
+    for (name, result) in [
+        ("store/data", "cicd.pipeline.task.run.result"),
+        ("RUN shop", "cicd.pipeline.result"),
+    ] {
+        let span = received.span(name);
+        let status = text(&span["status"]["message"]);
+        assert!(status.contains(&diagnosis), "{name}: {status}");
+        let said = attributes(span);
+        assert_eq!(
+            (&*said["error.type"], &*said[result]),
+            ("timed_out", "timeout")
+        );
+    }
+
+    // Then in the last line, the message of the pod's end and the Event on the Job.
     let last = said.lines().last().unwrap_or_default();
     assert!(last.contains(&diagnosis), "{last}");
     let termination = std::fs::read_to_string(shop.termination()).expect("a message");

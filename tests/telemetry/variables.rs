@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 
+use serde_json::Value;
 use testbed::{Proxy, unique};
 
 use crate::child::{Driver, Said};
@@ -106,6 +107,8 @@ async fn the_sampler_decides_about_the_trace_and_nothing_else() {
     for (sampler, argument, is_traced) in [
         ("always_off", "", false),
         ("traceidratio", "0", false),
+        ("parentbased_always_on", "", false),
+        ("parentbased_always_off", "", false),
         ("parentbased_traceidratio", "1", false),
         ("traceidratio", "1", true),
         ("always_on", "", true),
@@ -281,6 +284,24 @@ async fn spans_and_records_are_as_large_as_is_said() {
             texts.all(|it| text(&it["value"]["stringValue"]).len() <= 5),
             "{record}"
         );
+    }
+}
+
+#[tokio::test]
+async fn spans_keep_to_the_limits_of_all_and_to_their_own() {
+    for (limit, most, longest) in [
+        (("OTEL_ATTRIBUTE_COUNT_LIMIT", "2"), 2, usize::MAX),
+        (("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "6"), 128, 6),
+        (("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "4"), 128, 4),
+    ] {
+        let received = Sent::with(&[limit]).await.received(&ALL).await;
+        for span in received.spans.values() {
+            let attributes = list(&span["attributes"]);
+            assert!(attributes.len() <= most, "{limit:?}: {span}");
+            let mut texts = attributes.iter();
+            let is_short = |it: &Value| text(&it["value"]["stringValue"]).len() <= longest;
+            assert!(texts.all(is_short), "{limit:?}: {span}");
+        }
     }
 }
 

@@ -156,6 +156,16 @@ fn samplers_have_the_standard_names() {
             ratio: 0.0
         }
     );
+    for (name, ratio) in [
+        ("parentbased_always_on", 1.0),
+        ("parentbased_always_off", 0.0),
+    ] {
+        let wanted = Sampler {
+            follows_parent: true,
+            ratio,
+        };
+        assert_eq!(sampler(name, ""), wanted);
+    }
     assert_eq!(
         sampler("parentbased_traceidratio", "0.25"),
         Sampler {
@@ -251,6 +261,7 @@ fn limits_have_a_common_and_an_own_variable() {
     let limits = read(&[
         ("OTEL_ATTRIBUTE_COUNT_LIMIT", "9"),
         ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "100"),
+        ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "70"),
         ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "8"),
         ("OTEL_SPAN_EVENT_COUNT_LIMIT", "7"),
         ("OTEL_SPAN_LINK_COUNT_LIMIT", "0"),
@@ -259,7 +270,7 @@ fn limits_have_a_common_and_an_own_variable() {
     .limits;
     let wanted = Limits {
         span_attributes: 8,
-        span_value_length: 100,
+        span_value_length: 70,
         span_events: 7,
         span_links: 0,
         event_attributes: 9,
@@ -288,7 +299,7 @@ fn what_means_nothing_here_is_said() {
         ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta"),
         (
             "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
-            "explicit_bucket_histogram",
+            "base2_exponential_bucket_histogram",
         ),
     ]);
     assert_eq!(
@@ -300,7 +311,8 @@ fn what_means_nothing_here_is_said() {
     assert_eq!(
         mistakes(&otel),
         [
-            "environment variable OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE is wrong: delta is not what firstlight has: cumulative"
+            "environment variable OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE is wrong: delta is not what firstlight has: cumulative",
+            "environment variable OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION is wrong: base2_exponential_bucket_histogram is not what firstlight has: explicit_bucket_histogram"
         ]
     );
     assert!(
@@ -308,6 +320,14 @@ fn what_means_nothing_here_is_said() {
             .unheeded
             .is_empty()
     );
+}
+
+#[test]
+fn each_that_has_no_effect_is_told() {
+    for (name, instead) in unheeded::UNHEEDED {
+        let said = format!("environment variable {name} has no effect here: {instead}");
+        assert_eq!(read(&[ENDPOINT, (name, "1")]).unheeded, [said]);
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ const TIMEOUT: &str =
     "an attempt has OTEL_EXPORTER_OTLP_TIMEOUT, and is repeated until the run ends";
 
 /// Each with what holds instead.
-const UNHEEDED: [(&str, &str); 13] = [
+pub(super) const UNHEEDED: [(&str, &str); 13] = [
     ("OTEL_BSP_MAX_QUEUE_SIZE", QUEUE),
     ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", BATCH),
     ("OTEL_BSP_SCHEDULE_DELAY", BATCH),
