@@ -75,10 +75,12 @@ impl fmt::Display for Verifier {
 
 /// PBKDF2 with one block.
 fn salted(password: &[u8], salt: &[u8], iterations: u32) -> [u8; 32] {
-    let mut round = hmac(password, &[salt, &1_u32.to_be_bytes()]);
+    // The key is taken in once, and not once a round.
+    let keyed = keyed(password);
+    let mut round = code(keyed.clone(), &[salt, &1_u32.to_be_bytes()]);
     let mut sum = round;
     for _ in 1..iterations {
-        round = hmac(password, &[&round]);
+        round = code(keyed.clone(), &[&round]);
         for (sum, byte) in sum.iter_mut().zip(round) {
             *sum ^= byte;
         }
@@ -87,7 +89,14 @@ fn salted(password: &[u8], salt: &[u8], iterations: u32) -> [u8; 32] {
 }
 
 fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of every length");
+    code(keyed(key), parts)
+}
+
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("HMAC takes keys of every length")
+}
+
+fn code(mut mac: Hmac<Sha256>, parts: &[&[u8]]) -> [u8; 32] {
     for part in parts {
         mac.update(part);
     }
