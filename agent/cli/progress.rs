@@ -27,8 +27,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_secs(1);
 /// … and a large one less often: each write costs the API server all of it.
 const BYTES_PER_SECOND: f64 = 100.0 * 1024.0;
-/// So long the trace waits for an API server that does not answer, before it goes on without.
+/// So long each request may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// So long the trace waits for an API server that does not answer, before it goes on without.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// The record of a run that lasts.
 pub(super) struct Keeper {
@@ -123,6 +125,7 @@ impl Work {
         let (mut has_taken_over, mut is_last) = (false, false);
         let (mut failing, mut usual) = (None, FIRST_PAUSE);
         loop {
+            let began = Instant::now();
             let written = async {
                 if !has_taken_over {
                     self.take_over().await?;
@@ -143,8 +146,8 @@ impl Work {
                 Err(Failed::Superseded) => return self.trace.leave(),
                 Err(Failed::Never) => return self.trace.let_go(),
                 Err(Failed::Later) => {
-                    let since = *failing.get_or_insert_with(Instant::now);
-                    if since.elapsed() + PAUSE >= PATIENCE {
+                    let since = *failing.get_or_insert(began);
+                    if since.elapsed() + PAUSE >= SILENCE {
                         self.trace.let_go();
                     }
                     PAUSE

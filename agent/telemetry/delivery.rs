@@ -48,8 +48,7 @@ impl Delivery {
     #[must_use]
     pub fn has_all_spans(&self) -> bool {
         let spans = self.signals.iter().filter(|signal| signal.what == "spans");
-        let left = |it: Tally| it.made - it.delivered - it.refused - it.dropped - it.handed_on;
-        spans.map(|signal| left(signal.tally)).sum::<u64>() == 0
+        spans.map(|signal| signal.tally.left()).sum::<u64>() == 0
     }
 
     /// One line in the log: a warning if not all of it arrived.

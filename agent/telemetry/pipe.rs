@@ -67,7 +67,10 @@ pub(super) struct Pipe {
     answered: AtomicBool,
     /// Whether the last attempt was in vain.
     is_stuck: AtomicBool,
+    /// Why the last attempt that was in vain was.
     trouble: Mutex<Option<String>>,
+    /// Why something was refused for good.
+    refusal: Mutex<Option<String>>,
     /// Why the store could not take or give something.
     disk: Mutex<Option<String>>,
     told: AtomicBool,
@@ -94,6 +97,7 @@ impl Pipe {
             answered: AtomicBool::new(false),
             is_stuck: AtomicBool::new(false),
             trouble: Mutex::default(),
+            refusal: Mutex::default(),
             disk: Mutex::default(),
             told: AtomicBool::new(false),
         }
@@ -145,7 +149,7 @@ impl Pipe {
     /// Counts items of which no batch could be made.
     pub(super) fn lose(&self, items: u64, why: String) {
         self.spool().lose(items);
-        say(&self.trouble, why);
+        say(&self.refusal, why);
     }
 
     /// Whether the server is there: it took something, or asked for a pause.
@@ -161,9 +165,12 @@ impl Pipe {
         self.spool().late()
     }
 
-    /// Why the last batch that failed was not taken.
+    /// Why not all has arrived, as far as a server has said it.
     pub(super) fn trouble(&self) -> Option<String> {
-        guard(&self.trouble).clone()
+        let trouble = guard(&self.trouble).clone();
+        trouble
+            .filter(|_| self.tally().left() > 0)
+            .or_else(|| guard(&self.refusal).clone())
     }
 
     /// Delivers until it is aborted.
@@ -304,7 +311,12 @@ impl Pipe {
         let is_stuck = attempt == Attempt::Postponed;
         self.is_stuck.store(is_stuck, Ordering::SeqCst);
         if let Some(why) = why {
-            say(&self.trouble, why);
+            let place = if is_stuck {
+                &self.trouble
+            } else {
+                &self.refusal
+            };
+            say(place, why);
         }
         self.settled.notify_waiters();
     }
@@ -325,6 +337,22 @@ fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn why_something_was_refused_outlasts_what_passes() {
+        let pipe = Pipe::new(Keep::Bytes(100), None);
+        pipe.push(Bytes::from_static(b"one"), 2);
+        pipe.push(Bytes::from_static(b"two"), 3);
+        let attempt = |attempt, why: &str| {
+            assert!(matches!(pipe.look(), Next::Batch(_)));
+            pipe.settle(attempt, Some(why.to_owned()));
+        };
+        attempt(Attempt::Delivered { refused: 1 }, "too old");
+        attempt(Attempt::Postponed, "connection refused");
+        assert_eq!(pipe.trouble().as_deref(), Some("connection refused"));
+        attempt(Attempt::Delivered { refused: 1 }, "too new");
+        assert_eq!(pipe.trouble().as_deref(), Some("too new"));
+    }
 
     #[test]
     fn what_is_held_back_is_pending() {

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
 /// With a store, memory holds only this part of what it may hold; the rest is for a burst that
-/// comes faster than the disk writes.
+/// comes faster than the disk writes, and for what is not on record yet.
 const USUAL_PART: usize = 4;
 
 /// One export request, encoded.
@@ -49,6 +49,13 @@ pub struct Tally {
     pub taken_up: u64,
     /// Those that were left to the process that goes on with the trace.
     pub handed_on: u64,
+}
+
+impl Tally {
+    /// Those that may still arrive.
+    pub(super) fn left(self) -> u64 {
+        self.made - self.delivered - self.refused - self.dropped - self.handed_on
+    }
 }
 
 /// How long after they were made the batches arrived.

@@ -35,14 +35,16 @@ async fn steered(profile: &str, happens: impl AsyncFnOnce(&mut Driver)) -> Recei
         "{}",
         said.delivery
     );
+    let made = said.spans().0;
     let ended = |received: &Received| {
         let active = points(received, "cicd.pipeline.run.active");
         let is_over = active.iter().all(|(_, value)| *value == 0.0);
         let has_memory = received.metrics.contains_key("process.memory.usage");
-        if is_over && has_memory {
+        if is_over && has_memory && received.spans.len() >= made {
             Ok(())
         } else {
-            Err(format!("{:?}", received.metrics.keys()))
+            let (spans, metrics) = (received.spans.len(), received.metrics.keys());
+            Err(format!("{spans} of {made} spans, {metrics:?}"))
         }
     };
     collector.when(&id, ended).await

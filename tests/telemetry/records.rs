@@ -28,10 +28,12 @@ async fn run(protocol: &str, more: &[(&str, &str)]) -> (Said, Received) {
     ];
     variables.extend(more);
     let said = Driver::start("failing", &variables).end().await;
-    let wanted = lines(&said).len();
-    let enough = |received: &Received| match received.records.len() {
-        count if count >= wanted => Ok(()),
-        count => Err(format!("{count} of {wanted} records")),
+    let (wanted, spans) = (lines(&said).len(), said.spans().0);
+    let enough = |received: &Received| match (received.records.len(), received.spans.len()) {
+        (records, count) if records >= wanted && count >= spans => Ok(()),
+        (records, count) => Err(format!(
+            "{records} of {wanted} records, {count} of {spans} spans"
+        )),
     };
     let received = collector.when(&id, enough).await;
     (said, received)

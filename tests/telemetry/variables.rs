@@ -42,15 +42,17 @@ impl Sent {
         }
     }
 
-    /// What arrived, once all signals of these are there.
+    /// What arrived, once all signals of these are there, and all spans.
     async fn received(&self, signals: &[&str]) -> Received {
         let wanted: BTreeSet<&str> = signals.iter().copied().collect();
+        let is_traced = wanted.contains("traces");
+        let spans = if is_traced { self.said.spans().0 } else { 0 };
         let enough = |received: &Received| {
-            let arrived = received.signals();
-            if wanted.is_subset(&arrived) {
+            let (arrived, count) = (received.signals(), received.spans.len());
+            if wanted.is_subset(&arrived) && count >= spans {
                 Ok(())
             } else {
-                Err(format!("{arrived:?}"))
+                Err(format!("{arrived:?}, {count} of {spans} spans"))
             }
         };
         let received = self.collector.when(&self.id, enough).await;

@@ -139,6 +139,7 @@ mod tests {
     use super::*;
     use crate::telemetry::folder::Folder;
     use bytes::Bytes;
+    use futures::FutureExt as _;
 
     #[test]
     fn why_something_was_dropped_is_known() {
@@ -187,6 +188,8 @@ mod tests {
             pipe.push(Bytes::from(vec![number; 5]), 1);
             stow();
         }
+        let is_told = || pipe.crowded.notified().now_or_never().is_some();
+        while is_told() {}
         let in_memory = || {
             pipe.pending()
                 .iter()
@@ -195,6 +198,7 @@ mod tests {
         };
         assert_eq!(in_memory(), [2, 3]);
         pipe.allow(3);
+        assert!(is_told());
         stow();
         assert_eq!(in_memory(), [3]);
         // Nothing is dropped for it.
