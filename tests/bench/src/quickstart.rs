@@ -105,12 +105,15 @@ fn at(line: &str) -> Result<Timestamp, Failure> {
     Ok(moment.parse()?)
 }
 
-/// Lets a Job do without telemetry and without the checks that look for it, or leaves it as users
-/// have it.
+/// Lets a Job do without telemetry, or leaves it that. The checks that look for it are left out on
+/// both sides: one cannot be asked them.
 fn set(job: &mut Value, side: Side) {
     let container = &mut job["spec"]["template"]["spec"]["containers"][0];
-    if let (Side::Without, Some(variables)) = (side, container["env"].as_array_mut()) {
+    let Some(variables) = container["env"].as_array_mut() else {
+        return;
+    };
+    variables.push(json!({ "name": "FIRSTLIGHT_SET", "value": "telemetry.enabled=false" }));
+    if side == Side::Without {
         variables.push(json!({ "name": "OTEL_SDK_DISABLED", "value": "true" }));
-        variables.push(json!({ "name": "FIRSTLIGHT_SET", "value": "telemetry.enabled=false" }));
     }
 }
