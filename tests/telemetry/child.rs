@@ -95,6 +95,14 @@ impl Driver {
         timeout(PATIENCE, found).await.expect("the driver goes on")
     }
 
+    /// Reads on until a line holds these words, unless one did already.
+    pub(crate) async fn says(&mut self, words: &str) {
+        let mut is_said = self.said.iter().any(|line| line.contains(words));
+        while !is_said {
+            is_said = self.until("").await.contains(words);
+        }
+    }
+
     /// Lets a held driver go on.
     pub(crate) async fn go_on(&mut self) {
         let input = self.child.stdin.as_mut().expect("its input is a pipe");

@@ -16,6 +16,9 @@ const FLOOD: &str = "held busy 150000";
 /// So many fill what memory holds where there is a disk, and some MiB of that.
 const MUCH: &str = "held busy 50000";
 
+/// What is said of it while something can still be done.
+const DROPPING: &str = "is dropped, the oldest first";
+
 /// What a run holds in memory for 50,000 spans, in KiB beyond what it holds for ten.
 const MEMORY: u64 = 48 * 1024;
 
@@ -91,7 +94,7 @@ async fn assert_dropped(late: &Late, said: &Said, reason: &str) {
     let warnings = said.at("WARN");
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     let first = warnings[0]["message"].as_str().unwrap_or_default();
-    assert!(first.contains("is dropped, the oldest first"), "{first}");
+    assert!(first.contains(DROPPING), "{first}");
     assert!(first.contains(reason), "{first}");
     let received = late.collector.with_spans(&late.id, delivered).await;
     assert_eq!(received.spans.len(), delivered);
@@ -103,6 +106,7 @@ async fn where_memory_is_full_the_oldest_go_and_are_counted() {
     let mut late = Late::new(HTTP).await;
     let mut driver = Driver::start(FLOOD, &borrowed(&late.variables()));
     driver.until("run ended: ").await;
+    driver.says(DROPPING).await;
     let said = late.goes_on(driver).await;
     assert_dropped(&late, &said, "16 MiB of memory were full").await;
 }
@@ -113,6 +117,7 @@ async fn where_the_disk_is_full_the_oldest_go_and_are_counted() {
     let disk = (late.folder.path(), "1m");
     let mut driver = Driver::start_with_disk(disk, MUCH, &borrowed(&late.with_folder()));
     driver.until("run ended: ").await;
+    driver.says(DROPPING).await;
     let said = late.goes_on(driver).await;
     let place = late.folder.path().display();
     assert_dropped(&late, &said, &format!("the disk under {place} is full")).await;
@@ -125,6 +130,7 @@ async fn where_the_limit_is_reached_the_oldest_go_and_are_counted() {
     variables.push(("FIRSTLIGHT_SPOOL_LIMIT", "1536Ki".to_owned()));
     let mut driver = Driver::start(MUCH, &borrowed(&variables));
     driver.until("run ended: ").await;
+    driver.says(DROPPING).await;
     let said = late.goes_on(driver).await;
     let place = late.folder.path().display();
     assert_dropped(&late, &said, &format!("1 MiB in {place} were full")).await;
