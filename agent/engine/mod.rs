@@ -40,4 +40,5 @@ pub use report::{
 pub use resource::{Difference, FieldChange, Plan, Resource, Verb, Waiting};
 
 pub use runner::{Run, run};
+pub use spans::record_failure;
 pub use step::StepId;

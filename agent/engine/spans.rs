@@ -111,7 +111,8 @@ pub(super) fn record_error(span: &Span, error: &StepError) {
     record_failure(span, text, error.kind());
 }
 
-fn record_failure(span: &Span, why: impl Value, kind: &str) {
+/// Marks a span as failed, for this reason and with this bounded word.
+pub fn record_failure(span: &Span, why: impl Value, kind: &str) {
     span.record("otel.status_code", "ERROR");
     span.record("otel.status_description", why);
     span.record("error.type", kind);

@@ -81,11 +81,11 @@ async fn the_log_is_whole(bed: &Bed, job: &str) {
     });
     let found = found.await.unwrap_or_else(|error| panic!("{error}"));
     // As the panel of the dashboard asks, and its link to one run.
-    let run = first_of(&found)["instance"].as_str().expect("an instance");
+    let first = &found["hits"]["hits"][0]["_source"];
+    let run = first["instance"].as_str().expect("an instance");
     let asked = format!("{base}/_search?q=service:firstlight+AND+instance:%22{run}%22");
     let of_run = json(&format!("{asked}&track_total_hits=true"), None).await;
     assert_eq!(of_run["hits"]["total"]["value"], lines, "{of_run}");
-    let first = first_of(&found);
     assert_eq!(first["kubernetes"]["workload"], job, "{first}");
     let began = |field: &Value| field.as_str().map(str::to_owned);
     let ingested = began(&first["event"]["ingested"]);
@@ -94,8 +94,4 @@ async fn the_log_is_whole(bed: &Bed, job: &str) {
         "{} documents for {lines} lines",
         found["hits"]["total"]["value"]
     );
-}
-
-fn first_of(found: &Value) -> &Value {
-    &found["hits"]["hits"][0]["_source"]
 }

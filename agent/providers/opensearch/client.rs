@@ -19,7 +19,7 @@ use tracing::{Instrument, Span};
 use super::complaint::Complaint;
 use super::error::{Error, Refusal};
 use crate::certificate;
-use crate::engine::Failure;
+use crate::engine::{Failure, record_failure};
 use crate::percent;
 use crate::secret::{Credential, Login, Secrets};
 use crate::trace_context;
@@ -162,10 +162,7 @@ impl Server {
         async {
             let result = self.call(&request).await;
             if let Err(error) = &result {
-                let span = Span::current();
-                span.record("error.type", error.kind());
-                span.record("otel.status_code", "ERROR");
-                span.record("otel.status_description", error.to_string());
+                record_failure(&Span::current(), error.to_string(), error.kind());
             }
             result
         }

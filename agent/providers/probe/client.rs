@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use crate::certificate;
-use crate::engine::{BoxError, Failure};
+use crate::engine::{BoxError, Failure, record_failure};
 use crate::trace_context;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Method, Response, Url};
@@ -178,15 +178,11 @@ impl Client {
                 span.record("http.response.status_code", answer.status);
                 if answer.status >= 400 {
                     let said = format!("HTTP {}", answer.status);
-                    span.record("otel.status_code", "ERROR");
-                    span.record("otel.status_description", said);
-                    span.record("error.type", answer.status.to_string());
+                    record_failure(&span, said, &answer.status.to_string());
                 }
             }
             Err(error) => {
-                span.record("otel.status_code", "ERROR");
-                span.record("otel.status_description", error.to_string());
-                span.record("error.type", error.kind());
+                record_failure(&span, error.to_string(), error.kind());
             }
         }
         result

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 use tracing::{Instrument, Span, field, info_span};
 
-use crate::engine::{Chain, Class, Failure};
+use crate::engine::{Chain, Class, Failure, record_failure};
 
 use super::super::error::Error;
 use super::address::Address;
@@ -323,11 +323,10 @@ impl Drop for Connection {
 
 /// Writes into the span how its call ended.
 pub(super) fn record(span: &Span, error: &Error) {
-    span.record("otel.status_code", "ERROR");
-    span.record("otel.status_description", field::display(Chain(error)));
     // The conventions want the server's own code where it has answered with one.
     let code = error.fault().map(|fault| fault.code.as_str());
-    span.record("error.type", code.unwrap_or(error.kind()));
+    let kind = code.unwrap_or(error.kind());
+    record_failure(span, field::display(Chain(error)), kind);
     span.record("db.response.status_code", code);
 }
 

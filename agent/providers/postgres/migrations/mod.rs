@@ -23,7 +23,9 @@ use std::sync::Arc;
 
 use tracing::{Instrument, field, info_span};
 
-use crate::engine::{Chain, Difference, Failure as _, Plan, Resource, Verb, Waiting};
+use crate::engine::{
+    Chain, Difference, Failure as _, Plan, Resource, Verb, Waiting, record_failure,
+};
 
 use super::adoption::{Adoption, Past};
 use super::client::Server;
@@ -189,9 +191,7 @@ impl Resource for Migrations {
             );
             let ran = running.run().instrument(span.clone()).await;
             ran.inspect_err(|error| {
-                span.record("otel.status_code", "ERROR");
-                span.record("otel.status_description", field::display(Chain(error)));
-                span.record("error.type", error.kind());
+                record_failure(&span, field::display(Chain(error)), error.kind());
             })?;
         }
         held.give_back();
